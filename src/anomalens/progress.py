@@ -1,0 +1,19 @@
+"""How long work reports that it moves: one callable, passed down, silent unless someone listens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """Wraps an iterable and reports each step; the command line passes one that draws a bar."""
+
+    def __call__(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]: ...
+
+
+def silent(items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
+    """Report nothing: the default of the Python interface."""
+    yield from items
