@@ -1,0 +1,76 @@
+"""Anomalens: show it normal pictures; it flags, locates and explains what does not belong.
+
+>>> from anomalens import Inspector
+>>> inspector = Inspector.fit("photos/normal")              # doctest: +SKIP
+>>> for finding in inspector.check("photos/new"):           # doctest: +SKIP
+...     print(finding.image, finding.anomalous, finding.p_value)
+
+Public names are loaded when first used, so `import anomalens` itself costs almost nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anomalens.calibration import Calibration, Policy, Region
+    from anomalens.detectors import Batch, Detector, Scores, State, detector_names, load_detector
+    from anomalens.errors import AnomalensError, AnomalensWarning, InputError
+    from anomalens.images import Augmentation, ImageSet, Preprocessing
+    from anomalens.inspector import Finding, Inspector
+
+_HOMES = {
+    "AnomalensError": "errors",
+    "AnomalensWarning": "errors",
+    "InputError": "errors",
+    "Augmentation": "images",
+    "ImageSet": "images",
+    "Preprocessing": "images",
+    "Calibration": "calibration",
+    "Policy": "calibration",
+    "Region": "calibration",
+    "Batch": "detectors",
+    "Detector": "detectors",
+    "Scores": "detectors",
+    "State": "detectors",
+    "detector_names": "detectors",
+    "load_detector": "detectors",
+    "Finding": "inspector",
+    "Inspector": "inspector",
+}
+
+__all__ = [
+    "AnomalensError",
+    "AnomalensWarning",
+    "Augmentation",
+    "Batch",
+    "Calibration",
+    "Detector",
+    "Finding",
+    "ImageSet",
+    "InputError",
+    "Inspector",
+    "Policy",
+    "Preprocessing",
+    "Region",
+    "Scores",
+    "State",
+    "__version__",
+    "detector_names",
+    "load_detector",
+]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'anomalens' has no attribute {name!r}")
+    value = getattr(import_module(f"anomalens.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,217 @@
+"""Appends to a graph the few nodes that turn feature maps into what a detector compares.
+
+`patch_embedding` is PatchCore's locally aware patch feature (Roth et al. 2022, arXiv:2106.08265,
+eq. 1-3): each map is averaged over a small window, coarser maps are resized to the finest grid,
+and all are concatenated. `pooled_embedding` is one vector per image. Both are part of the graph,
+so evaluation, deployment and every runtime compute the same thing.
+
+The appended nodes exist in every opset from 11 on, so any graph keeps its own opset. The grid of
+every tap is found by running the graph once on a black image, which also shows at fit time that
+the runtime can execute it; the resize factors are then constants, which both runtimes fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from anomalens.backbones.graph_surgery import Graph
+from anomalens.backbones.runtimes import Runtime, open_session
+from anomalens.errors import BackboneError, SettingError, unknown_name
+
+EMBEDDING: Final = "embedding"
+FEATURES: Final = "features"
+STATISTICS: Final = ("mean", "std", "gem")
+GEM_POWER: Final = 3.0
+
+
+def patch_embedding(
+    graph: bytes, taps: Sequence[str], *, size: tuple[int, int], neighbourhood: int = 3
+) -> bytes:
+    """One feature vector per position of the finest tap's grid.
+
+    Parameters
+    ----------
+    graph : bytes
+        An ONNX model that has the taps among its outputs, as `Backbone.graph` gives it.
+    taps : sequence of str
+        Which outputs to use; the channels are concatenated in this order.
+    size : (height, width)
+        The input size in pixels that the result is for.
+    neighbourhood : int
+        Side of the averaging window in positions, odd; 1 averages nothing. Positions outside the
+        map do not count.
+
+    Returns
+    -------
+    bytes
+        An ONNX model from `image`, float32 [n, 3, height, width], to `embedding`, float32
+        [n, H, W, C], where H, W is the finest tap's grid and C the sum of the taps' channels.
+
+    Raises
+    ------
+    SettingError
+        If a tap is not an output, or the window is not odd and positive.
+    BackboneError
+        If the graph cannot be run at this size.
+    """
+    if type(neighbourhood) is not int or neighbourhood < 1 or neighbourhood % 2 == 0:
+        raise SettingError(
+            f"The neighbourhood must be an odd number of positions, not {neighbourhood!r}: "
+            "3 is usual, 1 averages nothing."
+        )
+    taps = _checked_taps(taps)
+    edited = _opened(graph, taps, size)
+    grids = _grids(edited, taps, size)
+    height, width = max(grids, key=lambda grid: grid[0] * grid[1])
+    pieces = []
+    for number, (tap, grid) in enumerate(zip(taps, grids, strict=True)):
+        value = tap
+        if neighbourhood > 1:
+            value = edited.add(
+                "AveragePool",
+                [value],
+                f"{EMBEDDING}/average{number}",
+                kernel_shape=[neighbourhood] * 2,
+                strides=[1, 1],
+                pads=[neighbourhood // 2] * 4,
+                count_include_pad=0,
+            )
+        if grid != (height, width):
+            value = _resize(edited, value, number, grid, (height, width))
+        pieces.append(value)
+    joined = edited.add("Concat", pieces, f"{EMBEDDING}/maps", axis=1)
+    edited.add("Transpose", [joined], EMBEDDING, perm=[0, 2, 3, 1])
+    edited.pin_size(size)
+    return edited.finish([(EMBEDDING, ["n", height, width, None])])
+
+
+def pooled_embedding(
+    graph: bytes,
+    taps: Sequence[str],
+    statistics: Sequence[str] = ("mean", "std"),
+    *,
+    size: tuple[int, int] | None = None,
+) -> bytes:
+    """One feature vector per image.
+
+    Parameters
+    ----------
+    graph, taps
+        As for `patch_embedding`.
+    statistics : sequence of str
+        For each tap, in this order: `mean`, `std` (of the population) and `gem`, the generalized
+        mean of positive parts with power 3 (Radenović et al. 2018, arXiv:1711.02512, eq. 3).
+    size : (height, width), optional
+        The input size in pixels that the result is for; None leaves it open.
+
+    Returns
+    -------
+    bytes
+        An ONNX model from `image` to `features`, float32 [n, C].
+
+    Raises
+    ------
+    SettingError
+        If a tap or statistic is unknown, given twice, or none is given.
+    """
+    if isinstance(statistics, str) or not statistics or len(set(statistics)) < len(statistics):
+        raise SettingError(
+            f"The statistics must be a list of some of {', '.join(STATISTICS)}, each once, "
+            f"not {statistics!r}."
+        )
+    for statistic in statistics:
+        if statistic not in STATISTICS:
+            raise unknown_name("statistic", str(statistic), STATISTICS)
+    taps = _checked_taps(taps)
+    edited = _opened(graph, taps, size)
+    pieces = []
+    for number, tap in enumerate(taps):
+        stem = f"{FEATURES}/tap{number}"
+        mean = edited.add("GlobalAveragePool", [tap], f"{stem}/mean")
+        for statistic in statistics:
+            value = mean
+            if statistic == "std":
+                value = _standard_deviation(edited, tap, mean, stem)
+            elif statistic == "gem":
+                value = _generalized_mean(edited, tap, stem)
+            pieces.append(value)
+    joined = edited.add("Concat", pieces, f"{FEATURES}/all", axis=1)
+    edited.add("Flatten", [joined], FEATURES, axis=1)
+    if size is not None:
+        edited.pin_size(size)
+    return edited.finish([(FEATURES, ["n", None])])
+
+
+def _opened(graph: bytes, taps: list[str], size: tuple[int, int] | None) -> Graph:
+    edited = Graph.parse(graph)
+    for tap in taps:
+        if tap not in edited.outputs:
+            raise unknown_name("output of the graph", tap, edited.outputs)
+    if size is not None and not all(type(side) is int and side > 0 for side in size):
+        raise SettingError(f"The size must be (height, width) in pixels, not {size!r}.")
+    return edited
+
+
+def _checked_taps(taps: Sequence[str]) -> list[str]:
+    if isinstance(taps, str) or not taps or len(set(taps)) < len(taps):
+        raise SettingError(f"The taps must be a list of names, each once, not {taps!r}.")
+    return list(taps)
+
+
+def _grids(edited: Graph, taps: list[str], size: tuple[int, int]) -> list[tuple[int, int]]:
+    maps = edited.finish([(tap, None) for tap in taps])
+    session = open_session(maps, runtime=Runtime(), input_size=size)
+    grids = []
+    for tap, value in zip(taps, session.run(np.zeros((1, 3, *size), np.float32)), strict=True):
+        if value.ndim != 4:
+            raise BackboneError(
+                f"The output {tap!r} has the shape {list(value.shape)}; a map [n, c, h, w] is "
+                "needed: choose another tap, or describe it as tokens in its card."
+            )
+        grids.append((value.shape[2], value.shape[3]))
+    return grids
+
+
+def _resize(
+    edited: Graph, value: str, number: int, grid: tuple[int, int], target: tuple[int, int]
+) -> str:
+    # Constant factors and not sizes: a constant list of sizes would have to fix n as well.
+    factors = [1.0, 1.0, *(_factor(a, b) for a, b in zip(grid, target, strict=True))]
+    edited.constant(f"{EMBEDDING}/roi{number}", np.zeros(0, np.float32))
+    edited.constant(f"{EMBEDDING}/factors{number}", np.array(factors, np.float32))
+    return edited.add(
+        "Resize",
+        [value, f"{EMBEDDING}/roi{number}", f"{EMBEDDING}/factors{number}"],
+        f"{EMBEDDING}/resize{number}",
+        mode="linear",
+        coordinate_transformation_mode="half_pixel",
+    )
+
+
+def _factor(size: int, target: int) -> Any:
+    """The float32 factor with floor(size × factor) = target, also where rounding is unlucky."""
+    factor = np.float32(target) / np.float32(size)
+    while np.floor(np.float32(size) * factor) < target or int(size * float(factor)) < target:
+        factor = np.nextafter(factor, np.float32(np.inf))
+    return factor
+
+
+def _standard_deviation(edited: Graph, tap: str, mean: str, stem: str) -> str:
+    # E[(x − mean)²] and not E[x²] − mean²: the difference of large numbers loses digits.
+    centred = edited.add("Sub", [tap, mean], f"{stem}/centred")
+    squared = edited.add("Mul", [centred, centred], f"{stem}/squared")
+    variance = edited.add("GlobalAveragePool", [squared], f"{stem}/variance")
+    return edited.add("Sqrt", [variance], f"{stem}/std")
+
+
+def _generalized_mean(edited: Graph, tap: str, stem: str) -> str:
+    edited.constant(f"{stem}/least", np.float32(1e-6))
+    edited.constant(f"{stem}/power", np.float32(GEM_POWER))
+    edited.constant(f"{stem}/root", np.float32(1 / GEM_POWER))
+    positive = edited.add("Max", [tap, f"{stem}/least"], f"{stem}/positive")
+    powered = edited.add("Pow", [positive, f"{stem}/power"], f"{stem}/powered")
+    average = edited.add("GlobalAveragePool", [powered], f"{stem}/average")
+    return edited.add("Pow", [average, f"{stem}/root"], f"{stem}/gem")

@@ -1,0 +1,304 @@
+"""Executes ONNX graphs on the CPU, with ONNX Runtime or OpenVINO.
+
+Both run one image at a time, whatever batch is given: on a CPU a batch is not faster, the peak
+memory stays that of one image, and an image's score cannot depend on its neighbours in the batch.
+
+Nothing is read from or written to disk, no cache is kept and no usage report is sent. Which runtime
+is the default is a measurement; see `choose`.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+
+from anomalens.backbones.card import INPUT_NAME
+from anomalens.backbones.foreign_data import check_self_contained
+from anomalens.backbones.processor import has_avx2, usable_cores
+from anomalens.errors import BackboneError, MissingExtraError, SettingError, unknown_name
+
+NAMES: Final = ("onnxruntime", "openvino")
+PRECISIONS: Final = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How a graph is executed.
+
+    Parameters
+    ----------
+    name : str
+        `onnxruntime`, or `openvino` (extra `fast`).
+    precision : str
+        `float32`, or `bfloat16`, which rounds values inside the network to 8 bits of mantissa; it
+        needs OpenVINO and a processor with bfloat16 instructions.
+    threads : int
+        Threads that work on one image, 1 to 256.
+
+    Raises
+    ------
+    SettingError
+        If a value is unknown or out of range.
+    """
+
+    name: str = "onnxruntime"
+    precision: str = "float32"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in NAMES:
+            raise unknown_name("runtime", str(self.name), NAMES)
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", str(self.precision), PRECISIONS)
+        if type(self.threads) is not int or not 1 <= self.threads <= 256:
+            raise SettingError(
+                f"The number of threads must be a whole number from 1 to 256, "
+                f"not {self.threads!r:.40}."
+            )
+        if self.precision == "bfloat16" and self.name == "onnxruntime":
+            raise SettingError(
+                "ONNX Runtime has no bfloat16 on a CPU: use the precision float32, "
+                "or the runtime openvino."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain data for `json.dumps`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> Runtime:
+        """Read settings back; nothing about `data` is trusted.
+
+        Raises
+        ------
+        SettingError
+            If an entry is missing, unknown or out of range.
+        """
+        if not isinstance(data, Mapping) or set(data) != set(cls.__dataclass_fields__):
+            raise SettingError(
+                "A runtime's settings must be an object with exactly "
+                f"{', '.join(cls.__dataclass_fields__)}."
+            )
+        if not isinstance(data["name"], str) or not isinstance(data["precision"], str):
+            raise SettingError("A runtime's name and precision must be texts.")
+        return cls(**data)
+
+
+def available() -> list[str]:
+    """Names of the runtimes that are installed, found without importing them."""
+    return [name for name in NAMES if find_spec(name) is not None]
+
+
+def choose(name: str = "auto", precision: str = "float32", threads: int | None = None) -> Runtime:
+    """Settings for this machine.
+
+    Parameters
+    ----------
+    name : str
+        `auto`, `onnxruntime` or `openvino`. `auto` is OpenVINO where it is installed and the
+        processor is an x86-64 one with AVX2, else ONNX Runtime. Measured on a 2-core AMD Zen 5
+        with EfficientNet-Lite0 (taps at 1/8 and 1/16, 256×256, patch embedding, float32): as fast
+        on one thread (4.8 and 4.6 ms an image), OpenVINO faster on two (2.9 and 4 ms).
+    precision : str
+        `float32` or `bfloat16`.
+    threads : int, optional
+        Threads per image; None uses every physical core this process may use, at most 8.
+
+    Raises
+    ------
+    MissingExtraError
+        If the runtime is not installed.
+    SettingError
+        If a value is unknown, or the processor has no bfloat16 instructions.
+    """
+    if name != "auto" and name not in NAMES:
+        raise unknown_name("runtime", name, ("auto", *NAMES))
+    if name == "auto":
+        fast = "openvino" in available() and has_avx2()
+        name = "openvino" if fast or precision == "bfloat16" else "onnxruntime"
+    runtime = Runtime(name, precision, usable_cores() if threads is None else threads)
+    _check_possible(runtime)
+    return runtime
+
+
+class Session(ABC):
+    """A graph that is ready to run; `open_session` makes one."""
+
+    def __init__(self, input_size: tuple[int, int]) -> None:
+        self.input_size = input_size
+
+    def run(self, image: np.ndarray) -> list[np.ndarray]:
+        """Run the graph.
+
+        Parameters
+        ----------
+        image : float32 [n, 3, h, w]
+            Scaled as the backbone's card says; h, w as the session was opened for.
+
+        Returns
+        -------
+        list of ndarray
+            One float32 array [n, …] per output, in the graph's order.
+
+        Raises
+        ------
+        BackboneError
+            If the array does not fit, or the runtime fails.
+        """
+        if (
+            image.dtype != np.float32
+            or image.ndim != 4
+            or image.shape[1:] != (3, *self.input_size)
+            or not len(image)
+        ):
+            raise BackboneError(
+                f"The network was given {image.dtype} {list(image.shape)}; it needs float32 "
+                f"[n, 3, {self.input_size[0]}, {self.input_size[1]}]: prepare images with its card."
+            )
+        image = np.ascontiguousarray(image)
+        try:
+            parts = [self._run_one(image[i : i + 1]) for i in range(len(image))]
+        except Exception as problem:  # each runtime raises its own classes
+            raise BackboneError(f"The runtime failed on an image: {_brief(problem)}.") from None
+        if len(parts) == 1:
+            return parts[0]
+        return [np.concatenate(values) for values in zip(*parts, strict=True)]
+
+    @abstractmethod
+    def _run_one(self, image: np.ndarray) -> list[np.ndarray]: ...
+
+
+def open_session(graph: bytes, *, runtime: Runtime, input_size: tuple[int, int]) -> Session:
+    """Prepare a graph for running.
+
+    Parameters
+    ----------
+    graph : bytes
+        A serialized ONNX model with the one input `image`, float32 [n, 3, h, w].
+    runtime : Runtime
+        With what to run it.
+    input_size : (height, width)
+        In pixels.
+
+    Raises
+    ------
+    MissingExtraError
+        If the runtime is not installed.
+    SettingError
+        If the processor has no bfloat16 instructions and they are asked for.
+    BackboneError
+        If the graph refers to data outside itself or the runtime refuses it.
+    """
+    check_self_contained(graph)
+    _check_possible(runtime)
+    kind = _OpenvinoSession if runtime.name == "openvino" else _OnnxruntimeSession
+    try:
+        return kind(graph, runtime, input_size)
+    except Exception as problem:  # each runtime raises its own classes
+        raise BackboneError(
+            f"{runtime.name} cannot run the graph at {input_size[0]}×{input_size[1]} pixels "
+            f"(height×width): {_brief(problem)}."
+        ) from None
+
+
+class _OnnxruntimeSession(Session):
+    def __init__(self, graph: bytes, runtime: Runtime, input_size: tuple[int, int]) -> None:
+        super().__init__(input_size)
+        ort = import_module("onnxruntime")
+        ort.disable_telemetry_events()
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.intra_op_num_threads = runtime.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Threads that wait in a busy loop take the cores from the BLAS call that follows: measured,
+        # its time doubles, which is far more than spinning saves.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Else the bytes themselves choose ONNX Runtime's other format, which nobody has checked.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._check_inputs([value.name for value in self._session.get_inputs()])
+
+    @staticmethod
+    def _check_inputs(names: list[str]) -> None:
+        if names != [INPUT_NAME]:
+            raise ValueError(f"its inputs are {names[:5]}, not {INPUT_NAME!r} alone")
+
+    def _run_one(self, image: np.ndarray) -> list[np.ndarray]:
+        outputs: list[np.ndarray] = self._session.run(None, {INPUT_NAME: image})
+        return outputs
+
+
+class _OpenvinoSession(Session):
+    def __init__(self, graph: bytes, runtime: Runtime, input_size: tuple[int, int]) -> None:
+        super().__init__(input_size)
+        core = _openvino().Core()
+        model = core.read_model(graph)
+        names = [name for value in model.inputs for name in value.get_names()]
+        if len(model.inputs) != 1 or INPUT_NAME not in names:
+            raise ValueError(f"its inputs are {names[:5]}, not {INPUT_NAME!r} alone")
+        model.reshape([1, 3, *input_size])
+        compiled = core.compile_model(
+            model,
+            "CPU",
+            {
+                # Stated, because the default silently rounds to bfloat16 on some processors.
+                "INFERENCE_PRECISION_HINT": "bf16" if runtime.precision == "bfloat16" else "f32",
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": runtime.threads,
+                "NUM_STREAMS": 1,
+                # Pinned threads would share their cores with the BLAS call that follows.
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        self._request = compiled.create_infer_request()
+
+    def _run_one(self, image: np.ndarray) -> list[np.ndarray]:
+        self._request.infer([image])
+        # The request owns its outputs and overwrites them on the next call.
+        return [np.array(value.data, copy=True) for value in self._request.output_tensors]
+
+
+def _check_possible(runtime: Runtime) -> None:
+    if runtime.name not in available():
+        extra = "fast" if runtime.name == "openvino" else None
+        if extra is None:
+            raise BackboneError("ONNX Runtime is missing: run  pip install onnxruntime")
+        raise MissingExtraError("The runtime openvino", extra)
+    if runtime.precision == "bfloat16":
+        able = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if "BF16" not in able:
+            raise SettingError(
+                "This processor has no bfloat16 instructions: use the precision float32."
+            )
+
+
+def _openvino() -> ModuleType:
+    """Import openvino without its model converter.
+
+    `import openvino` also tries to import `openvino.tools.ovc`, and goes on without it. The
+    converter is of no use here and brings a usage reporter with its HTTP client, so it is hidden
+    during the import: that halves the time and leaves no reporter in the process.
+    """
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    converter = "openvino.tools.ovc"
+    sys.modules[converter] = None  # type: ignore[assignment]
+    try:
+        return import_module("openvino")
+    finally:
+        del sys.modules[converter]
+
+
+def _brief(problem: Exception) -> str:
+    """The last line of a runtime's message, which holds the reason, as part of a sentence."""
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(problem).__name__).rstrip(".")[:300]

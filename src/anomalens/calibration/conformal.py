@@ -1,0 +1,213 @@
+"""Calibration: what normal images score, and what follows for a new score.
+
+The scores come from normal images that the scored model did not learn from (out-of-fold by group, or
+held out). The final model then learns from all normal images, so the p-values are approximately, not
+exactly, valid; the benchmark measures the realised false-alarm rate. Reference: Vovk, Gammerman &
+Shafer 2005, ch. 4; Barber et al. 2021 (cross-conformal, "jackknife+").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.calibration.policies import Policy, Threshold
+from anomalens.errors import ModelFileError, SettingError
+
+Method = Literal["out-of-fold", "held-out", "augmented"]
+METHODS: Final = ("out-of-fold", "held-out", "augmented")
+MIN_GROUPS: Final = 3  # below this nothing can be left out and still leave something to learn from
+
+
+def p_values(scores: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Conformal p-values, p = (1 + #{s_i ≥ s}) / (n + 1).
+
+    Parameters
+    ----------
+    scores : float64 [m]
+    normal : float64 [n]
+        Calibration scores, in any order.
+
+    Returns
+    -------
+    float64 [m], in (0, 1]; a NaN score gives p = 1/(n+1), never a quiet pass.
+    """
+    normal = np.sort(np.asarray(normal, np.float64))
+    scores = np.asarray(scores, np.float64)
+    at_least = len(normal) - np.searchsorted(normal, scores, side="left")
+    return np.asarray((1 + at_least) / (len(normal) + 1), np.float64)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Scores of normal images, and the policy that turns them into verdicts.
+
+    Attributes
+    ----------
+    scores : float64 [n]
+        Image scores of normal images, ascending.
+    map_maxima : float64 [n] or None
+        The largest map value of each of them, ascending; None for image-level detectors.
+    n_groups : int
+        Number of independent groups among them.
+    method : {"out-of-fold", "held-out", "augmented"}
+        Where the scores come from. "augmented" means that there were too few images to leave any
+        out: the verdicts are then marked uncalibrated.
+    policy : Policy
+    threshold : Threshold
+    """
+
+    scores: NDArray[np.float64]
+    map_maxima: NDArray[np.float64] | None
+    n_groups: int
+    method: Method
+    policy: Policy
+    threshold: Threshold
+
+    @classmethod
+    def from_scores(
+        cls,
+        scores: NDArray[np.float64],
+        map_maxima: NDArray[np.float64] | None = None,
+        *,
+        policy: Policy | None = None,
+        method: Method = "out-of-fold",
+        n_groups: int | None = None,
+        anomalous: NDArray[np.float64] | None = None,
+    ) -> Calibration:
+        """Sort the normal scores and choose the threshold.
+
+        Raises
+        ------
+        SettingError
+            No score, a score that is not finite, or a policy that cannot be satisfied.
+        """
+        scores = np.sort(np.asarray(scores, np.float64))
+        if not np.isfinite(scores).all():
+            raise SettingError(
+                f"{int((~np.isfinite(scores)).sum())} of {len(scores)} normal images have a score "
+                "that is not a finite number; leave them out or use another backbone."
+            )
+        maxima = None if map_maxima is None else np.sort(np.asarray(map_maxima, np.float64))
+        policy = policy or Policy()
+        threshold = policy.threshold(scores, anomalous)
+        return cls(
+            scores, maxima, len(scores) if n_groups is None else n_groups, method, policy, threshold
+        )
+
+    def with_policy(
+        self, policy: Policy, *, anomalous: NDArray[np.float64] | None = None
+    ) -> Calibration:
+        """The same normal scores under another policy."""
+        threshold = policy.threshold(self.scores, anomalous)
+        return replace(self, policy=policy, threshold=threshold)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether verdicts rest on images that the model did not learn from."""
+        return self.method != "augmented"
+
+    def p_value(self, score: float) -> float:
+        """Conformal p-value of one raw score."""
+        return float(p_values(np.array([score]), self.scores)[0])
+
+    def percentile(self, score: float) -> float:
+        """Per cent of the normal images that score lower, 0 to 100."""
+        return 100.0 * float(np.searchsorted(self.scores, score, side="left")) / len(self.scores)
+
+    def is_anomalous(self, score: float) -> bool:
+        """The verdict; a NaN score is anomalous, never quietly normal."""
+        return not score <= self.threshold.value
+
+    @property
+    def region_threshold(self) -> float | None:
+        """Map value above which a pixel belongs to a region.
+
+        It has the same rank among the normal maps' maxima as the image threshold has among the
+        normal scores, so no larger share of normal images shows a region than is flagged. A
+        threshold beyond all normal scores is carried over in proportion.
+        """
+        if self.map_maxima is None:
+            return None
+        level = self.threshold.value
+        above = int(np.sum(self.scores > level))
+        highest = float(self.map_maxima[-1])
+        if above == 0:
+            top = float(self.scores[-1])
+            return highest * (level / top) if level > top > 0 else highest
+        return float(self.map_maxima[len(self.map_maxima) - 1 - above])
+
+    def rate_interval(self) -> tuple[float, float] | None:
+        """95 % interval of the false-alarm rate that the threshold realises on new normal images.
+
+        Given k scores at or above the threshold among n exchangeable ones, the rate follows
+        Beta(k, n + 1 − k) (Vovk 2012, conditional validity). Groups, not images, are counted.
+        Needs SciPy; None for a threshold that no normal score reaches.
+        """
+        from scipy.stats import beta
+
+        n = self.n_groups
+        k = round(self.threshold.expected_rate * (n + 1))
+        if k < 1 or k > n:
+            return None
+        low, high = beta.ppf([0.025, 0.975], k, n + 1 - k)
+        return float(low), float(high)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers for the model file's card; floats keep every bit."""
+        return {
+            "scores": self.scores.tolist(),
+            "map_maxima": None if self.map_maxima is None else self.map_maxima.tolist(),
+            "n_groups": self.n_groups,
+            "method": self.method,
+            "policy": str(self.policy),
+            "threshold": {
+                "value": self.threshold.value,
+                "expected_rate": self.threshold.expected_rate,
+                "supported": self.threshold.supported,
+                "note": self.threshold.note,
+            },
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Calibration:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ModelFileError
+            A key is missing or holds something else than numbers.
+        """
+        try:
+            scores = np.asarray(data["scores"], np.float64)
+            maxima = data["map_maxima"]
+            maxima = None if maxima is None else np.asarray(maxima, np.float64)
+            threshold = Threshold(
+                float(data["threshold"]["value"]),
+                float(data["threshold"]["expected_rate"]),
+                bool(data["threshold"]["supported"]),
+                str(data["threshold"]["note"]),
+            )
+            method = data["method"]
+            if scores.ndim != 1 or len(scores) == 0 or method not in METHODS:
+                raise ValueError("scores")
+            if not np.isfinite(scores).all() or (np.diff(scores) < 0).any():
+                raise ValueError("scores")
+            if maxima is not None and (maxima.shape != scores.shape or (np.diff(maxima) < 0).any()):
+                raise ValueError("map maxima")
+            return cls(
+                scores,
+                maxima,
+                int(data["n_groups"]),
+                method,
+                Policy.parse(str(data["policy"])),
+                threshold,
+            )
+        except (KeyError, TypeError, ValueError, SettingError) as error:
+            raise ModelFileError(
+                f"The calibration in the model file cannot be read ({error}); fit the model again."
+            ) from None

@@ -1,0 +1,57 @@
+"""`anomalens calibrate`: another threshold, or other calibration pictures, without fitting again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from anomalens.cli.bars import bar
+from anomalens.cli.options import policy_options, policy_text, runtime_options
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("normal", nargs=-1, metavar="[NORMAL]")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="The model file to write; may be the one that was read.")
+@policy_options
+@runtime_options
+def calibrate(
+    model: Path,
+    normal: tuple[str, ...],
+    out: Path,
+    false_alarm_rate: float | None,
+    policy: str | None,
+    runtime: str | None,
+    precision: str | None,
+    threads: int | None,
+) -> int:
+    """Choose another threshold for the model FILE, without fitting again.
+
+    With NORMAL, pictures that the model has not seen (folder, glob, manifest, files), the threshold
+    rests on their scores. A manifest with labelled anomalies allows the policies f1 and youden.
+
+    \b
+      anomalens calibrate part.anomalens --false-alarm-rate 0.002 --out strict.anomalens
+      anomalens calibrate part.anomalens photos/more-normal --policy max --out part.anomalens
+      anomalens calibrate part.anomalens labelled.csv --policy f1 --out tuned.anomalens
+    """
+    from anomalens.calibration import Policy
+    from anomalens.inspector import Inspector
+
+    inspector = Inspector.load(model, runtime=runtime, precision=precision, threads=threads)
+    before = inspector.calibration.threshold.value
+    text = policy_text(false_alarm_rate, policy)
+    inspector = inspector.calibrate(
+        Policy.parse(text) if text else inspector.calibration.policy,
+        (normal[0] if len(normal) == 1 else list(normal)) if normal else None,
+        progress=bar,
+    )
+    inspector.save(out)
+    calibration = inspector.calibration
+    click.echo(
+        f"{out}: threshold {before:.4g} → {calibration.threshold.value:.4g} ({calibration.policy}), from "
+        f"{len(calibration.scores)} {calibration.method} scores"
+    )
+    return 0

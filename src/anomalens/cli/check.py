@@ -1,0 +1,94 @@
+"""`anomalens check`: verdicts for new pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from anomalens.cli.bars import bar
+from anomalens.cli.options import runtime_options
+
+if TYPE_CHECKING:
+    from anomalens.inspector import Finding
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, on standard output.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Write overlays and a page to look at.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64),
+              help="Threads that decode ahead of scoring.")
+@runtime_options
+def check(
+    model: Path,
+    images: tuple[str, ...],
+    as_json: bool,
+    out: Path | None,
+    workers: int,
+    runtime: str | None,
+    precision: str | None,
+    threads: int | None,
+) -> int:
+    """Check IMAGEs (files, folders, a glob in quotes, a CSV manifest) with the model FILE.
+
+    \b
+      anomalens check part.anomalens new.jpg
+      anomalens check part.anomalens photos/new --out report
+      anomalens check part.anomalens photos/new --json | jq .score
+
+    Exit code 0: none flagged, 1: some flagged, 2: an image or the model cannot be read (the others
+    are answered all the same), 3: an error of ours.
+    """
+    from anomalens.images import ImageSet
+    from anomalens.inspector import Inspector
+
+    inspector = Inspector.load(model, runtime=runtime, precision=precision, threads=threads)
+    image_set = ImageSet.open(images[0] if len(images) == 1 else list(images))
+    for name in image_set.ignored[:1]:
+        click.echo(
+            f"note: {len(image_set.ignored)} files are no images and are passed over, e.g. {name}", err=True
+        )
+    report = None
+    if out is not None:
+        from anomalens.reports.check_report import CheckReport
+
+        report = CheckReport(out, inspector, image_set)
+    counts = {"normal": 0, "flagged": 0, "unreadable": 0}
+    for index, finding in enumerate(inspector.check(image_set, workers=workers, progress=bar)):
+        counts[_kind(finding)] += 1
+        if report is not None:
+            report.add(index, finding)
+        if as_json:
+            click.echo(json.dumps(finding.to_json(), ensure_ascii=False))
+        elif report is None or _kind(finding) != "normal":
+            click.echo(_line(finding))
+    click.echo(
+        f"{counts['flagged']} flagged, {counts['normal']} not flagged, {counts['unreadable']} unreadable "
+        f"of {len(image_set)} images",
+        err=True,
+    )
+    if report is not None:
+        click.echo(f"page: {report.finish()}", err=True)
+    return 2 if counts["unreadable"] else 1 if counts["flagged"] else 0
+
+
+def _kind(finding: Finding) -> str:
+    if finding.error is not None:
+        return "unreadable"
+    return "flagged" if finding.anomalous else "normal"
+
+
+def _line(finding: Finding) -> str:
+    if finding.error is not None:
+        return f"ERROR  {finding.image}: {finding.error}"
+    word = "FLAG " if finding.anomalous else "ok   "
+    where = ""
+    if finding.regions:
+        where = f"  {len(finding.regions)} region{'s' if len(finding.regions) > 1 else ''}, "
+        where += f"strongest {list(finding.regions[0].box)}"
+    return f"{word}  score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{where}"

@@ -1,0 +1,99 @@
+"""`anomalens fit`: learn from normal pictures, calibrate, save one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from anomalens.cli.bars import bar
+from anomalens.cli.options import key_values, policy_options, policy_text, runtime_options
+
+
+@click.command()
+@click.argument("normal", nargs=-1, required=True, metavar="NORMAL")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="The model file to write, e.g. part.anomalens.")
+@click.option("--detector", default="patchcore", show_default=True, metavar="NAME",
+              help="See `anomalens detectors`.")
+@click.option("--backbone", metavar="NAME", help="A name from `anomalens backbones`, or an ONNX file.")
+@click.option("--size", default=256, show_default=True, type=click.IntRange(16, 4096), metavar="PX",
+              help="Side of the prepared images.")
+@click.option("--preprocess", default="stretch", show_default=True, metavar="STEPS",
+              help="Comma-separated: stretch, pad or crop; grey; standardise; "
+              "background=#RRGGBB:TOLERANCE; mask=FILE.")
+@click.option("--augment", metavar="KINDS",
+              help="Also learn from changed copies: flip, rotate=15, shear=5, scale=0.1, crop=0.1, "
+              "brightness=0.2.")
+@click.option("--copies", default=4, show_default=True, type=click.IntRange(1, 100),
+              help="Changed copies of each image, with --augment.")
+@policy_options
+@runtime_options
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
+@click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE",
+              help="A parameter of the detector; repeat for more.")
+def fit(
+    normal: tuple[str, ...],
+    out: Path,
+    detector: str,
+    backbone: str | None,
+    size: int,
+    preprocess: str,
+    augment: str | None,
+    copies: int,
+    false_alarm_rate: float | None,
+    policy: str | None,
+    runtime: str | None,
+    precision: str | None,
+    threads: int | None,
+    seed: int,
+    parameters: tuple[str, ...],
+) -> int:
+    """Learn from NORMAL pictures and save one file.
+
+    NORMAL is a folder, a glob in quotes, a CSV manifest (columns path, label, mask, group) or image
+    files. Of a folder laid out as a dataset (train/good, test/…) only train/good is learnt from.
+
+    \b
+      anomalens fit photos/normal --out part.anomalens
+      anomalens fit parts.csv --out part.anomalens --false-alarm-rate 0.05
+      anomalens fit photos/normal --out part.anomalens -p coreset_ratio=0.05
+    """
+    from anomalens.errors import SettingError
+    from anomalens.inspector import Inspector
+
+    if not out.parent.is_dir():
+        raise SettingError(f"The folder {out.parent} of --out does not exist; make it first.")
+    given = key_values(parameters)
+    if backbone is not None:
+        given["backbone"] = backbone
+    inspector = Inspector.fit(
+        normal[0] if len(normal) == 1 else list(normal),
+        detector=detector,
+        parameters=given,
+        size=size,
+        preprocess=preprocess,
+        augment=augment,
+        copies=copies,
+        policy=policy_text(false_alarm_rate, policy),
+        runtime=runtime or "auto",
+        precision=precision or "float32",
+        threads=threads,
+        seed=seed,
+        progress=bar,
+    )
+    inspector.save(out)
+    calibration = inspector.calibration
+    click.echo(f"{out}: {detector}, learnt from {inspector.card['data']['n_images']} normal images")
+    click.echo(
+        f"threshold {calibration.threshold.value:.4g} ({calibration.policy}), calibrated on "
+        f"{len(calibration.scores)} {calibration.method} scores of {calibration.n_groups} groups"
+    )
+    interval = calibration.rate_interval()
+    if interval is not None and calibration.calibrated:
+        click.echo(
+            f"expect to flag {calibration.threshold.expected_rate:.1%} of normal images "
+            f"(95 % interval {interval[0]:.1%} to {interval[1]:.1%})"
+        )
+    click.echo(f"next: anomalens check {out} NEW_PICTURES --out report")
+    return 0

@@ -1,0 +1,160 @@
+"""`anomalens inspect`: what a folder holds, before anything is learnt from it. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from anomalens.cli.bars import bar
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True, metavar="DATA")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def inspect(data: tuple[str, ...], as_json: bool) -> int:
+    """Say what DATA holds: layout, split, sizes, duplicates, leaks, files that do not belong.
+
+    Exit code 2 where an image cannot be read or the same image is in training and test.
+    """
+    report = examine(data[0] if len(data) == 1 else list(data))
+    if as_json:
+        click.echo(json.dumps(report, indent=1, ensure_ascii=False))
+    else:
+        for line in _lines(report):
+            click.echo(line)
+    return 2 if report["unreadable"] or report["leaks"] else 0
+
+
+def examine(source: str | list[str]) -> dict[str, Any]:
+    """Read every image once and collect what a user should know; plain data, every key always there."""
+    from anomalens.images import ImageSet, recognise, test_set
+
+    layout = None
+    if isinstance(source, str) and Path(source).is_dir():
+        layout = recognise(source)
+    if layout is None or layout.kind == "flat":
+        parts = {"images": ImageSet.open(source)}
+    else:
+        parts = {"train": ImageSet.normal(source), "test": test_set(layout)}
+    found = {name: _read(part, name) for name, part in parts.items()}
+    first = next(iter(parts.values()))
+    return {
+        "layout": layout.sentence if layout is not None else f"{first.origin}: a plain list of images.",
+        "parts": {name: part["summary"] for name, part in found.items()},
+        "sizes": _common(size for part in found.values() for size in part["sizes"]),
+        "odd_sizes": [image for part in found.values() for image in part["odd_sizes"]],
+        "unreadable": [line for part in found.values() for line in part["unreadable"]],
+        "not_images": [name for part in parts.values() for name in part.ignored],
+        "duplicates": {name: part["duplicates"] for name, part in found.items()},
+        "leaks": _leaks(found),
+        "split": _split(parts, found),
+    }
+
+
+def _read(images: Any, name: str) -> dict[str, Any]:
+    from anomalens.errors import ImageError, InputError
+    from anomalens.images.duplicates import Thumbnails, group_images
+    from anomalens.images.prefetch import stream
+
+    thumbnails = Thumbnails()
+    sizes: list[str] = []
+    readable: list[int] = []
+    unreadable: list[str] = []
+    steps = stream(images, lambda picture: picture, reduce_to=128)
+    for index, picture in bar(steps, label=f"reading {name}", total=len(images)):
+        if isinstance(picture, ImageError):
+            unreadable.append(str(picture))
+            continue
+        thumbnails.add(len(readable), picture.pixels)
+        readable.append(index)
+        sizes.append(f"{picture.size[0]}×{picture.size[1]}")
+    good = images.subset(readable)
+    groups = group_images(good, thumbnails) if readable else []
+    members: dict[str, list[str]] = {}
+    for entry, group in zip(good, groups, strict=True):
+        members.setdefault(group, []).append(entry.id)
+    usual, count = Counter(sizes).most_common(1)[0] if sizes else ("", 0)
+    hashes: dict[str, str] = {}
+    for i, entry in enumerate(good):
+        try:
+            hashes[entry.id] = good.sha256(i)
+        except InputError:
+            continue
+    labels = Counter(entry.label or "unlabelled" for entry in images)
+    return {
+        "summary": {
+            "images": len(images),
+            "labels": dict(labels),
+            "masks": sum(entry.mask is not None for entry in images),
+            "groups": len(members),
+        },
+        "sizes": sizes,
+        "odd_sizes": [
+            f"{good[i].id} ({size})"
+            for i, size in enumerate(sizes)
+            if size != usual and count >= 0.9 * len(sizes)
+        ],
+        "unreadable": unreadable,
+        "duplicates": [group for group in members.values() if len(group) > 1],
+        "hashes": hashes,
+        "n_groups": len(members),
+    }
+
+
+def _common(sizes: Any) -> list[dict[str, Any]]:
+    return [{"size": size, "images": n} for size, n in Counter(sizes).most_common(10)]
+
+
+def _leaks(found: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
+    """The same bytes in training and test."""
+    if "train" not in found:
+        return []
+    train = {digest: name for name, digest in found["train"]["hashes"].items()}
+    return [
+        {"train": train[digest], "test": name}
+        for name, digest in found["test"]["hashes"].items()
+        if digest in train
+    ]
+
+
+def _split(parts: dict[str, Any], found: dict[str, dict[str, Any]]) -> str:
+    """How it would be used, in words."""
+    from anomalens.calibration.conformal import MIN_GROUPS
+
+    name = next(iter(parts))
+    n, groups = len(parts[name]) - len(found[name]["unreadable"]), found[name]["n_groups"]
+    if groups < MIN_GROUPS:
+        how = f"too few to leave any out ({MIN_GROUPS} groups are needed): verdicts would be uncalibrated"
+    else:
+        how = f"each scored as if its group were left out: supports false-alarm rates from {1 / (groups + 1):.3g}"
+    text = f"fit would learn from {n} images in {groups} groups; {how}."
+    if "test" in parts:
+        text += f" {len(parts['test'])} images are for testing."
+    return text
+
+
+def _lines(report: dict[str, Any]) -> list[str]:
+    lines = [report["layout"]]
+    for name, part in report["parts"].items():
+        labels = ", ".join(f"{n} {label}" for label, n in part["labels"].items())
+        lines.append(f"{name}: {part['images']} images ({labels}), {part['masks']} masks")
+    lines.append("sizes: " + ", ".join(f"{s['images']} of {s['size']}" for s in report["sizes"]))
+    lines.append(report["split"])
+    for title, items in (
+        ("odd size", report["odd_sizes"]),
+        ("cannot be read", report["unreadable"]),
+        ("no image", report["not_images"]),
+        ("same image in training and test",
+         [f"{leak['train']} = {leak['test']}" for leak in report["leaks"]]),
+        ("copies or near copies",
+         [" ~ ".join(group[:6]) + (" …" if len(group) > 6 else "")
+          for part in report["duplicates"].values() for group in part]),
+    ):  # fmt: skip
+        lines += [f"{title}: {item}" for item in items[:10]]
+        if len(items) > 10:
+            lines.append(f"{title}: {len(items) - 10} more (see --json)")
+    return lines

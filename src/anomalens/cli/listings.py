@@ -1,0 +1,66 @@
+"""`anomalens detectors` and `anomalens backbones`: what there is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def detectors(as_json: bool) -> int:
+    """List the detectors and their parameters."""
+    from anomalens.detectors import detector_names, load_detector
+
+    rows: list[dict[str, Any]] = []
+    for name in detector_names():
+        found = load_detector(name)
+        rows.append({
+            "name": name,
+            "family": found.family,
+            "pixel_level": found.pixel_level,
+            "what": (found.__doc__ or "").strip().splitlines()[0],
+            "parameters": [
+                {
+                    "name": f.name,
+                    "default": list(f.default) if isinstance(f.default, tuple) else f.default,
+                    "range": f.metadata.get("range"),
+                    "help": f.metadata.get("help"),
+                }
+                for f in fields(found.settings_type)
+            ],
+        })  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return 0
+    for row in rows:
+        level = "image and pixel" if row["pixel_level"] else "image"
+        click.echo(f"{row['name']}  ({row['family']}; {level} level)")
+        click.echo(f"    {row['what']}")
+        for parameter in row["parameters"]:
+            default = parameter["default"]
+            text = ",".join(default) if isinstance(default, list) else default
+            click.echo(f"    -p {parameter['name']}={text}    {parameter['help']}")
+    return 0
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def backbones(as_json: bool) -> int:
+    """List the pretrained networks and whether they are installed."""
+    from anomalens.backbones.registry import backbones as known
+
+    rows = known()
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
+        return 0
+    for row in rows:
+        state = "installed" if row.installed else "not installed"
+        click.echo(f"{row.name}  ({state}; {row.licence})")
+        click.echo(f"    {row.source}")
+        click.echo(f"    taps: {', '.join(str(tap) for tap in row.taps)}")
+    click.echo("or any ONNX file with a JSON card beside it: --backbone net.onnx (docs/backbones.md)")
+    return 0

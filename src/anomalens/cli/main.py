@@ -1,0 +1,107 @@
+"""The `anomalens` command: finds commands by name and turns errors into exit codes.
+
+Exit codes: 0 nothing flagged or all done, 1 something flagged, 2 bad input, 3 an error of ours,
+130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from anomalens import __version__
+from anomalens.cli.options import spoken_warnings
+from anomalens.errors import AnomalensError
+
+# name -> module and attribute, in the order in which a newcomer needs them
+COMMANDS: Final = {
+    "demo": "demo:demo",
+    "fit": "fit:fit",
+    "check": "check:check",
+    "calibrate": "calibrate:calibrate",
+    "inspect": "inspect:inspect",
+    "preprocess": "preprocess:preprocess",
+    "detectors": "listings:detectors",
+    "backbones": "listings:backbones",
+    "doctor": "doctor:doctor",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's file only when it is named, or listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        found: click.Command = getattr(import_module(f"anomalens.cli.{module}"), attribute)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from anomalens.errors import unknown_name
+
+            raise unknown_name("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="anomalens")
+def cli() -> None:
+    """Show it normal pictures; it flags, locates and explains what does not belong.
+
+    \b
+      anomalens fit photos/normal --out part.anomalens
+      anomalens check part.anomalens photos/new --out report
+
+    Works offline, on a CPU. Start with `anomalens demo`.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    try:
+        with spoken_warnings():
+            code = cli.main(arguments, prog_name="anomalens", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Abort:
+        return _stopped()
+    except KeyboardInterrupt:
+        return _stopped()
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except AnomalensError as error:
+        click.echo(f"error: {error}", err=True)
+        return 2
+    except BrokenPipeError:  # `anomalens check … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("ANOMALENS_TRACEBACK"):
+            raise
+        click.echo(
+            f"internal error: {type(error).__name__}: {error}. This is a fault of Anomalens; please report "
+            "it with what  ANOMALENS_TRACEBACK=1 anomalens …  prints.",
+            err=True,
+        )
+        return 3
+
+
+def _stopped() -> int:
+    click.echo("stopped; no half-written file was left.", err=True)
+    return 130

@@ -1,0 +1,95 @@
+"""Options that several commands share, and how their texts become values."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from anomalens.errors import AnomalensWarning, SettingError
+
+Command = Callable[..., Any]
+
+
+def runtime_options(command: Command) -> Command:
+    """`--runtime`, `--precision`, `--threads`."""
+    for option in (
+        click.option(
+            "--threads", type=click.IntRange(1, 512), help="Threads of the network. [default: all cores]"
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(["float32", "bfloat16"]),
+            help="bfloat16 is kept only where it hardly moves the scores. [default: float32]",
+        ),
+        click.option(
+            "--runtime",
+            type=click.Choice(["auto", "onnxruntime", "openvino"]),
+            help="What executes the network. [default: auto, the fastest installed]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def policy_options(command: Command) -> Command:
+    """`--false-alarm-rate` and `--policy`."""
+    for option in (
+        click.option(
+            "--policy",
+            metavar="P",
+            help="Another way to the threshold: quantile=0.995, max, mean-sigma=3, pareto=0.001; with "
+            "labelled anomalies f1 or youden.",
+        ),
+        click.option(
+            "--false-alarm-rate",
+            type=float,
+            metavar="R",
+            help="Share of normal images that may be flagged. [default: 0.01]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def policy_text(false_alarm_rate: float | None, policy: str | None) -> str | None:
+    """One policy from the two options."""
+    if false_alarm_rate is not None and policy is not None:
+        raise SettingError(
+            "Both --false-alarm-rate and --policy were given; give one of them, they choose the same "
+            "threshold."
+        )
+    return policy if false_alarm_rate is None else f"false-alarm-rate={false_alarm_rate!r}"
+
+
+def key_values(pairs: Iterable[str]) -> dict[str, str]:
+    """`KEY=VALUE` texts as a dictionary."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise SettingError(f"The parameter {pair!r} has no value; write -p KEY=VALUE.")
+        found[key.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+@contextmanager
+def spoken_warnings() -> Iterator[None]:
+    """Print our warnings as one line each on standard error, as they come."""
+    shown: set[str] = set()
+
+    def show(
+        message: Warning | str, category: type[Warning], *_: object, **__: object
+    ) -> None:
+        text = str(message)
+        if issubclass(category, AnomalensWarning) and text not in shown:
+            shown.add(text)
+            click.echo(f"warning: {text}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AnomalensWarning)
+        warnings.showwarning = show
+        yield

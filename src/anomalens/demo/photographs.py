@@ -1,0 +1,105 @@
+"""The photographs of the demonstration, and the data set that is cut from each.
+
+scikit-image's wheel carries three grey photographs of textures (brick, grass, gravel; 512 x 512 px,
+from CC0 Textures). They are read as files: scikit-image's own loaders may ask the network.
+Tiles from the left half are normal and are learnt from; tiles from the right half are tested, every
+second one with a painted defect whose mask is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from anomalens.errors import InputError
+from anomalens.images.decode import decode
+from anomalens.images.synthetic_defects import DEFECTS, paint
+
+PHOTOGRAPHS: Final = ("brick", "gravel", "grass")
+TILE: Final = 64
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Tiles of one photograph.
+
+    Attributes
+    ----------
+    normal : dict of str to uint8 [h, w, 3]
+        File name to tile, from the left half.
+    test : dict of str to uint8 [h, w, 3]
+        Likewise from the right half; the name starts with its folder, "good" or a kind of defect.
+    masks : dict of str to bool [h, w]
+        What was painted, for each test tile that is not good.
+    """
+
+    normal: dict[str, NDArray[np.uint8]]
+    test: dict[str, NDArray[np.uint8]]
+    masks: dict[str, NDArray[np.bool_]]
+
+    @classmethod
+    def cut(cls, photograph: NDArray[np.uint8], *, side: int = TILE, seed: int = 0) -> Tiles:
+        """Cut a photograph into tiles that do not overlap, and paint on half of the tested ones."""
+        rng = np.random.default_rng(seed)
+        columns, rows = photograph.shape[1] // side, photograph.shape[0] // side
+        normal: dict[str, NDArray[np.uint8]] = {}
+        right: list[tuple[str, NDArray[np.uint8]]] = []
+        for column in range(columns):
+            for row in range(rows):
+                y, x = row * side, column * side
+                tile = photograph[y : y + side, x : x + side]
+                if column < columns // 2:
+                    normal[f"x{x:03d}-y{y:03d}.png"] = tile
+                else:
+                    right.append((f"x{x:03d}-y{y:03d}.png", tile))
+        painted = rng.permutation(len(right))[: len(right) // 2]
+        kind_of = {int(i): DEFECTS[k % len(DEFECTS)] for k, i in enumerate(painted)}
+        test, masks = {}, {}
+        for i, (name, tile) in enumerate(right):
+            if i not in kind_of:
+                test[f"good/{name}"] = tile
+                continue
+            name = f"{kind_of[i]}/{name}"
+            test[name], masks[name] = paint(tile, kind_of[i], rng)
+        return cls(normal, test, masks)
+
+    def write(self, folder: Path) -> None:
+        """Write PNG files in the usual layout of data sets: train, test, ground_truth."""
+        for name, tile in self.normal.items():
+            _write(folder / "train" / "good" / name, tile)
+        for name, tile in self.test.items():
+            _write(folder / "test" / name, tile)
+        for name, mask in self.masks.items():
+            path = folder / "ground_truth" / name
+            _write(path.with_name(f"{path.stem}_mask.png"), mask.astype(np.uint8) * 255)
+
+
+def load_photograph(name: str) -> NDArray[np.uint8]:
+    """One of `PHOTOGRAPHS`, uint8 [512, 512, 3].
+
+    Raises
+    ------
+    InputError
+        The installed scikit-image does not carry it.
+    """
+    package = find_spec("skimage")
+    places = [] if package is None else list(package.submodule_search_locations or ())
+    for place in places:
+        path = Path(place) / "data" / f"{name}.png"
+        if path.is_file():
+            return decode(path).pixels.astype(np.uint8)
+    raise InputError(
+        f"The photograph {name}.png of scikit-image is not installed; reinstall it with  "
+        "pip install --force-reinstall scikit-image"
+    )
+
+
+def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)

@@ -1,0 +1,219 @@
+"""The contract of a detector, on one screen.
+
+A detector learns from prepared normal images, and gives every image a raw score: a float, unbounded,
+**higher means more anomalous**, never a probability and never a verdict. What it learnt is a `State`
+of plain arrays, ONNX graphs and numbers, from which an equal detector is rebuilt without its training
+code. `anomalens.detectors.checks.check_detector` tests all of this for any class.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.backbones.runtimes import Runtime
+from anomalens.errors import SettingError, unknown_name
+from anomalens.images.arrays import Pixels
+from anomalens.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images to score, with what some methods need to know about them.
+
+    Attributes
+    ----------
+    images : sequence of uint8 or float32 [h, w, 3]
+        Prepared images, RGB, 0–255.
+    ids : sequence of str
+    groups : sequence of str or None
+        Which part, patient or clip each image shows.
+    references : sequence of images or None
+        Each image's own template, for methods that compare pairs.
+    labels : sequence of str or None
+        For methods that learn from a few labelled anomalies.
+    """
+
+    images: Sequence[Pixels]
+    ids: Sequence[str]
+    groups: Sequence[str] | None = None
+    references: Sequence[Pixels] | None = None
+    labels: Sequence[str | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a detector answers.
+
+    Attributes
+    ----------
+    image : float64 [n]
+        Raw scores, higher means more anomalous.
+    maps : float32 [n, h, w] or None
+        Anomaly maps at the size of the prepared images, for pixel-level detectors.
+    """
+
+    image: NDArray[np.float64]
+    maps: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """What a detector learnt: numbers go into the card, arrays and graphs into files of their own."""
+
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    graphs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class TrainingImages(Protocol):
+    """Normal images to learn from; may be passed over more than once, always in the same order."""
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """int64 [n]: images with the same number show the same thing and must not be separated."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels of every prepared image."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Pixels]: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of a detector's parameters: a frozen dataclass whose fields carry `help` and limits."""
+
+    @classmethod
+    def from_texts(cls, given: Mapping[str, str]) -> Self:
+        """Build from `KEY=VALUE` texts, as the command line's `-p` gives them.
+
+        Raises
+        ------
+        SettingError
+            An unknown key (the nearest is suggested), an unreadable value or one out of range.
+        """
+        known = {f.name: f for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for key, text in given.items():
+            if key not in known:
+                raise unknown_name("parameter", key, known)
+            values[key] = _read(key, text, known[key].default)
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            low, high = f.metadata.get("range", (None, None))
+            value = getattr(self, f.name)
+            if low is None or (isinstance(value, tuple) and not value):
+                continue
+            for number in value if isinstance(value, tuple) else (value,):
+                if not low <= number <= high:
+                    raise SettingError(
+                        f"The parameter {f.name} was given {number}; give a value from {low} to {high}."
+                    )
+
+
+def parameter(default: Any, text: str, *, limits: tuple[float, float] | None = None) -> Any:
+    """A dataclass field of `Settings` with its help text and its range."""
+    return field(default=default, metadata={"help": text, **({"range": limits} if limits else {})})
+
+
+def _read(key: str, text: str, default: Any) -> Any:
+    """Turn the text into the type of the parameter's default."""
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+                text.lower()
+            ]
+        if isinstance(default, int):
+            return int(text)
+        if isinstance(default, float):
+            return float(text)
+    except (ValueError, KeyError):
+        raise SettingError(
+            f"The parameter {key} was given {text!r}; it needs a value like {default!r}."
+        ) from None
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+class Detector(ABC):
+    """Base of all detectors.
+
+    Class attributes
+    ----------------
+    name : the detector's name on the command line
+    family : "density", "one-class", "reconstruction", "self-supervised", "patches" or "classifier"
+    pixel_level : whether `score` gives maps
+    settings_type : the frozen dataclass of its parameters
+
+    What `fit` learnt ends in `_`.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[str]
+    pixel_level: ClassVar[bool]
+    settings_type: ClassVar[type[Settings]]
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings if settings is not None else self.settings_type()
+
+    @abstractmethod
+    def fit(
+        self,
+        images: TrainingImages,
+        *,
+        runtime: Runtime,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Scores | None:
+        """Learn what normal looks like.
+
+        Returns
+        -------
+        Scores or None
+            Out-of-fold scores of the training images, in their order, where the method gets them
+            from the same run (each image scored as if its whole group had been left out; only the
+            maps' maxima are needed, so maps may be [n, 1, 1]). None asks the caller to cross-fit.
+        """
+
+    @abstractmethod
+    def score(self, batch: Batch) -> Scores:
+        """Score images. An image's score never depends on the others in its batch."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """What was learnt, complete."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
+        """Rebuild a detector that scores bit-identically on the same runtime.
+
+        Parameters
+        ----------
+        state : State
+        size : (height, width)
+            Of the prepared images.
+        runtime : Runtime
+            What executes the graphs.
+        """
+
+    def on_runtime(self, runtime: Runtime, *, size: tuple[int, int]) -> Self:
+        """The same detector, its graphs executed by another runtime."""
+        return type(self).from_state(self.state(), size=size, runtime=runtime)

@@ -1,0 +1,58 @@
+"""The memory bank: exact nearest-neighbour distances by blocked matrix products."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+_BLOCK_ROWS: Final = 256  # distances of one block stay in the second-level cache for the minimum
+
+
+class Bank:
+    """Vectors of normal patches, ready to be searched.
+
+    Parameters
+    ----------
+    vectors : float32 [m, d]
+    """
+
+    def __init__(self, vectors: Floats) -> None:
+        self.vectors = vectors
+        # Distances do not change when both sides are shifted, and small norms keep
+        # |x|² + |b|² − 2xb accurate in float32.
+        self._centre = vectors.mean(0)
+        shifted = vectors - self._centre
+        norms = np.einsum("ij,ij->i", shifted, shifted)
+        # One product gives |b|² − 2xb: the norms are one more row, met by a column of ones.
+        self._factor = np.ascontiguousarray(np.vstack([-2 * shifted.T, norms]), dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def squared_distances(self, queries: Floats) -> Floats:
+        """Squared Euclidean distances [q, m], without the clip at 0 that rounding may need."""
+        x = self._extend(queries)
+        return np.asarray(x @ self._factor + self._norms(x)[:, None], np.float32)
+
+    def nearest(self, queries: Floats) -> Floats:
+        """Euclidean distance of each query [q, d] to its nearest vector: float32 [q]."""
+        x = self._extend(queries)
+        smallest = np.empty(len(x), np.float32)
+        for a in range(0, len(x), _BLOCK_ROWS):
+            smallest[a : a + _BLOCK_ROWS] = (x[a : a + _BLOCK_ROWS] @ self._factor).min(1)
+        smallest += self._norms(x)
+        return np.asarray(np.sqrt(np.maximum(smallest, 0)), np.float32)
+
+    def _extend(self, queries: Floats) -> Floats:
+        x = np.empty((len(queries), queries.shape[1] + 1), np.float32)
+        np.subtract(queries, self._centre, out=x[:, :-1])
+        x[:, -1] = 1
+        return x
+
+    @staticmethod
+    def _norms(x: Floats) -> Floats:
+        return np.asarray(np.einsum("ij,ij->i", x[:, :-1], x[:, :-1]), np.float32)

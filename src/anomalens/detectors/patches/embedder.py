@@ -1,0 +1,83 @@
+"""Prepared image → patch features, through the ONNX graph that the model file carries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.backbones.runtimes import Runtime, open_session
+from anomalens.errors import BackboneError, SettingError
+from anomalens.images.arrays import Pixels
+
+
+class PatchEmbedder:
+    """Scales an image as the backbone asks, runs the graph, gives features [h, w, c].
+
+    Images are run one at a time: on a CPU a batch gains little, and so no image's score can depend on
+    its neighbours in a batch.
+    """
+
+    def __init__(
+        self,
+        graph: bytes,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        size: tuple[int, int],
+        runtime: Runtime,
+    ) -> None:
+        self.graph = graph
+        self._mean = np.asarray(mean, np.float32).reshape(3, 1, 1)
+        self._std = np.asarray(std, np.float32).reshape(3, 1, 1)
+        self._numbers = {"mean": [float(v) for v in mean], "std": [float(v) for v in std]}
+        self._size = size
+        self._session = open_session(graph, runtime=runtime, input_size=size)
+
+    @classmethod
+    def from_backbone(
+        cls,
+        name: str,
+        taps: Sequence[str],
+        *,
+        neighbourhood: int,
+        size: tuple[int, int],
+        runtime: Runtime,
+    ) -> Self:
+        """Build the graph from a backbone's name or file; only fitting comes here."""
+        from anomalens.backbones.embedding import patch_embedding
+        from anomalens.backbones.registry import load_backbone
+
+        backbone = load_backbone(name)
+        multiple = backbone.card.multiple
+        if size[0] % multiple or size[1] % multiple:
+            near = max(multiple, multiple * math.floor(max(size) / multiple))
+            raise SettingError(
+                f"The backbone {name!r} needs image sides that are multiples of {multiple} px and was "
+                f"given {size[1]}×{size[0]}; use --size {near}."
+            )
+        graph = patch_embedding(
+            backbone.graph(taps), taps, size=size, neighbourhood=neighbourhood
+        )
+        card = backbone.card
+        return cls(graph, mean=card.mean, std=card.std, size=size, runtime=runtime)
+
+    def numbers(self) -> dict[str, Any]:
+        """The scaling, for the state."""
+        return self._numbers
+
+    def __call__(self, image: Pixels) -> NDArray[np.float32]:
+        """Features float32 [h, w, c] of a prepared image [height, width, 3]."""
+        x = image.transpose(2, 0, 1).astype(np.float32)
+        np.subtract(x, self._mean, out=x)
+        np.divide(x, self._std, out=x)
+        (features,) = self._session.run(x[None])
+        if not np.isfinite(features).all():
+            raise BackboneError(
+                "The backbone gave values that are not finite numbers; use another backbone, precision or "
+                "scaling."
+            )
+        return np.asarray(features[0], np.float32)

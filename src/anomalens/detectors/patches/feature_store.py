@@ -1,0 +1,73 @@
+"""Patch features of the training images, held under a memory budget."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.detectors.patches.coreset import SELECTION_DIMENSIONS, greedy_coreset
+from anomalens.errors import SettingError
+
+# Selecting needs, beside a vector itself, its projection, two norms and bounds, and its group.
+_OVERHEAD: Final = 4 * SELECTION_DIMENSIONS + 3 * 4 + 8
+
+
+class FeatureStore:
+    """Collects feature vectors; reduces what it holds to a coreset whenever the budget is used up.
+
+    Parameters
+    ----------
+    channels : int
+    memory_mb : int
+        Budget for vectors and their selection, in MB (10⁶ bytes).
+    keep : int
+        Vectors kept by one reduction; as many stand-ins from other groups are kept with them.
+    seed : int
+    """
+
+    def __init__(
+        self, channels: int, *, memory_mb: int, keep: int, expected: int, seed: int
+    ) -> None:
+        self._capacity = int(memory_mb * 1e6 / (4 * channels + _OVERHEAD))
+        if self._capacity < 4 * keep:
+            raise SettingError(
+                f"A budget of {memory_mb} MB holds {self._capacity} vectors of {channels} channels, fewer "
+                f"than four times the bank of {keep}; raise memory_mb or lower max_bank."
+            )
+        rows = min(self._capacity, expected)
+        self._features = np.empty((rows, channels), np.float32)
+        self._groups = np.empty(rows, np.int64)
+        self._used = 0
+        self._keep = keep
+        self._seed = seed
+        self.seen = 0
+        self.reduced = False
+
+    def add(self, features: NDArray[np.float32], group: int) -> None:
+        """Append the vectors [p, channels] of one image."""
+        if self._used + len(features) > len(self._features):
+            self._reduce()
+        end = self._used + len(features)
+        self._features[self._used : end] = features
+        self._groups[self._used : end] = group
+        self._used = end
+        self.seen += len(features)
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """float32 [n, channels]: all vectors seen, or what the reductions kept."""
+        return self._features[: self._used]
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        return self._groups[: self._used]
+
+    def _reduce(self) -> None:
+        coreset = greedy_coreset(self.features, self.groups, self._keep, seed=self._seed)
+        rows = np.union1d(coreset.chosen, coreset.stand_in[coreset.stand_in >= 0])
+        self._features[: len(rows)] = self._features[rows]
+        self._groups[: len(rows)] = self._groups[rows]
+        self._used = len(rows)
+        self.reduced = True

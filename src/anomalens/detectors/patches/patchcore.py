@@ -1,0 +1,258 @@
+"""PatchCore (Roth et al. 2022, "Towards Total Recall in Industrial Anomaly Detection", CVPR).
+
+What it does. Features of a pretrained network's middle layers, averaged over a small neighbourhood,
+describe each patch of the normal images. A greedy coreset of all those patches is the memory bank
+(algorithm 1). A patch's score is the distance to its nearest bank vector; the image's score is its
+farthest patch's, re-weighted by how crowded the bank is there (equations 6 and 7):
+
+    s* = max_p min_m |p − m|,   w = 1 − exp|p* − m*| / Σ_{m ∈ N_b(m*)} exp|p* − m|,   s = w · s*
+
+The map is the patch scores enlarged bilinearly and smoothed with a Gaussian of 4 px.
+
+When it fails. A patch has no position: a normal part in a wrong place looks normal. Faults that only
+the whole image shows (a missing label, an uneven illumination) are weak. What varies freely among
+normal images (freely rotated parts, prints) needs many of them. Anything strange in a normal training
+image becomes normal everywhere.
+
+Out-of-fold scores cost no second fit: each bank vector keeps a stand-in, the nearest patch of another
+group. To score a training image, the vectors of its own group give way to their stand-ins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.backbones.runtimes import Runtime
+from anomalens.detectors.contract import (
+    Batch,
+    Detector,
+    Scores,
+    Settings,
+    State,
+    TrainingImages,
+    parameter,
+)
+from anomalens.detectors.patches.bank import Bank
+from anomalens.detectors.patches.coreset import Coreset, greedy_coreset
+from anomalens.detectors.patches.embedder import PatchEmbedder
+from anomalens.detectors.patches.feature_store import FeatureStore
+from anomalens.detectors.patches.maps import MapMaker
+from anomalens.errors import SettingError
+from anomalens.progress import Progress, silent
+
+Floats = NDArray[np.float32]
+
+# Out-of-fold scores are taken from at most this many images; a rate of 0.001 needs 999.
+MAX_CALIBRATION_IMAGES: Final = 2000
+
+
+@dataclass(frozen=True)
+class PatchCoreSettings(Settings):
+    """Parameters of PatchCore."""
+
+    backbone: str = parameter(
+        "efficientnet-lite0", "a name from `anomalens backbones`, or an ONNX file with a card"
+    )
+    taps: tuple[str, ...] = parameter(
+        ("stride8", "stride16"), "layers of the backbone, comma-separated, finest first"
+    )
+    neighbourhood: int = parameter(
+        3, "side of the window that features are averaged over, in patches", limits=(1, 15)
+    )
+    coreset_ratio: float = parameter(
+        0.01, "share of all patches that the bank keeps", limits=(1e-6, 1.0)
+    )
+    min_bank: int = parameter(1000, "the bank keeps at least this many patches", limits=(1, 10**6))
+    max_bank: int = parameter(10_000, "the bank keeps at most this many patches", limits=(1, 10**6))
+    n_neighbors: int = parameter(
+        9, "b of the re-weighting; 1 switches it off", limits=(1, 1000)
+    )
+    sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
+    memory_mb: int = parameter(
+        1500, "budget for patch features while fitting, in MB", limits=(16, 10**6)
+    )
+
+
+class PatchCore(Detector):
+    """Distance of each patch to the nearest patch of the normal images; see the module's text."""
+
+    name: ClassVar[str] = "patchcore"
+    family: ClassVar[str] = "patches"
+    pixel_level: ClassVar[bool] = True
+    settings_type: ClassVar[type[Settings]] = PatchCoreSettings
+    settings: PatchCoreSettings
+
+    _embed: PatchEmbedder
+    bank_: Bank
+
+    def fit(
+        self,
+        images: TrainingImages,
+        *,
+        runtime: Runtime,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Scores:
+        s = self.settings
+        if s.min_bank > s.max_bank:
+            raise SettingError(
+                f"min_bank is {s.min_bank} and max_bank is {s.max_bank}; give a min_bank that is not larger."
+            )
+        if not len(images):
+            raise SettingError("PatchCore needs at least one normal image to fit and was given none.")
+        self._embed = PatchEmbedder.from_backbone(
+            s.backbone,
+            s.taps,
+            neighbourhood=s.neighbourhood,
+            size=images.size,
+            runtime=runtime,
+        )
+        store = self._collect(images, seed, progress)
+        wanted = max(s.min_bank, round(s.coreset_ratio * store.seen))
+        coreset = greedy_coreset(
+            store.features, store.groups, min(wanted, s.max_bank), seed=seed, progress=progress
+        )
+        self._set_bank(store.features[coreset.chosen])
+        return self._out_of_fold(images, store, coreset, seed, progress)
+
+    def score(self, batch: Batch) -> Scores:
+        scores = np.empty(len(batch), np.float64)
+        maps = np.empty((len(batch), *self._size), np.float32)
+        for i, image in enumerate(batch.images):
+            features = self._embed(image)
+            rows = features.reshape(-1, features.shape[-1])
+            distances = self.bank_.nearest(rows)
+            scores[i] = self._image_score(rows, distances, self.bank_.vectors)
+            maps[i] = self._make_map(distances.reshape(features.shape[:2]))
+        return Scores(scores, maps)
+
+    def state(self) -> State:
+        return State(
+            numbers={
+                **self._embed.numbers(),
+                "grid": list(self._grid),
+                "sigma": self.settings.sigma,
+                "n_neighbors": self.settings.n_neighbors,
+            },
+            arrays={"bank": self.bank_.vectors},
+            graphs={"embedding": self._embed.graph},
+        )
+
+    @classmethod
+    def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
+        n = state.numbers
+        detector = cls(
+            PatchCoreSettings(sigma=float(n["sigma"]), n_neighbors=int(n["n_neighbors"]))
+        )
+        detector._embed = PatchEmbedder(
+            state.graphs["embedding"], mean=n["mean"], std=n["std"], size=size, runtime=runtime
+        )
+        detector._grid = (int(n["grid"][0]), int(n["grid"][1]))
+        detector._size = size
+        detector._set_bank(np.asarray(state.arrays["bank"], np.float32))
+        return detector
+
+    def _set_bank(self, vectors: Floats) -> None:
+        self.bank_ = Bank(np.ascontiguousarray(vectors))
+        self._make_map = MapMaker(self._grid, self._size, self.settings.sigma)
+
+    def _collect(self, images: TrainingImages, seed: int, progress: Progress) -> FeatureStore:
+        """One pass over the images: all patch features, or what the memory budget keeps of them."""
+        store: FeatureStore | None = None
+        self._size = images.size
+        steps = progress(images, label="reading features", total=len(images))
+        for image, group in zip(steps, images.groups, strict=True):
+            features = self._embed(image)
+            h, w, channels = features.shape
+            if store is None:
+                self._grid = (h, w)
+                store = FeatureStore(
+                    channels,
+                    memory_mb=self.settings.memory_mb,
+                    keep=self.settings.max_bank,
+                    expected=h * w * len(images),
+                    seed=seed,
+                )
+            store.add(features.reshape(h * w, channels), int(group))
+        assert store is not None
+        return store
+
+    def _image_score(self, rows: Floats, distances: Floats, vectors: Floats) -> float:
+        """Equations 6 and 7: the farthest patch's distance, re-weighted."""
+        farthest = int(distances.argmax())
+        to_query = _distances(vectors, rows[farthest])
+        nearest = int(to_query.argmin())
+        b = min(self.settings.n_neighbors, len(vectors))
+        if b < 2:
+            return float(to_query[nearest])
+        around = _distances(vectors, vectors[nearest])
+        neighbours = to_query[np.argpartition(around, b - 1)[:b]]
+        weight = 1 - 1 / np.exp(neighbours - to_query[nearest]).sum()
+        return float(weight * to_query[nearest])
+
+    def _out_of_fold(
+        self,
+        images: TrainingImages,
+        store: FeatureStore,
+        coreset: Coreset,
+        seed: int,
+        progress: Progress,
+    ) -> Scores:
+        """Score each training image against the bank without its own group; NaN where not chosen."""
+        vectors, owner = self.bank_.vectors, store.groups[coreset.chosen]
+        has_stand_in = coreset.stand_in >= 0
+        groups = images.groups
+        wanted = _some_groups(groups, MAX_CALIBRATION_IMAGES, seed)
+        scores = np.full(len(images), np.nan)
+        maxima = np.full((len(images), 1, 1), np.nan, np.float32)
+        steps = progress(range(len(images)), label="calibrating", total=len(images))
+        for i, rows in zip(steps, self._features_again(images, store, wanted), strict=True):
+            if rows is None:
+                continue
+            own = owner == groups[i]
+            stand_ins = store.features[coreset.stand_in[own & has_stand_in]]
+            squared = self.bank_.squared_distances(rows)
+            squared[:, own] = np.inf
+            nearest = squared.min(1)
+            others = vectors[~own]
+            if len(stand_ins):
+                np.minimum(nearest, Bank(stand_ins).nearest(rows) ** 2, out=nearest)
+                others = np.concatenate([others, stand_ins])
+            if not len(others):  # a single group: nothing is left when it is out
+                continue
+            distances = np.sqrt(np.maximum(nearest, 0))
+            scores[i] = self._image_score(rows, distances, others)
+            maxima[i] = self._make_map(distances.reshape(self._grid)).max()
+        return Scores(scores, maxima)
+
+    def _features_again(
+        self, images: TrainingImages, store: FeatureStore, wanted: NDArray[np.bool_]
+    ) -> Any:
+        """Each image's features [p, d], or None where they are not wanted: held, or computed again."""
+        patches = self._grid[0] * self._grid[1]
+        if not store.reduced:
+            for i in range(len(images)):
+                yield store.features[i * patches : (i + 1) * patches] if wanted[i] else None
+            return
+        for i, image in enumerate(images):
+            yield self._embed(image).reshape(patches, -1) if wanted[i] else None
+
+
+def _distances(vectors: Floats, query: Floats) -> NDArray[np.float64]:
+    """Euclidean distances [m] of one query [d], by differences: no cancellation."""
+    difference = vectors - query
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", difference, difference).astype(np.float64)))
+
+
+def _some_groups(groups: NDArray[np.int64], most: int, seed: int) -> NDArray[np.bool_]:
+    """Which images take part in calibration: whole groups, drawn until `most` images are reached."""
+    if len(groups) <= most:
+        return np.ones(len(groups), bool)
+    names, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    taken = order[: max(1, int(np.searchsorted(np.cumsum(counts[order]), most, side="right")))]
+    return np.isin(inverse, taken)

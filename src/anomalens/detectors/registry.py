@@ -1,0 +1,49 @@
+"""Detectors by name: ours and those that other packages announce as entry points."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Final
+
+from anomalens.detectors.contract import Detector
+from anomalens.errors import SettingError, unknown_name
+
+GROUP: Final = "anomalens.detectors"
+
+# name -> where; a table and not an import, so that listing names loads nothing
+OURS: Final = {
+    "patchcore": "anomalens.detectors.patches.patchcore:PatchCore",
+}
+
+
+def detector_names() -> list[str]:
+    """All names that `load_detector` knows, ours first."""
+    theirs = {point.name for point in entry_points(group=GROUP)} - OURS.keys()
+    return [*OURS, *sorted(theirs)]
+
+
+def load_detector(name: str) -> type[Detector]:
+    """The class of a detector.
+
+    Raises
+    ------
+    SettingError
+        The name is unknown (the nearest is suggested), or another package's detector fails to load.
+    """
+    if name in OURS:
+        module, _, attribute = OURS[name].partition(":")
+        found: type[Detector] = getattr(import_module(module), attribute)
+        return found
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            try:
+                loaded = point.load()
+            except Exception as error:  # another package's import can fail in any way
+                raise SettingError(
+                    f"The detector {name!r} from {point.value} failed to load: {error}"
+                ) from error
+            if not (isinstance(loaded, type) and issubclass(loaded, Detector)):
+                raise SettingError(f"{point.value} is no anomalens.detectors.contract.Detector.")
+            return loaded
+    raise unknown_name("detector", name, detector_names())

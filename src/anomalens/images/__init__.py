@@ -1,0 +1,50 @@
+"""Folders, manifests and arrays of images; decoding; preprocessing; augmentation; duplicates."""
+
+from anomalens.images.arrays import MAX_PIXELS, Pixels, as_pixels, split_stack
+from anomalens.images.augment import Augmentation
+from anomalens.images.decode import SUFFIXES, Picture, count_pages, decode
+from anomalens.images.duplicates import (
+    Duplicates,
+    Thumbnails,
+    difference_hash,
+    find_duplicates,
+    group_images,
+)
+from anomalens.images.geometry import Affine, Prepared
+from anomalens.images.image_set import ImageEntry, ImageSet, test_set
+from anomalens.images.layout import Layout, as_label, recognise
+from anomalens.images.prefetch import stream
+from anomalens.images.preprocess import Preprocessing
+from anomalens.images.steps import ApplyMask, Grey, RemoveBackground, Resize, Standardise
+
+__all__ = [
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "Affine",
+    "ApplyMask",
+    "Augmentation",
+    "Duplicates",
+    "Grey",
+    "ImageEntry",
+    "ImageSet",
+    "Layout",
+    "Picture",
+    "Pixels",
+    "Prepared",
+    "Preprocessing",
+    "RemoveBackground",
+    "Resize",
+    "Standardise",
+    "Thumbnails",
+    "as_label",
+    "as_pixels",
+    "count_pages",
+    "decode",
+    "difference_hash",
+    "find_duplicates",
+    "group_images",
+    "recognise",
+    "split_stack",
+    "stream",
+    "test_set",
+]

@@ -1,0 +1,61 @@
+"""Finding image files below a folder, in an order that people expect."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from anomalens.images.decode import SUFFIXES
+
+_LEFTOVERS = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
+_DIGITS = re.compile(r"([0-9]+)")
+
+Key = tuple[tuple[tuple[int, int, str], ...], ...]
+
+
+def natural_key(path: Path) -> tuple[Key, str]:
+    """Sort key by which `img2` comes before `img10`; equal keys fall back to the plain text."""
+    return tuple(_part_key(part) for part in path.parts), path.as_posix()
+
+
+def find_files(root: Path, *, recursive: bool = True) -> tuple[list[Path], list[Path]]:
+    """List the image files below a folder, and the other files, each in natural order.
+
+    Links to folders are followed, each real folder once, so that a loop of links ends. A folder
+    that may not be read is listed among the others.
+    """
+    images: list[Path] = []
+    others: list[Path] = []
+    seen: set[str] = set()
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            found = list(folder.iterdir())
+        except OSError:
+            others.append(folder)
+            continue
+        for path in found:
+            if path.name.startswith(".") or path.name.lower() in _LEFTOVERS:
+                continue
+            if path.is_dir():
+                if recursive:
+                    waiting.append(path)
+            elif path.suffix.lower() in SUFFIXES:
+                images.append(path)
+            else:
+                others.append(path)
+    return sorted(images, key=natural_key), sorted(others, key=natural_key)
+
+
+def _part_key(part: str) -> tuple[tuple[int, int, str], ...]:
+    return tuple(
+        (0, int(piece), "") if piece.isdigit() else (1, 0, piece.lower())
+        for piece in _DIGITS.split(part)
+        if piece
+    )

@@ -1,0 +1,384 @@
+"""The ordered, lazily decoded collection of images that everything else takes.
+
+An entry is a promise: files are opened when they are read, so a set of a million images costs its
+names, and one bad file costs one answer, not the batch.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from anomalens.errors import ImageError, ImageSetError
+from anomalens.images.arrays import as_pixels, split_stack
+from anomalens.images.decode import SUFFIXES, Picture, count_pages, decode
+from anomalens.images.files import find_files, natural_key
+from anomalens.images.layout import GOOD, Layout, as_label, recognise
+
+_GLOB_CHARACTERS = frozenset("*?[")
+_TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEntry:
+    """One image of a set, not yet decoded.
+
+    Attributes
+    ----------
+    id : str
+        Stable and unique in its set: the path below the set's root with forward slashes,
+        `name.tif#page2` (from 1) for a page, `array-0007` (from 0) for an array.
+    source : Path or ndarray
+    page : int
+        Page of a multi-page TIFF, from 0.
+    label : str or None
+        "good" is normal, any other text names the kind of anomaly, None is unknown.
+    mask : Path or None
+        Ground-truth mask; non-zero is anomalous.
+    group : str or None
+        Images of one group show one thing (exposures, copies, frames) and must never be split.
+    """
+
+    id: str
+    source: Path | np.ndarray
+    page: int = 0
+    label: str | None = None
+    mask: Path | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images in a fixed order; build one with `open` or a `from_…` constructor.
+
+    Attributes
+    ----------
+    entries : tuple of ImageEntry
+    origin : str
+        Where the images come from, for messages.
+    ignored : tuple of str
+        Files that were found but are not images by their name: counted, never silently dropped.
+    """
+
+    entries: tuple[ImageEntry, ...]
+    origin: str
+    ignored: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def open(cls, source: object) -> ImageSet:
+        """Make a set of whatever names images.
+
+        Parameters
+        ----------
+        source : ImageSet, str, Path, list of them, ndarray or list of ndarray
+            A folder, an image file, a `.csv` manifest, a pattern with `*`, `?` or `[`, several
+            paths, or images in memory.
+
+        Raises
+        ------
+        ImageSetError
+            When it names no image at all.
+        """
+        if isinstance(source, ImageSet):
+            return source
+        if isinstance(source, str | os.PathLike):
+            return cls._from_path(os.fspath(source))
+        if isinstance(source, np.ndarray):
+            return cls.from_arrays(source)
+        if isinstance(source, Iterable):
+            items = list(source)
+            if items and all(isinstance(item, str | os.PathLike) for item in items):
+                return cls.from_paths(items)
+            return cls.from_arrays(items)
+        raise ImageSetError(
+            f"Images cannot be read from {type(source).__name__}; give a folder, a file, a "
+            "pattern, a .csv manifest, a list of paths, or arrays."
+        )
+
+    @classmethod
+    def normal(cls, source: object) -> ImageSet:
+        """Like `open`, but of a folder laid out as a dataset take the normal training images only.
+
+        The images are labelled "good": whoever gives them to `fit` says that they are normal.
+        """
+        if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+            layout = recognise(source)
+            opened = cls.from_folder(layout.train_normal)
+            if layout.kind != "flat":
+                opened = replace(
+                    opened, entries=tuple(replace(entry, label=GOOD) for entry in opened.entries)
+                )
+            return opened
+        return cls.open(source)
+
+    @classmethod
+    def from_folder(cls, folder: str | os.PathLike[str], *, recursive: bool = True) -> ImageSet:
+        """Take the images below a folder, in the natural order of their names (2 before 10).
+
+        Hidden files and what operating systems leave behind are skipped; other files that are not
+        images are listed in `ignored`.
+        """
+        root = Path(folder)
+        if not root.is_dir():
+            raise ImageSetError(f"{root} is not a folder; check the path.")
+        images, ignored = find_files(root, recursive=recursive)
+        if not images:
+            raise ImageSetError(
+                f"{root} holds no image: {len(ignored)} other files; files named "
+                f"{', '.join(sorted(SUFFIXES)[:6])} … were looked for"
+                f"{'' if recursive else ' (not in its sub-folders)'}."
+            )
+        entries = [
+            entry
+            for path in images
+            for entry in _file_entries(path, path.relative_to(root).as_posix())
+        ]
+        return cls(
+            tuple(entries), str(root), tuple(p.relative_to(root).as_posix() for p in ignored)
+        )
+
+    @classmethod
+    def from_glob(cls, pattern: str) -> ImageSet:
+        """Take the files that match a pattern (`**` crosses folders); ids start behind its root."""
+        fixed = []
+        for part in Path(pattern).parts[:-1]:
+            if _GLOB_CHARACTERS & set(part):
+                break
+            fixed.append(part)
+        root = Path(*fixed)
+        # Not Path.glob: it takes no absolute pattern.
+        names = glob.glob(pattern, recursive=True)  # noqa: PTH207
+        found = sorted(map(Path, names), key=natural_key)
+        files = [path for path in found if path.is_file()]
+        images = [path for path in files if path.suffix.lower() in SUFFIXES]
+        ignored = [path for path in files if path.suffix.lower() not in SUFFIXES]
+        if not images:
+            raise ImageSetError(
+                f"No image matches the pattern {pattern} ({len(ignored)} other files do); "
+                "check it, and quote it for the shell."
+            )
+        entries = [
+            entry
+            for path in images
+            for entry in _file_entries(path, path.relative_to(root).as_posix())
+        ]
+        return cls(tuple(entries), pattern, tuple(p.relative_to(root).as_posix() for p in ignored))
+
+    @classmethod
+    def from_paths(cls, paths: Iterable[str | os.PathLike[str]]) -> ImageSet:
+        """Take files and folders, in the order given; ids are the paths as given.
+
+        A missing file does not raise here: it becomes an entry that fails when it is read, so that
+        the good ones are still answered.
+        """
+        entries: list[ImageEntry] = []
+        ignored: list[str] = []
+        given = [Path(path) for path in paths]
+        if not given:
+            raise ImageSetError("The list of paths is empty; give at least one image.")
+        for path in given:
+            if path.is_dir():
+                below = cls.from_folder(path)
+                prefix = path.as_posix()
+                entries += [
+                    replace(entry, id=f"{prefix}/{entry.id}", group=_prefixed(prefix, entry.group))
+                    for entry in below.entries
+                ]
+                ignored += [f"{prefix}/{name}" for name in below.ignored]
+            else:
+                entries += _file_entries(path, path.as_posix())
+        origin = str(given[0]) if len(given) == 1 else f"{len(given)} paths"
+        return cls(_unique_ids(entries), origin, tuple(ignored))
+
+    @classmethod
+    def from_manifest(cls, csv: str | os.PathLike[str]) -> ImageSet:
+        """Take the images that a CSV file lists; see `anomalens.images.manifest`."""
+        from anomalens.images.manifest import read_manifest
+
+        entries = [
+            replace(entry, label=row.label, mask=row.mask, group=row.group or entry.group)
+            for row in read_manifest(csv)
+            for entry in _file_entries(row.path, row.id)
+        ]
+        return cls(_unique_ids(entries), str(csv))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: object,
+        *,
+        ids: Sequence[str] | None = None,
+        labels: Sequence[str | None] | None = None,
+        groups: Sequence[str | None] | None = None,
+    ) -> ImageSet:
+        """Take images in memory; each is validated when it is read.
+
+        Parameters
+        ----------
+        arrays : ndarray or list of ndarray
+            See `anomalens.images.arrays.split_stack` and `as_pixels`.
+        ids, labels, groups : sequences, optional
+            One item an image.
+        """
+        images = split_stack(arrays)
+        for what, given in (("ids", ids), ("labels", labels), ("groups", groups)):
+            if given is not None and len(given) != len(images):
+                raise ImageSetError(
+                    f"{len(given)} {what} were given for {len(images)} images; give one each."
+                )
+        entries = [
+            ImageEntry(
+                id=ids[i] if ids is not None else f"array-{i:04d}",
+                source=image,
+                label=as_label(labels[i]) if labels is not None else None,
+                group=groups[i] if groups is not None else None,
+            )
+            for i, image in enumerate(images)
+        ]
+        return cls(_unique_ids(entries), f"{len(images)} arrays")
+
+    @classmethod
+    def concatenate(cls, sets: Sequence[ImageSet]) -> ImageSet:
+        """Join sets in order; ids that occur twice are made unique."""
+        return cls(
+            _unique_ids([entry for one in sets for entry in one.entries]),
+            " + ".join(one.origin for one in sets),
+            tuple(name for one in sets for name in one.ignored),
+        )
+
+    @classmethod
+    def _from_path(cls, text: str) -> ImageSet:
+        path = Path(text)
+        if path.is_dir():
+            return cls.from_folder(path)
+        if path.suffix.lower() == ".csv":
+            return cls.from_manifest(path)
+        if path.exists():
+            return cls.from_paths([path])
+        if _GLOB_CHARACTERS & set(text):
+            return cls.from_glob(text)
+        raise ImageSetError(f"There is no file or folder {text}; check the path.")
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[ImageEntry]:
+        return iter(self.entries)
+
+    def __getitem__(self, index: int) -> ImageEntry:
+        return self.entries[index]
+
+    def subset(self, indices: Iterable[int]) -> ImageSet:
+        """Take the entries at these places, in this order; `origin` and `ignored` stay."""
+        return replace(self, entries=tuple(self.entries[int(i)] for i in indices))
+
+    def read(self, index: int, *, reduce_to: int | None = None) -> Picture:
+        """Decode one image; see `anomalens.images.decode.decode`. Raises `ImageError`."""
+        entry = self.entries[index]
+        if isinstance(entry.source, np.ndarray):
+            pixels = as_pixels(entry.source, entry.id)
+            return Picture(pixels, (pixels.shape[1], pixels.shape[0]))
+        return decode(entry.source, page=entry.page, reduce_to=reduce_to, name=entry.id)
+
+    def sha256(self, index: int) -> str:
+        """Hash one image's bytes: the file's (and the page), or the array's values, shape, dtype.
+
+        Raises
+        ------
+        ImageError
+            When the file cannot be read.
+        """
+        entry = self.entries[index]
+        digest = hashlib.sha256()
+        if isinstance(entry.source, np.ndarray):
+            digest.update(f"{entry.source.dtype.str}{entry.source.shape}".encode())
+            digest.update(np.ascontiguousarray(entry.source).data)
+            return digest.hexdigest()
+        try:
+            with entry.source.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256")
+        except (OSError, ValueError) as error:
+            raise ImageError(entry.id, f"the file cannot be read ({error}).") from None
+        if entry.page:
+            digest.update(f"#page{entry.page + 1}".encode())
+        return digest.hexdigest()
+
+    def data_sha256(self) -> str:
+        """Hash the whole set, whatever its order: over sorted ids and hashes, one file at a time.
+
+        An unreadable image counts as such, so that the hash of a set with bad files is stable.
+        """
+        digest = hashlib.sha256()
+        for index in sorted(range(len(self)), key=lambda i: self.entries[i].id):
+            try:
+                content = self.sha256(index)
+            except ImageError:
+                content = "unreadable"
+            digest.update(
+                f"{self.entries[index].id}\0{content}\n".encode("utf-8", "surrogateescape")
+            )
+        return digest.hexdigest()
+
+
+def test_set(layout: Layout) -> ImageSet:
+    """The labelled test images of a layout, with their masks; ids are paths below its root.
+
+    Raises
+    ------
+    ImageSetError
+        When the layout has no test images.
+    """
+    if not layout.test:
+        raise ImageSetError(
+            f"{layout.root} has no test images: folders such as test/good and test/<defect> "
+            "were looked for."
+        )
+    entries: list[ImageEntry] = []
+    ignored: list[str] = []
+    for label, folder in layout.test.items():
+        images, others = find_files(folder)
+        ignored += [path.relative_to(layout.root).as_posix() for path in others]
+        for path in images:
+            mask = layout.mask_of(path, label)
+            entries += [
+                replace(entry, label=label, mask=mask)
+                for entry in _file_entries(path, path.relative_to(layout.root).as_posix())
+            ]
+    return ImageSet(tuple(entries), str(layout.root), tuple(ignored))
+
+
+# pytest collects functions by this prefix when a test imports them.
+test_set.__test__ = False  # type: ignore[attr-defined]
+
+
+def _file_entries(path: Path, name: str) -> list[ImageEntry]:
+    """One entry a page; the pages of one file show one thing, so they form a group."""
+    pages = count_pages(path) if path.suffix.lower() in _TIFF_SUFFIXES else 1
+    if pages == 1:
+        return [ImageEntry(name, path)]
+    return [
+        ImageEntry(f"{name}#page{page + 1}", path, page=page, group=name) for page in range(pages)
+    ]
+
+
+def _prefixed(prefix: str, group: str | None) -> str | None:
+    return None if group is None else f"{prefix}/{group}"
+
+
+def _unique_ids(entries: Iterable[ImageEntry]) -> tuple[ImageEntry, ...]:
+    taken: set[str] = set()
+    unique = []
+    for entry in entries:
+        name, copy = entry.id, 1
+        while name in taken:
+            copy += 1
+            name = f"{entry.id} ({copy})"
+        taken.add(name)
+        unique.append(entry if name == entry.id else replace(entry, id=name))
+    return tuple(unique)

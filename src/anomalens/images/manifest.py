@@ -1,0 +1,114 @@
+"""Manifests: a CSV file that lists images with their labels, masks and groups.
+
+Columns: `path` (needed), `label`, `mask`, `group` (optional), separated by commas or semicolons,
+UTF-8 with or without a byte-order mark. Paths are relative to the CSV's folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from anomalens.errors import ImageSetError
+from anomalens.images.layout import as_label
+
+COLUMNS = ("path", "label", "mask", "group")
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One line of a manifest: `id` is the path as written, with forward slashes."""
+
+    id: str
+    path: Path
+    label: str | None
+    mask: Path | None
+    group: str | None
+
+
+def read_manifest(file: str | os.PathLike[str]) -> list[ManifestRow]:
+    """Read a manifest; image files are not opened, so a missing one is reported when it is read.
+
+    Raises
+    ------
+    ImageSetError
+        For a missing, empty or undecodable file, a missing `path` column or value, an unknown
+        column, or a line with more fields than columns.
+    """
+    manifest = Path(file)
+    text = _text(manifest)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    try:
+        lines = [(reader.line_num, line) for line in reader if any(cell.strip() for cell in line)]
+    except csv.Error as error:
+        raise ImageSetError(f"The manifest {manifest} is no CSV file: {error}.") from None
+    columns = [name.strip().lower() for name in lines[0][1]]
+    _check_columns(manifest, columns)
+    if len(lines) == 1:
+        raise ImageSetError(f"The manifest {manifest} lists no image; add a line for each image.")
+    return [_row(manifest, columns, number, line) for number, line in lines[1:]]
+
+
+def _text(manifest: Path) -> str:
+    try:
+        text = manifest.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ImageSetError(f"There is no manifest {manifest}; check the path.") from None
+    except OSError as error:
+        raise ImageSetError(f"The manifest {manifest} cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise ImageSetError(
+            f"The manifest {manifest} is not UTF-8 text; save it as CSV UTF-8."
+        ) from None
+    if not text.strip():
+        raise ImageSetError(
+            f"The manifest {manifest} is empty; give a line of column names "
+            f"({', '.join(COLUMNS)}) and a line for each image."
+        )
+    return text
+
+
+def _delimiter(text: str) -> str:
+    # The header tells: column names hold neither sign, while paths below it may.
+    header = text.lstrip().splitlines()[0]
+    return ";" if header.count(";") > header.count(",") else ","
+
+
+def _check_columns(manifest: Path, columns: list[str]) -> None:
+    if "path" not in columns:
+        raise ImageSetError(
+            f"The manifest {manifest} has no column 'path' (its first line reads "
+            f"{', '.join(columns)[:80]!r}); name the columns in the first line."
+        )
+    for place, name in enumerate(columns):
+        if name not in COLUMNS:
+            raise ImageSetError(
+                f"The manifest {manifest} has an unknown column {name!r}; use only "
+                f"{', '.join(COLUMNS)}."
+            )
+        if name in columns[:place]:
+            raise ImageSetError(f"The manifest {manifest} has two columns {name!r}; keep one.")
+
+
+def _row(manifest: Path, columns: list[str], number: int, line: list[str]) -> ManifestRow:
+    if len(line) > len(columns):
+        raise ImageSetError(
+            f"Line {number} of the manifest {manifest} has {len(line)} fields for "
+            f"{len(columns)} columns; quote fields that hold the separator."
+        )
+    cells = dict(zip(columns, (cell.strip() for cell in line), strict=False))
+    # Manifests written on Windows are read everywhere.
+    path = cells["path"].replace("\\", "/") if "path" in cells else ""
+    if not path:
+        raise ImageSetError(f"Line {number} of the manifest {manifest} has no path; fill it in.")
+    mask = cells.get("mask", "").replace("\\", "/")
+    return ManifestRow(
+        id=path,
+        path=manifest.parent / path,
+        label=as_label(cells.get("label")),
+        mask=manifest.parent / mask if mask else None,
+        group=cells.get("group") or None,
+    )

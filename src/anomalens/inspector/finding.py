@@ -1,0 +1,128 @@
+"""A finding: one image's answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.calibration import Calibration, Region
+from anomalens.images.geometry import Affine
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the inspector says about one image.
+
+    Attributes
+    ----------
+    image : str
+        The image's id.
+    page : int or None
+        Page of a multi-page TIFF, from 1.
+    score : float or None
+        Raw score, higher means more anomalous; None where the image could not be read.
+    p_value : float or None
+        (1 + normal images that score at least as high) / (n + 1).
+    percentile : float or None
+        Per cent of the normal images that score lower.
+    anomalous : bool or None
+        The verdict.
+    threshold : float or None
+        Raw score above which an image is flagged.
+    calibration : dict or None
+        Where the threshold comes from: method, n, the rate it expects, a note where less was
+        possible than asked.
+    regions : tuple of Region
+        Where, in pixels of the original image; empty where the image is not flagged.
+    explanation : str or None
+        The answer in words.
+    error : str or None
+        Why the image has no answer.
+    detector, model : str or None
+    map : float32 [h, w] or None
+        Anomaly map at the size of the prepared image.
+    map_to_original : Affine or None
+        From the map's pixels to the original image's.
+    original_size : (width, height) or None
+    label, confidence : str, float or None
+        For classifiers.
+    """
+
+    image: str
+    page: int | None = None
+    score: float | None = None
+    p_value: float | None = None
+    percentile: float | None = None
+    anomalous: bool | None = None
+    threshold: float | None = None
+    calibration: dict[str, Any] | None = None
+    regions: tuple[Region, ...] = ()
+    label: str | None = None
+    confidence: float | None = None
+    explanation: str | None = None
+    error: str | None = None
+    detector: str | None = None
+    model: str | None = None
+    map: NDArray[np.float32] | None = None
+    map_to_original: Affine | None = None
+    original_size: tuple[int, int] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The stable keys of `check --json`; what does not apply is None."""
+        return {
+            "image": self.image,
+            "page": self.page,
+            "score": self.score,
+            "p_value": self.p_value,
+            "percentile": self.percentile,
+            "anomalous": self.anomalous,
+            "threshold": self.threshold,
+            "calibration": self.calibration,
+            "regions": [region.to_json() for region in self.regions],
+            "label": self.label,
+            "confidence": self.confidence,
+            "explanation": self.explanation,
+            "error": self.error,
+            "detector": self.detector,
+            "model": self.model,
+        }
+
+
+def calibration_summary(calibration: Calibration) -> dict[str, Any]:
+    """The calibration in a few plain values, for findings and cards."""
+    return {
+        "method": calibration.method,
+        "calibrated": calibration.calibrated,
+        "n": len(calibration.scores),
+        "n_groups": calibration.n_groups,
+        "policy": str(calibration.policy),
+        "rate": calibration.threshold.expected_rate,
+        "supported": calibration.threshold.supported,
+        "note": calibration.threshold.note or None,
+    }
+
+
+def explain(calibration: Calibration, score: float, regions: tuple[Region, ...]) -> str:
+    """The verdict in one or two sentences."""
+    n = len(calibration.scores)
+    higher = int(np.sum(calibration.scores >= score))
+    rank = "none" if higher == 0 else str(higher)
+    if calibration.is_anomalous(score):
+        text = (
+            f"Flagged: score {score:.4g} is above {calibration.threshold.value:.4g}; "
+            f"{rank} of {n} normal images scored as high."
+        )
+        if regions:
+            x0, y0, x1, y1 = regions[0].box
+            text += f" Strongest at x {x0} to {x1}, y {y0} to {y1}."
+    else:
+        text = (
+            f"Not flagged: score {score:.4g} is not above {calibration.threshold.value:.4g}; "
+            f"{rank} of {n} normal images scored as high."
+        )
+    if not calibration.calibrated:
+        text += " Uncalibrated: too few normal images to leave any out."
+    return text

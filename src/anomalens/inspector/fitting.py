@@ -1,0 +1,159 @@
+"""Fit a detector and score the normal images as if it had not seen them."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.backbones.runtimes import Runtime
+from anomalens.calibration import Calibration, Policy
+from anomalens.calibration.conformal import MIN_GROUPS
+from anomalens.detectors.contract import Batch, Detector, Scores
+from anomalens.errors import AnomalensWarning, SettingError
+from anomalens.images.augment import Augmentation
+from anomalens.inspector.training_set import TrainingSet
+from anomalens.progress import Progress, silent
+
+FOLDS: Final = 5
+# bfloat16 is kept where no normal image's score moves by more than this share of their deviation.
+BFLOAT16_DRIFT: Final = 0.1
+_DRIFT_IMAGES: Final = 16
+# Stand-ins for new images where there are too few to leave any out.
+_STAND_IN: Final = Augmentation(flip="none", rotate=5, scale=0.05, brightness=0.1)
+_STAND_IN_COPIES: Final = 20
+
+
+def fit_detector(
+    detector: Detector,
+    training: TrainingSet,
+    *,
+    policy: Policy,
+    runtime: Runtime,
+    seed: int,
+    progress: Progress = silent,
+) -> tuple[Detector, Calibration, Runtime]:
+    """Fit, then calibrate; falls back to float32 where bfloat16 moves the scores too much.
+
+    Returns
+    -------
+    detector, calibration, and the runtime that computed the calibration scores.
+    """
+    scores = detector.fit(training, runtime=runtime, seed=seed, progress=progress)
+    if runtime.precision == "bfloat16":
+        moved = _bfloat16_drift(detector, training, runtime)
+        if moved > BFLOAT16_DRIFT:
+            warnings.warn(
+                f"bfloat16 moves the scores of normal images by {moved:.2f} standard deviations, more than "
+                f"{BFLOAT16_DRIFT:g}; float32 is used instead.",
+                AnomalensWarning,
+                stacklevel=4,
+            )
+            runtime = replace(runtime, precision="float32")
+            scores = detector.fit(training, runtime=runtime, seed=seed, progress=progress)
+    if training.n_groups < MIN_GROUPS:
+        return detector, _augmented(detector, training, policy, seed, progress), runtime
+    if scores is None:
+        scores = _cross_fit(detector, training, runtime=runtime, seed=seed, progress=progress)
+    chosen = training.originals[np.isfinite(scores.image[training.originals])]
+    if not len(chosen):
+        raise SettingError(
+            f"The detector {detector.name!r} gave no finite score to any normal image; "
+            "try another backbone or other parameters."
+        )
+    calibration = Calibration.from_scores(
+        scores.image[chosen],
+        _maxima(scores, chosen),
+        policy=policy,
+        n_groups=len(np.unique(training.groups[chosen])),
+    )
+    return detector, calibration, runtime
+
+
+def _maxima(scores: Scores, chosen: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    if scores.maps is None:
+        return None
+    return np.asarray(scores.maps[chosen].max((1, 2)), np.float64)
+
+
+def _cross_fit(
+    detector: Detector,
+    training: TrainingSet,
+    *,
+    runtime: Runtime,
+    seed: int,
+    progress: Progress,
+) -> Scores:
+    """Out-of-fold scores from fits on parts: whole groups leave together."""
+    names = sorted(set(training.group_names))
+    order = np.random.default_rng(seed).permutation(len(names))
+    fold_of = {names[i]: k % FOLDS for k, i in enumerate(order)}
+    folds = np.array([fold_of[name] for name in training.group_names])
+    scores = np.full(len(training), np.nan)
+    maxima = np.full((len(training), 1, 1), np.nan, np.float32) if detector.pixel_level else None
+    for fold in range(min(FOLDS, len(names))):
+        part = type(detector)(detector.settings)
+        part.fit(
+            training.subset(list(np.flatnonzero(folds != fold))),
+            runtime=runtime,
+            seed=seed,
+            progress=progress,
+        )
+        left_out = np.flatnonzero(folds == fold)
+        held = training.subset(list(left_out))
+        for i, (image, name) in enumerate(zip(held, held.ids, strict=True)):
+            if i % (held.copies + 1):
+                continue
+            place = training.originals[left_out[i // (held.copies + 1)]]
+            answer = part.score(Batch([image], [name]))
+            scores[place] = answer.image[0]
+            if maxima is not None and answer.maps is not None:
+                maxima[place] = answer.maps[0].max()
+    return Scores(scores, maxima)
+
+
+def _augmented(
+    detector: Detector, training: TrainingSet, policy: Policy, seed: int, progress: Progress
+) -> Calibration:
+    """Too few groups: score slightly changed copies of the images the model learnt from."""
+    warnings.warn(
+        f"{len(training.images)} normal images form {training.n_groups} independent group"
+        f"{'s' if training.n_groups > 1 else ''}, and calibration needs {MIN_GROUPS}: verdicts are "
+        "uncalibrated, from slightly changed copies of these images; add normal images.",
+        AnomalensWarning,
+        stacklevel=5,
+    )
+    scores: list[float] = []
+    maxima: list[float] = []
+    images = list(training)
+    total = len(training.images) * _STAND_IN_COPIES
+    jobs = (
+        copy
+        for index, place in enumerate(training.originals)
+        for copy in _STAND_IN.copies(images[place], image_index=index, n=_STAND_IN_COPIES, seed=seed)
+    )
+    for image in progress(jobs, label="calibrating", total=total):
+        answer = detector.score(Batch([image], ["copy"]))
+        scores.append(float(answer.image[0]))
+        if answer.maps is not None:
+            maxima.append(float(answer.maps[0].max()))
+    return Calibration.from_scores(
+        np.array(scores),
+        np.array(maxima) if maxima else None,
+        policy=policy,
+        method="augmented",
+        n_groups=training.n_groups,
+    )
+
+
+def _bfloat16_drift(detector: Detector, training: TrainingSet, runtime: Runtime) -> float:
+    """Largest change of a normal image's score against float32, in standard deviations."""
+    exact = detector.on_runtime(replace(runtime, precision="float32"), size=training.size)
+    images = [image for image, _ in zip(training, range(_DRIFT_IMAGES), strict=False)]
+    batch = Batch(images, [str(i) for i in range(len(images))])
+    reference = exact.score(batch).image
+    change = np.abs(detector.score(batch).image - reference).max()
+    return float(change / max(float(reference.std()), 1e-12))

@@ -1,0 +1,62 @@
+"""Golden images: made the same on every machine, scored at fit time, scored again on another runtime.
+
+They are integer hash noise at three scales, so a model file needs to carry no picture of a customer's
+parts to prove that a runtime computes what calibrated the threshold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.detectors.contract import Batch, Detector
+
+COUNT: Final = 2
+# Largest accepted relative difference of a golden image's score. bfloat16 keeps 8 bits of mantissa.
+TOLERANCE: Final = {"float32": 1e-3, "bfloat16": 2e-2}
+
+
+def golden_images(size: tuple[int, int]) -> list[NDArray[np.uint8]]:
+    """uint8 [height, width, 3], the same on every machine and version."""
+    return [_noise(size, seed) for seed in range(1, COUNT + 1)]
+
+
+def _noise(size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
+    height, width = size
+    total = np.zeros((height, width, 3), np.uint32)
+    for cell in (2, 8, 32):
+        y, x, c = np.meshgrid(
+            np.arange(height, dtype=np.uint32) // cell,
+            np.arange(width, dtype=np.uint32) // cell,
+            np.arange(3, dtype=np.uint32),
+            indexing="ij",
+        )
+        with np.errstate(over="ignore"):
+            h = (
+                x * np.uint32(374761393)
+                + y * np.uint32(668265263)
+                + c * np.uint32(2246822519)
+                + np.uint32(seed * 97 + cell) * np.uint32(3266489917)
+            )
+            h = (h ^ (h >> np.uint32(13))) * np.uint32(1274126177)
+            total += (h ^ (h >> np.uint32(16))) & np.uint32(255)
+    return (total // 3).astype(np.uint8)
+
+
+def score_golden(detector: Detector, size: tuple[int, int]) -> dict[str, Any]:
+    """Hash of the golden images and their scores, for the card."""
+    images = golden_images(size)
+    digest = hashlib.sha256(b"".join(image.tobytes() for image in images)).hexdigest()
+    scores = detector.score(Batch(images, [f"golden-{i}" for i in range(len(images))])).image
+    return {"sha256": digest, "scores": [float(s) for s in scores]}
+
+
+def drift(golden: dict[str, Any], detector: Detector, size: tuple[int, int]) -> float:
+    """Largest relative difference between the recorded golden scores and this detector's."""
+    now = np.array(score_golden(detector, size)["scores"])
+    then = np.array(golden["scores"], np.float64)
+    scale = np.maximum(np.abs(then), 1e-12)
+    return float(np.max(np.abs(now - then) / scale))

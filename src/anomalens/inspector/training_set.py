@@ -1,0 +1,184 @@
+"""Normal images made ready to learn from: decoded once, prepared, grouped, with augmented copies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.errors import ImageError, ImageSetError
+from anomalens.images.arrays import Pixels
+from anomalens.images.augment import Augmentation
+from anomalens.images.duplicates import Thumbnails, group_images
+from anomalens.images.image_set import ImageSet
+from anomalens.images.prefetch import stream
+from anomalens.images.preprocess import Preprocessing
+from anomalens.progress import Progress, silent
+
+CACHE_BYTES: Final = 512 * 10**6  # prepared images kept in memory; the rest is decoded again
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The `TrainingImages` that detectors learn from.
+
+    Each original image is followed by its augmented copies, which share its group.
+
+    Attributes
+    ----------
+    images : ImageSet
+        The readable images.
+    preprocessing : Preprocessing
+    group_names : tuple of str
+        One per image.
+    problems : tuple of ImageError
+        Images that could not be read and were left out.
+    augmentation : Augmentation or None
+    copies : int
+        Augmented copies per image.
+    seed : int
+    """
+
+    images: ImageSet
+    preprocessing: Preprocessing
+    group_names: tuple[str, ...]
+    problems: tuple[ImageError, ...] = ()
+    augmentation: Augmentation | None = None
+    copies: int = 0
+    seed: int = 0
+    odd_sizes: tuple[str, ...] = ()
+    cache: tuple[Pixels, ...] | None = None
+
+    @classmethod
+    def collect(
+        cls,
+        images: ImageSet,
+        preprocessing: Preprocessing,
+        *,
+        augmentation: Augmentation | None = None,
+        copies: int = 0,
+        seed: int = 0,
+        workers: int = 2,
+        progress: Progress = silent,
+    ) -> TrainingSet:
+        """Decode and prepare every image once; find unreadable ones, groups and odd sizes.
+
+        Raises
+        ------
+        ImageSetError
+            No image can be read.
+        """
+        thumbnails = Thumbnails()
+        good: list[int] = []
+        problems: list[ImageError] = []
+        sizes: list[tuple[int, int]] = []
+        cache: list[Pixels] | None = []
+        held = 0
+        steps = stream(images, preprocessing.apply, workers=workers, reduce_to=preprocessing.reduce_to)
+        for index, prepared in progress(steps, label="reading images", total=len(images)):
+            if isinstance(prepared, ImageError):
+                problems.append(prepared)
+                continue
+            thumbnails.add(len(good), prepared.pixels)
+            good.append(index)
+            sizes.append(prepared.original_size)
+            held += prepared.pixels.nbytes
+            if cache is not None and held <= CACHE_BYTES:
+                cache.append(prepared.pixels)
+            else:
+                cache = None
+        if not good:
+            raise ImageSetError(_nothing_readable(images, problems))
+        readable = images.subset(good)
+        return cls(
+            readable,
+            preprocessing,
+            tuple(group_images(readable, thumbnails)),
+            tuple(problems),
+            augmentation,
+            copies if augmentation is not None else 0,
+            seed,
+            _odd_sizes(readable, sizes),
+            None if cache is None else tuple(cache),
+        )
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return [
+            entry.id if copy == 0 else f"{entry.id} (copy {copy})"
+            for entry in self.images
+            for copy in range(self.copies + 1)
+        ]
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        _, numbers = np.unique(np.array(self.group_names), return_inverse=True)
+        return np.repeat(numbers.astype(np.int64), self.copies + 1)
+
+    @property
+    def n_groups(self) -> int:
+        return len(set(self.group_names))
+
+    @property
+    def originals(self) -> NDArray[np.int64]:
+        """int64: where the images themselves stand among their copies."""
+        return np.arange(len(self.images), dtype=np.int64) * (self.copies + 1)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        width, height = self.preprocessing.output_size
+        return height, width
+
+    def __len__(self) -> int:
+        return len(self.images) * (self.copies + 1)
+
+    def __iter__(self) -> Iterator[Pixels]:
+        for index, pixels in enumerate(self._prepared()):
+            yield pixels
+            if self.augmentation is not None and self.copies:
+                yield from self.augmentation.copies(
+                    pixels, image_index=index, n=self.copies, seed=self.seed
+                )
+
+    def subset(self, indices: Sequence[int]) -> TrainingSet:
+        """Only some of the images (with their copies)."""
+        return replace(
+            self,
+            images=self.images.subset(indices),
+            group_names=tuple(self.group_names[i] for i in indices),
+            cache=None if self.cache is None else tuple(self.cache[i] for i in indices),
+        )
+
+    def _prepared(self) -> Iterator[Pixels]:
+        if self.cache is not None:
+            yield from self.cache
+            return
+        for _, prepared in stream(
+            self.images, self.preprocessing.apply, reduce_to=self.preprocessing.reduce_to
+        ):
+            if isinstance(prepared, ImageError):  # it was readable a moment ago
+                raise prepared
+            yield prepared.pixels
+
+
+def _nothing_readable(images: ImageSet, problems: Sequence[ImageError]) -> str:
+    if not problems:
+        return f"There are no images in {images.origin}; give a folder, glob or manifest with some."
+    return (
+        f"None of the {len(problems)} images in {images.origin} can be read; "
+        f"the first problem is {problems[0]}"
+    )
+
+
+def _odd_sizes(images: ImageSet, sizes: Sequence[tuple[int, int]]) -> tuple[str, ...]:
+    """Ids of the few images whose size differs where nearly all have the same."""
+    values, counts = np.unique(np.array(sizes), axis=0, return_counts=True)
+    common = values[counts.argmax()]
+    if counts.max() < 0.9 * len(sizes):
+        return ()
+    return tuple(
+        images[i].id for i, size in enumerate(sizes) if (size[0], size[1]) != tuple(common)
+    )

@@ -1,0 +1,138 @@
+"""The report of `anomalens check --out DIR`: index.html, overlays/, pictures/, findings.jsonl."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import re
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from PIL import Image
+
+from anomalens.errors import ImageError
+from anomalens.images.image_set import ImageSet
+from anomalens.inspector.finding import Finding
+from anomalens.inspector.inspector import Inspector
+from anomalens.reports.check_page import Row, render_page
+from anomalens.reports.colours import ColourScale
+from anomalens.reports.overlay import LONG_SIDE, plain_picture, render_overlay
+from anomalens.reports.owned_folder import OwnedFolder
+
+UNFLAGGED_PICTURES: Final = 500
+_PAGE: Final = "index.html"
+_LINES: Final = "findings.jsonl"
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class CheckReport:
+    """Takes findings as they come and writes a page to look at.
+
+    Memory grows by a few hundred bytes an image; pictures go to disk at once.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the report. Files of an earlier report are replaced when this one is finished,
+        other files are left alone.
+    inspector : Inspector
+        The model that is asked.
+    image_set : ImageSet
+        The images that are checked; each is decoded again for its picture.
+    unflagged_pictures : int
+        Flagged images always get pictures, of the others as many, those that score highest.
+
+    Raises
+    ------
+    InputError
+        `out` cannot be used.
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        inspector: Inspector,
+        image_set: ImageSet,
+        *,
+        unflagged_pictures: int = UNFLAGGED_PICTURES,
+    ) -> None:
+        self._folder = OwnedFolder(Path(out), fixed=(_PAGE, _LINES))
+        self._inspector = inspector
+        self._images = image_set
+        self._scale = ColourScale.of(inspector.calibration)
+        self._room = unflagged_pictures
+        # Un-flagged rows with pictures, a heap: the lowest score gives way first.
+        self._shown: list[tuple[float, int]] = []
+        self._rows: list[Row] = []
+        self._lines = self._folder.place(_LINES)
+        with self._folder.writing():
+            self._lines.touch()
+
+    def add(self, index: int, finding: Finding) -> None:
+        """Take the finding of the image at `index` of the set."""
+        line = json.dumps(finding.to_json(), ensure_ascii=False)
+        # A name that is no Unicode text (surrogates) can only be written as escapes.
+        if not line.isascii() and any("\ud800" <= c <= "\udfff" for c in line):
+            line = json.dumps(finding.to_json())
+        with self._folder.writing(), self._lines.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        row = Row(replace(finding, map=None), index, self._images[index].label)
+        if finding.error is None and (finding.anomalous or self._is_worth_room(finding)):
+            row = self._with_pictures(row, finding)
+        self._rows.append(row)
+
+    def finish(self) -> Path:
+        """Write the page and put everything in place; returns the page's path."""
+        page = render_page(self._inspector, self._rows, origin=self._images.origin)
+        place = self._folder.place(_PAGE)
+        with self._folder.writing():
+            place.write_bytes(page.encode("utf-8", "backslashreplace"))
+        self._folder.finish()
+        return self._folder.out / _PAGE
+
+    def _is_worth_room(self, finding: Finding) -> bool:
+        """Whether an un-flagged image gets pictures; a lower one gives up its place if need be."""
+        item = (finding.score or 0.0, len(self._rows))
+        if len(self._shown) < self._room:
+            heapq.heappush(self._shown, item)
+            return True
+        if not self._shown or item[0] <= self._shown[0][0]:
+            return False
+        _, lost = heapq.heapreplace(self._shown, item)
+        row = self._rows[lost]
+        for name in (row.overlay, row.picture):
+            if name is not None:
+                self._folder.drop(name)
+        self._rows[lost] = replace(row, overlay=None, picture=None)
+        return True
+
+    def _with_pictures(self, row: Row, finding: Finding) -> Row:
+        try:
+            pixels = self._images.read(row.index, reduce_to=LONG_SIDE).pixels
+        except ImageError:
+            return row  # it was readable a moment ago: its answer stands, its picture is gone
+        size = finding.original_size or (pixels.shape[1], pixels.shape[0])
+        stem = f"{row.index + 1:04d}-{safe_stem(finding.image)}"
+        plain = plain_picture(pixels, size)
+        picture = self._save(plain, "pictures", stem)
+        if finding.map is None and not finding.regions:
+            return replace(row, picture=picture, shown=plain.size)
+        overlay = render_overlay(pixels, finding, self._scale)
+        return replace(
+            row, picture=picture, overlay=self._save(overlay, "overlays", stem), shown=plain.size
+        )
+
+    def _save(self, picture: Image.Image, folder: str, stem: str) -> str:
+        name = self._folder.free_name(folder, stem, ".jpg")
+        place = self._folder.place(name)
+        with self._folder.writing():
+            picture.save(place, "JPEG", quality=88)
+        return name
+
+
+def safe_stem(image: str) -> str:
+    """The end of an image's id as a file name that every system takes."""
+    path, hash_sign, page = image.rpartition("#page")
+    stem = PurePosixPath(path if hash_sign else image).stem + (f"-page{page}" if hash_sign else "")
+    return _UNSAFE.sub("-", stem)[:60].strip("-.") or "image"

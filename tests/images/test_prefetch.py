@@ -1,0 +1,83 @@
+"""Reading ahead: in order, bounded, stopping when the consumer stops."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from anomalens.errors import ImageError, SettingError
+from anomalens.images import ImageSet, Picture, stream
+
+
+def numbered(n: int) -> ImageSet:
+    return ImageSet.from_arrays([np.full((4, 4), i % 256, np.uint8) for i in range(n)])
+
+
+def value(picture: Picture) -> int:
+    return int(picture.pixels[0, 0, 0])
+
+
+def readers() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name.startswith("anomalens-read")]
+
+
+@pytest.mark.parametrize(("workers", "ahead"), [(1, 1), (2, 8), (4, 3), (3, 500)])
+def test_all_in_order(workers: int, ahead: int) -> None:
+    found = list(stream(numbered(100), value, workers=workers, ahead=ahead))
+    assert found == [(i, i) for i in range(100)]
+    assert not readers()
+
+
+def test_errors_are_answers() -> None:
+    images = ImageSet.from_arrays([np.zeros((4, 4), kind) for kind in (np.uint8, bool, np.uint8)])
+
+    def prepare(picture: Picture) -> str:
+        if picture.size != (4, 4):
+            raise AssertionError
+        return "fine"
+
+    results = dict(stream(images, prepare))
+    assert results[0] == results[2] == "fine"
+    assert isinstance(results[1], ImageError)
+
+    def refuse(picture: Picture) -> None:
+        raise ImageError("x", "prepared badly.")
+
+    assert all(isinstance(result, ImageError) for _, result in stream(images, refuse))
+
+
+def test_other_exceptions_are_raised() -> None:
+    def broken(picture: Picture) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(stream(numbered(5), broken))
+    assert not readers()
+
+
+def test_memory_is_bounded_and_an_early_stop_ends_the_threads() -> None:
+    prepared = []
+    with closing(stream(numbered(1000), lambda p: prepared.append(value(p)), ahead=5)) as images:
+        for index, _ in images:
+            assert len(prepared) <= index + 5
+            if index == 20:
+                break
+    assert len(prepared) <= 26
+    assert not readers()
+
+
+def test_an_interrupt_of_the_consumer_ends_the_threads() -> None:
+    images = stream(numbered(1000), value)
+    next(images)
+    with pytest.raises(KeyboardInterrupt):
+        images.throw(KeyboardInterrupt)
+    assert not readers()
+
+
+def test_settings_are_checked_at_the_call() -> None:
+    for wrong in ({"workers": 0}, {"ahead": 0}):
+        with pytest.raises(SettingError, match="at least one"):
+            stream(numbered(1), value, **wrong)
