@@ -44,7 +44,7 @@ def test_patch_embedding_is_what_torch_computes(
     image = noise(*size, 2)
     maps = [torch.from_numpy(value) for value in run(lite0, image)[:2]]
     averaged = [
-        functional.avg_pool2d(m, neighbourhood, 1, neighbourhood // 2, count_include_pad=False)
+        functional.avg_pool2d(m, neighbourhood, 1, neighbourhood // 2, count_include_pad=True)
         for m in maps
     ]
     grid = averaged[0].shape[2:]

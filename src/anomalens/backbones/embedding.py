@@ -42,7 +42,8 @@ def patch_embedding(
         The input size in pixels that the result is for.
     neighbourhood : int
         Side of the averaging window in positions, odd; 1 averages nothing. Positions outside the
-        map do not count.
+        map count as zero, as in the paper: averages over fewer positions scatter more, and a
+        nearest-neighbour search then takes the border of every image for its strangest part.
 
     Returns
     -------
@@ -77,7 +78,7 @@ def patch_embedding(
                 kernel_shape=[neighbourhood] * 2,
                 strides=[1, 1],
                 pads=[neighbourhood // 2] * 4,
-                count_include_pad=0,
+                count_include_pad=1,
             )
         if grid != (height, width):
             value = _resize(edited, value, number, grid, (height, width))

@@ -13,7 +13,7 @@ from anomalens.cli.bars import bar
 @click.option("--out", type=click.Path(path_type=Path), default=Path("anomalens-demo"),
               show_default=True, metavar="DIR", help="Folder for tiles, models and pages.")
 def demo(out: Path) -> int:
-    """Learn from intact pieces of real photographs, then find painted defects in other pieces.
+    """Learn from intact tiles of real photographs, then find painted defects in other tiles.
 
     \b
       anomalens demo
@@ -25,14 +25,18 @@ def demo(out: Path) -> int:
     from anomalens.demo.trial import RATE, run_demo
 
     click.echo(
-        "Left half of each photograph: normal tiles to learn from. Right half: tiles to check, "
-        f"every second one with a painted defect. Accepted false-alarm rate: {RATE:.0%}."
+        "Each photograph is cut like a chessboard: white squares are normal, black ones are "
+        f"checked,\nhalf of them with a painted defect. Accepted false-alarm rate: {RATE:.0%}.\n"
     )
     click.echo(header())
     trials = []
     for trial in run_demo(out, progress=bar):
         click.echo(row(trial))
         trials.append(trial)
+    click.echo(
+        "\nfound: painted tiles that were flagged; false alarms: intact tiles that were flagged.\n"
+        "The more regular a surface, the smaller the faults that stand out."
+    )
     click.echo("\nLook at what was found:")
     for trial in trials:
         click.echo(f"  {trial.page}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from anomalens.demo.trial import RATE, SIZE, Trial
+from anomalens.demo.trial import RATE, Trial
 
 _COLUMNS = ("photograph", "normal", "tested", "found", "false alarms", "image AUROC",
             "pixel AUROC", "fit s", "ms/image")  # fmt: skip
@@ -41,6 +41,6 @@ def by_hand(trial: Trial) -> tuple[str, str]:
     test = shlex.quote(str(trial.folder / "test"))
     model = f"my-{trial.name}.anomalens"
     return (
-        f"anomalens fit {normal} --out {model} --size {SIZE} --false-alarm-rate {RATE}",
+        f"anomalens fit {normal} --out {model} --size {trial.size} --false-alarm-rate {RATE}",
         f"anomalens check {model} {test} --out my-{trial.name}-report",
     )

@@ -20,7 +20,7 @@ from anomalens.inspector import Finding, Inspector
 from anomalens.progress import Progress, silent
 from anomalens.reports import CheckReport
 
-SIZE: Final = 256
+SIZE: Final = 192
 RATE: Final = 0.05
 
 
@@ -42,6 +42,8 @@ class Trial:
         Over the pixels of all tested tiles, against the painted masks.
     fit_seconds, ms_per_image : float
         With calibration; with decoding, without the report.
+    size : int
+        Side at which the network saw the tiles.
     folder, model, page : Path
     """
 
@@ -55,6 +57,7 @@ class Trial:
     pixel_auroc: float
     fit_seconds: float
     ms_per_image: float
+    size: int
     folder: Path
     model: Path
     page: Path
@@ -132,6 +135,7 @@ def _try(
         pixel_auroc=_pixel_auroc(images, findings),
         fit_seconds=fit_seconds,
         ms_per_image=1000 * check_seconds / len(findings),
+        size=size,
         folder=folder,
         model=model,
         page=report.finish(),

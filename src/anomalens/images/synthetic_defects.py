@@ -83,7 +83,7 @@ def _scratch(before: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """A slightly bent line whose width and brightness vary along it."""
     h, w = before.shape[:2]
     side = min(h, w)
-    length = side * rng.uniform(0.3, 0.65)
+    length = side * rng.uniform(0.4, 0.75)
     x, y = _place(h, w, rng)
     angle = rng.uniform(0, math.pi)
     bend = length * rng.uniform(-0.15, 0.15)
@@ -93,7 +93,7 @@ def _scratch(before: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     ys = y + along * math.sin(angle) + across * math.cos(angle)
     # Ends run out thinly: a tool touches, presses and lifts.
     pressure = np.sqrt(np.clip(1 - t * t, 0, 1)) * (0.7 + 0.3 * _wave(len(t), rng))
-    radius = np.maximum(side * rng.uniform(0.008, 0.014), 0.7) * pressure
+    radius = np.maximum(side * rng.uniform(0.010, 0.018), 0.8) * pressure
     tone = 0.75 + 0.25 * _wave(len(t), rng)
     cover = np.zeros((h, w))
     for px, py, r, level in zip(xs, ys, radius, tone, strict=True):
@@ -107,14 +107,14 @@ def _scratch(before: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
         part = cover[top:bottom, left:right]
         np.maximum(part, inside, out=part)
     light = _contrasting(before, cover, rng)
-    target = np.clip(_local_mean(before, cover) + light * rng.uniform(80, 120), 5, 250)
+    target = np.clip(_local_mean(before, cover) + light * rng.uniform(100, 140), 5, 250)
     return cover, 0.85 * (target - before)
 
 
 def _stain(before: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """A soft-edged blob that dims or bleaches what lies under it."""
     h, w = before.shape[:2]
-    radius = min(h, w) * rng.uniform(0.075, 0.105)
+    radius = min(h, w) * rng.uniform(0.085, 0.11)
     distance = _blob(h, w, radius, rng, roughness=0.25)
     cover = _smooth_step((1.1 - distance) / 0.45) * (0.85 + 0.15 * _clouds(h, w, rng))
     tint = rng.uniform(0.88, 1.0, 3)
@@ -126,11 +126,11 @@ def _stain(before: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
 def _hole(before: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """A small dark pit with a lighter rim."""
     h, w = before.shape[:2]
-    radius = max(min(h, w) * rng.uniform(0.035, 0.06), 1.0)
+    radius = max(min(h, w) * rng.uniform(0.05, 0.08), 1.0)
     distance = _blob(h, w, radius, rng, roughness=0.12)
     soft = 1.2 / radius
     pit = _smooth_step((1 - distance) / soft + 0.5)
-    rim = _smooth_step((1.45 - distance) / 0.45) * (1 - pit)
+    rim = _smooth_step((1.4 - distance) / 0.4) * (1 - pit)
     cover = np.maximum(pit, rim)
     depth = pit[..., None] * (before * rng.uniform(0.1, 0.25) - before)
     edge = rim[..., None] * rng.uniform(25, 45)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
 from anomalens import __version__
 from anomalens.calibration import Calibration
-from anomalens.inspector.finding import Finding
 from anomalens.inspector.inspector import Inspector
+from anomalens.reports.cards import Row, card, image_name, unreadable_card, visible
 from anomalens.reports.colours import TABLE, ColourScale
 from anomalens.reports.page_style import STYLE
 from anomalens.reports.score_chart import score_chart
 
 MAX_LISTED: Final = 5000
-_REGIONS_SHOWN: Final = 4
 
 _METHODS: Final = {
     "out-of-fold": "each scored as if the model had not learnt from it",
@@ -33,38 +31,6 @@ _POLICIES: Final = {
     "f1": "best F1 on labelled anomalies",
     "youden": "best balance on labelled anomalies",
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """One image of the page.
-
-    Attributes
-    ----------
-    finding : Finding
-        Without its map.
-    index : int
-        Place in the set.
-    label : str or None
-        What the image is known to be.
-    picture, overlay : str or None
-        Files below the report's folder.
-    shown : (width, height)
-        Of both, in pixels.
-    """
-
-    finding: Finding
-    index: int
-    label: str | None = None
-    picture: str | None = None
-    overlay: str | None = None
-    shown: tuple[int, int] = (0, 0)
-
-
-def visible(text: str) -> str:
-    """Escaped text in which control, direction and undecodable characters can be seen."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return escape(shown)
 
 
 def render_page(inspector: Inspector, rows: Sequence[Row], *, origin: str) -> str:
@@ -103,9 +69,9 @@ def render_page(inspector: Inspector, rows: Sequence[Row], *, origin: str) -> st
         _filter(len(unreadable), len(flagged), len(unflagged)),
         _legend(inspector),
         '<main class="cards">',
-        *(_unreadable_card(row) for row in unreadable),
-        *(_card(row, "flagged") for row in flagged),
-        *(_card(row, "unflagged") for row in carded),
+        *(unreadable_card(row) for row in unreadable),
+        *(card(row, "flagged") for row in flagged),
+        *(card(row, "unflagged") for row in carded),
         "</main>",
         _list(listed, shown=len(carded)),
         f"<footer>Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by Anomalens "
@@ -238,58 +204,6 @@ def _legend(inspector: Inspector) -> str:
     )
 
 
-def _unreadable_card(row: Row) -> str:
-    return (
-        '<article class="card unreadable"><h2><span class="badge">unreadable</span>'
-        f"{_name(row.finding)}</h2><p>{visible(row.finding.error or '')}</p></article>"
-    )
-
-
-def _card(row: Row, kind: str) -> str:
-    finding = row.finding
-    word = "flagged" if kind == "flagged" else "not flagged"
-    parts = [
-        f'<article class="card {kind}"><h2><span class="badge">{word}</span>{_name(finding)}</h2>',
-        _pictures(row),
-        '<p class="figures">'
-        f"<span>score <b>{finding.score or 0:.4g}</b></span>"
-        f"<span>p-value <b>{finding.p_value or 0:.2g}</b></span>"
-        f"<span>above <b>{_whole(finding.percentile or 0)} %</b> of normal images</span>",
-    ]
-    if row.label is not None:
-        parts.append(f"<span>labelled <b>{visible(row.label)}</b></span>")
-    parts.append(f"</p><p>{visible(finding.explanation or '')}</p>")
-    if finding.regions:
-        shown = finding.regions[:_REGIONS_SHOWN]
-        parts.append('<ul class="regions">')
-        for region in shown:
-            x0, y0, x1, y1 = region.box
-            parts.append(
-                f"<li>x {x0} to {x1}, y {y0} to {y1}: {region.area} px, peak {region.peak:.3g}</li>"
-            )
-        if len(finding.regions) > len(shown):
-            parts.append(f"<li>and {len(finding.regions) - len(shown)} more, weaker</li>")
-        parts.append("</ul>")
-    parts.append("</article>")
-    return "".join(parts)
-
-
-def _pictures(row: Row) -> str:
-    if row.picture is None:
-        return '<p class="gone">The picture could not be read again.</p>'
-    size = f'width="{row.shown[0]}" height="{row.shown[1]}" loading="lazy" decoding="async"'
-    wide = " wide" if row.shown[0] > 1.6 * row.shown[1] else ""
-    name = visible(row.finding.image)
-    shots = [(row.picture, "as it is", f"The picture {name}")]
-    if row.overlay is not None:
-        shots.append((row.overlay, "heat map", f"Heat map and regions over {name}"))
-    return f'<div class="pair{wide}">' + "".join(
-        f'<figure><a href="{escape(file)}"><img src="{escape(file)}" alt="{alt}" {size}></a>'
-        f"<figcaption>{caption}</figcaption></figure>"
-        for file, caption, alt in shots
-    ) + "</div>"  # fmt: skip
-
-
 def _list(rows: Sequence[Row], *, shown: int) -> str:
     if not rows:
         return ""
@@ -303,7 +217,7 @@ def _list(rows: Sequence[Row], *, shown: int) -> str:
     ]
     for row in rows[:MAX_LISTED]:
         parts.append(
-            f"<tr><td>{_name(row.finding)}</td><td>{row.finding.score or 0:.4g}</td>"
+            f"<tr><td>{image_name(row.finding)}</td><td>{row.finding.score or 0:.4g}</td>"
             f"<td>{row.finding.p_value or 0:.2g}</td></tr>"
         )
     parts.append("</tbody></table>")
@@ -313,19 +227,9 @@ def _list(rows: Sequence[Row], *, shown: int) -> str:
     return "".join(parts)
 
 
-def _name(finding: Finding) -> str:
-    page = "" if finding.page is None or "#page" in finding.image else f" (page {finding.page})"
-    return f'<span class="name">{visible(finding.image)}{page}</span>'
-
-
 def _per_cent(share: float) -> str:
     return f"{100 * share:.2g} %"
 
 
 def _count(expected: float) -> str:
     return f"{expected:.0f}" if expected >= 2 else f"{expected:.1g}"
-
-
-def _whole(per_cent: float) -> str:
-    # 99.6 must not become "above 100 %" of images of which some score higher.
-    return "100" if per_cent >= 100 else f"{min(per_cent, 99.9):.3g}"

@@ -15,7 +15,8 @@ from anomalens.errors import ImageError
 from anomalens.images.image_set import ImageSet
 from anomalens.inspector.finding import Finding
 from anomalens.inspector.inspector import Inspector
-from anomalens.reports.check_page import Row, render_page
+from anomalens.reports.cards import Row
+from anomalens.reports.check_page import render_page
 from anomalens.reports.colours import ColourScale
 from anomalens.reports.overlay import LONG_SIDE, plain_picture, render_overlay
 from anomalens.reports.owned_folder import OwnedFolder

@@ -54,7 +54,7 @@ class OwnedFolder:
                     f"{out / name} is there and no report of Anomalens wrote it; choose another "
                     "folder, or move that file."
                 )
-        self._names: list[str] = []
+        self._names: dict[str, None] = {}  # in the order in which they were placed
         made = not out.exists()
         with self.writing():
             out.mkdir(parents=True, exist_ok=True)
@@ -66,8 +66,7 @@ class OwnedFolder:
         path = self._stage / name
         with self.writing():
             path.parent.mkdir(parents=True, exist_ok=True)
-        if name not in self._names:
-            self._names.append(name)
+        self._names[name] = None
         return path
 
     def free_name(self, folder: str, stem: str, suffix: str) -> str:
@@ -80,7 +79,7 @@ class OwnedFolder:
 
     def drop(self, name: str) -> None:
         """Forget a file that was placed."""
-        self._names.remove(name)
+        del self._names[name]
         (self._stage / name).unlink(missing_ok=True)
 
     def finish(self) -> None:
@@ -91,7 +90,7 @@ class OwnedFolder:
             for name in self._names:
                 (self.out / name).parent.mkdir(exist_ok=True)
                 (self._stage / name).replace(self.out / name)
-            for name in self._former - set(self._names):
+            for name in self._former - self._names.keys():
                 (self.out / name).unlink(missing_ok=True)
             for folder in {name.split("/")[0] for name in self._former if "/" in name}:
                 with suppress(OSError):  # not empty: still used, or holds foreign files

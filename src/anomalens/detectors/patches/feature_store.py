@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from anomalens.detectors.patches.coreset import SELECTION_DIMENSIONS, greedy_coreset
 from anomalens.errors import SettingError
 
-# Selecting needs, beside a vector itself, its projection, two norms and bounds, and its group.
-_OVERHEAD: Final = 4 * SELECTION_DIMENSIONS + 3 * 4 + 8
+# Selecting needs, beside a vector itself, its projection, norm, bound, nearest chosen row and group.
+_OVERHEAD: Final = 4 * SELECTION_DIMENSIONS + 2 * 4 + 2 * 8
 
 
 class FeatureStore:
@@ -23,7 +23,8 @@ class FeatureStore:
     memory_mb : int
         Budget for vectors and their selection, in MB (10⁶ bytes).
     keep : int
-        Vectors kept by one reduction; as many stand-ins from other groups are kept with them.
+        Vectors kept by one reduction. More than the bank, so that leaving a group out later still
+        finds what covers for it.
     seed : int
     """
 
@@ -31,10 +32,10 @@ class FeatureStore:
         self, channels: int, *, memory_mb: int, keep: int, expected: int, seed: int
     ) -> None:
         self._capacity = int(memory_mb * 1e6 / (4 * channels + _OVERHEAD))
-        if self._capacity < 4 * keep:
+        if self._capacity < 2 * keep:
             raise SettingError(
                 f"A budget of {memory_mb} MB holds {self._capacity} vectors of {channels} channels, fewer "
-                f"than four times the bank of {keep}; raise memory_mb or lower max_bank."
+                f"than twice the {keep} that a reduction keeps; raise memory_mb or lower max_bank."
             )
         rows = min(self._capacity, expected)
         self._features = np.empty((rows, channels), np.float32)
@@ -65,8 +66,7 @@ class FeatureStore:
         return self._groups[: self._used]
 
     def _reduce(self) -> None:
-        coreset = greedy_coreset(self.features, self.groups, self._keep, seed=self._seed)
-        rows = np.union1d(coreset.chosen, coreset.stand_in[coreset.stand_in >= 0])
+        rows = np.sort(greedy_coreset(self.features, self._keep, seed=self._seed).chosen)
         self._features[: len(rows)] = self._features[rows]
         self._groups[: len(rows)] = self._groups[rows]
         self._used = len(rows)

@@ -14,8 +14,8 @@ the whole image shows (a missing label, an uneven illumination) are weak. What v
 normal images (freely rotated parts, prints) needs many of them. Anything strange in a normal training
 image becomes normal everywhere.
 
-Out-of-fold scores cost no second fit: each bank vector keeps a stand-in, the nearest patch of another
-group. To score a training image, the vectors of its own group give way to their stand-ins.
+Out-of-fold scores cost one more selection, not one fit a fold: for each of ten folds of groups the
+bank loses their vectors and the greedy rule fills it up again from what is left (`Coreset.without`).
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ Floats = NDArray[np.float32]
 
 # Out-of-fold scores are taken from at most this many images; a rate of 0.001 needs 999.
 MAX_CALIBRATION_IMAGES: Final = 2000
+FOLDS: Final = 10
+# A reduction of the feature store keeps this many times the bank.
+_SPARE: Final = 2
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class PatchCore(Detector):
         store = self._collect(images, seed, progress)
         wanted = max(s.min_bank, round(s.coreset_ratio * store.seen))
         coreset = greedy_coreset(
-            store.features, store.groups, min(wanted, s.max_bank), seed=seed, progress=progress
+            store.features, min(wanted, s.max_bank), seed=seed, progress=progress
         )
         self._set_bank(store.features[coreset.chosen])
         return self._out_of_fold(images, store, coreset, seed, progress)
@@ -126,7 +129,7 @@ class PatchCore(Detector):
             features = self._embed(image)
             rows = features.reshape(-1, features.shape[-1])
             distances = self.bank_.nearest(rows)
-            scores[i] = self._image_score(rows, distances, self.bank_.vectors)
+            scores[i] = self._image_score(rows, distances, self.bank_)
             maps[i] = self._make_map(distances.reshape(features.shape[:2]))
         return Scores(scores, maps)
 
@@ -173,7 +176,7 @@ class PatchCore(Detector):
                 store = FeatureStore(
                     channels,
                     memory_mb=self.settings.memory_mb,
-                    keep=self.settings.max_bank,
+                    keep=_SPARE * self.settings.max_bank,
                     expected=h * w * len(images),
                     seed=seed,
                 )
@@ -181,8 +184,9 @@ class PatchCore(Detector):
         assert store is not None
         return store
 
-    def _image_score(self, rows: Floats, distances: Floats, vectors: Floats) -> float:
+    def _image_score(self, rows: Floats, distances: Floats, bank: Bank) -> float:
         """Equations 6 and 7: the farthest patch's distance, re-weighted."""
+        vectors = bank.vectors
         farthest = int(distances.argmax())
         to_query = _distances(vectors, rows[farthest])
         nearest = int(to_query.argmin())
@@ -202,32 +206,36 @@ class PatchCore(Detector):
         seed: int,
         progress: Progress,
     ) -> Scores:
-        """Score each training image against the bank without its own group; NaN where not chosen."""
-        vectors, owner = self.bank_.vectors, store.groups[coreset.chosen]
-        has_stand_in = coreset.stand_in >= 0
+        """Score each training image by a bank that leaves its fold out; NaN where not chosen."""
         groups = images.groups
         wanted = _some_groups(groups, MAX_CALIBRATION_IMAGES, seed)
+        folds = _folds(groups, seed)
         scores = np.full(len(images), np.nan)
         maxima = np.full((len(images), 1, 1), np.nan, np.float32)
+        banks = self._banks_without(store, coreset, groups, folds)
+        if not banks:
+            return Scores(scores, maxima)
         steps = progress(range(len(images)), label="calibrating", total=len(images))
         for i, rows in zip(steps, self._features_again(images, store, wanted), strict=True):
             if rows is None:
                 continue
-            own = owner == groups[i]
-            stand_ins = store.features[coreset.stand_in[own & has_stand_in]]
-            squared = self.bank_.squared_distances(rows)
-            squared[:, own] = np.inf
-            nearest = squared.min(1)
-            others = vectors[~own]
-            if len(stand_ins):
-                np.minimum(nearest, Bank(stand_ins).nearest(rows) ** 2, out=nearest)
-                others = np.concatenate([others, stand_ins])
-            if not len(others):  # a single group: nothing is left when it is out
-                continue
-            distances = np.sqrt(np.maximum(nearest, 0))
-            scores[i] = self._image_score(rows, distances, others)
+            bank = banks[folds[i]]
+            distances = bank.nearest(rows)
+            scores[i] = self._image_score(rows, distances, bank)
             maxima[i] = self._make_map(distances.reshape(self._grid)).max()
         return Scores(scores, maxima)
+
+    @staticmethod
+    def _banks_without(
+        store: FeatureStore, coreset: Coreset, groups: NDArray[np.int64], folds: NDArray[np.int64]
+    ) -> list[Bank]:
+        """One bank per fold; none at all where a single group leaves nothing when it is out."""
+        if folds.max() == 0:
+            return []
+        return [
+            Bank(store.features[coreset.without(np.isin(store.groups, groups[folds == fold]))])
+            for fold in range(int(folds.max()) + 1)
+        ]
 
     def _features_again(
         self, images: TrainingImages, store: FeatureStore, wanted: NDArray[np.bool_]
@@ -256,3 +264,12 @@ def _some_groups(groups: NDArray[np.int64], most: int, seed: int) -> NDArray[np.
     order = np.random.default_rng(seed).permutation(len(names))
     taken = order[: max(1, int(np.searchsorted(np.cumsum(counts[order]), most, side="right")))]
     return np.isin(inverse, taken)
+
+
+def _folds(groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """A fold for each image, int64 [n]: whole groups, drawn at random, in folds of about one size."""
+    names, inverse = np.unique(groups, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    fold = np.empty(len(names), np.int64)
+    fold[order] = np.arange(len(names)) % FOLDS
+    return fold[inverse]
