@@ -56,7 +56,8 @@ def card(row: Row, kind: Literal["flagged", "unflagged"]) -> str:
     finding = row.finding
     word = "flagged" if kind == "flagged" else "not flagged"
     parts = [
-        f'<article class="card {kind}"><h2><span class="badge">{word}</span>{image_name(finding)}</h2>',
+        f'<article class="card {kind}"><h2><span class="badge">{word}</span>',
+        f"{image_name(finding)}</h2>",
         _pictures(row),
         '<p class="figures">'
         f"<span>score <b>{finding.score or 0:.4g}</b></span>"
