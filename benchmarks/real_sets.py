@@ -40,7 +40,8 @@ def folder(name: str) -> RealSet:
 
 def arrays(name: str, normal: int, size: int) -> RealSet:
     """An .npz of one-vs-rest images: one class is normal."""
-    with np.load(DATA / name / f"{name}.npz") as data:
+    (path,) = (DATA / name).glob("*.npz")
+    with np.load(path) as data:
         x_train, y_train = data["x_train"], data["y_train"]
         x_test, y_test = data["x_test"], data["y_test"]
     labels = ["good" if y == normal else "other" for y in y_test]

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import policy_options, policy_text, runtime_options
+from anomalens.cli.options import policy_options, policy_text, require_place, runtime_options
+from anomalens.cli.sources import image_set
 
 
-@click.command()
+@click.command(short_help="Another threshold, without fitting again.")
 @click.argument("model", type=click.Path(path_type=Path), metavar="FILE")
-@click.argument("normal", nargs=-1, metavar="[NORMAL]")
+@click.argument("normal", nargs=-1, metavar="[NORMAL]...")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="The model file to write; may be the one that was read.")
 @policy_options
@@ -40,12 +41,13 @@ def calibrate(
     from anomalens.calibration import Policy
     from anomalens.inspector import Inspector
 
+    require_place(out)
     inspector = Inspector.load(model, runtime=runtime, precision=precision, threads=threads)
     before = inspector.calibration.threshold.value
     text = policy_text(false_alarm_rate, policy)
     inspector = inspector.calibrate(
         Policy.parse(text) if text else inspector.calibration.policy,
-        (normal[0] if len(normal) == 1 else list(normal)) if normal else None,
+        image_set(normal, normal=True) if normal else None,
         progress=bar,
     )
     inspector.save(out)

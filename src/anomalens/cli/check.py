@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +9,14 @@ import click
 
 from anomalens.cli.bars import bar
 from anomalens.cli.options import runtime_options
+from anomalens.cli.printing import count, json_text
+from anomalens.cli.sources import usable_images
 
 if TYPE_CHECKING:
     from anomalens.inspector import Finding
 
 
-@click.command()
+@click.command(short_help="Verdicts for new pictures.")
 @click.argument("model", type=click.Path(path_type=Path), metavar="FILE")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, on standard output.")
@@ -44,14 +45,16 @@ def check(
     Exit code 0: none flagged, 1: some flagged, 2: an image or the model cannot be read (the others
     are answered all the same), 3: an error of ours.
     """
-    from anomalens.images import ImageSet
     from anomalens.inspector import Inspector
 
     inspector = Inspector.load(model, runtime=runtime, precision=precision, threads=threads)
-    image_set = ImageSet.open(images[0] if len(images) == 1 else list(images))
+    image_set, problems = usable_images(images)
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
     for name in image_set.ignored[:1]:
         click.echo(
-            f"note: {len(image_set.ignored)} files are no images and are passed over, e.g. {name}", err=True
+            f"note: {count(len(image_set.ignored), 'file')} passed over for not being images, e.g. {name}",
+            err=True,
         )
     report = None
     if out is not None:
@@ -64,17 +67,17 @@ def check(
         if report is not None:
             report.add(index, finding)
         if as_json:
-            click.echo(json.dumps(finding.to_json(), ensure_ascii=False))
+            click.echo(json_text(finding.to_json()))
         elif report is None or _kind(finding) != "normal":
             click.echo(_line(finding))
     click.echo(
         f"{counts['flagged']} flagged, {counts['normal']} not flagged, {counts['unreadable']} unreadable "
-        f"of {len(image_set)} images",
+        f"of {count(len(image_set), 'image')}",
         err=True,
     )
     if report is not None:
         click.echo(f"page: {report.finish()}", err=True)
-    return 2 if counts["unreadable"] else 1 if counts["flagged"] else 0
+    return 2 if counts["unreadable"] or problems else 1 if counts["flagged"] else 0
 
 
 def _kind(finding: Finding) -> str:
@@ -89,6 +92,6 @@ def _line(finding: Finding) -> str:
     word = "FLAG " if finding.anomalous else "ok   "
     where = ""
     if finding.regions:
-        where = f"  {len(finding.regions)} region{'s' if len(finding.regions) > 1 else ''}, "
+        where = f"  {count(len(finding.regions), 'region')}, "
         where += f"strongest {list(finding.regions[0].box)}"
     return f"{word}  score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{where}"

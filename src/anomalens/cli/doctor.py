@@ -18,10 +18,17 @@ _EXTRAS = {
 }
 
 
-@click.command()
+@click.command(short_help="Whether this machine is fit for it.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def doctor(as_json: bool) -> int:
-    """Say what is installed and try the network once; exit code 2 where fitting would fail."""
+    """Say what is installed and try the network once.
+
+    \b
+      anomalens doctor
+      anomalens doctor --json
+
+    Exit code 2 where fitting would fail.
+    """
     report = examine()
     if as_json:
         click.echo(json.dumps(report, indent=1))

@@ -7,11 +7,19 @@ from pathlib import Path
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import key_values, policy_options, policy_text, runtime_options
+from anomalens.cli.options import (
+    key_values,
+    policy_options,
+    policy_text,
+    require_place,
+    runtime_options,
+)
+from anomalens.cli.printing import count
+from anomalens.cli.sources import image_set
 
 
-@click.command()
-@click.argument("normal", nargs=-1, required=True, metavar="NORMAL")
+@click.command(short_help="Learn from normal pictures and save one file.")
+@click.argument("normal", nargs=-1, required=True, metavar="NORMAL...")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="The model file to write, e.g. part.anomalens.")
 @click.option("--detector", default="patchcore", show_default=True, metavar="NAME",
@@ -29,7 +37,8 @@ from anomalens.cli.options import key_values, policy_options, policy_text, runti
               help="Changed copies of each image, with --augment.")
 @policy_options
 @runtime_options
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), metavar="N",
+              help="Same images, same seed, same runtime: the same model.")
 @click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE",
               help="A parameter of the detector; repeat for more.")
 def fit(
@@ -59,16 +68,14 @@ def fit(
       anomalens fit parts.csv --out part.anomalens --false-alarm-rate 0.05
       anomalens fit photos/normal --out part.anomalens -p coreset_ratio=0.05
     """
-    from anomalens.errors import SettingError
     from anomalens.inspector import Inspector
 
-    if not out.parent.is_dir():
-        raise SettingError(f"The folder {out.parent} of --out does not exist; make it first.")
+    require_place(out)
     given = key_values(parameters)
     if backbone is not None:
         given["backbone"] = backbone
     inspector = Inspector.fit(
-        normal[0] if len(normal) == 1 else list(normal),
+        image_set(normal, normal=True),
         detector=detector,
         parameters=given,
         size=size,
@@ -84,10 +91,12 @@ def fit(
     )
     inspector.save(out)
     calibration = inspector.calibration
-    click.echo(f"{out}: {detector}, learnt from {inspector.card['data']['n_images']} normal images")
+    learnt = count(inspector.card["data"]["n_images"], "normal image")
+    click.echo(f"{out}: {detector}, learnt from {learnt}")
     click.echo(
         f"threshold {calibration.threshold.value:.4g} ({calibration.policy}), calibrated on "
-        f"{len(calibration.scores)} {calibration.method} scores of {calibration.n_groups} groups"
+        f"{len(calibration.scores)} {calibration.method} scores of "
+        f"{count(calibration.n_groups, 'group')}"
     )
     interval = calibration.rate_interval()
     if interval is not None and calibration.calibrated:

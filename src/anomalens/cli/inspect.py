@@ -2,44 +2,57 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from anomalens.cli.bars import bar
+from anomalens.cli.printing import count, json_text
+from anomalens.cli.sources import image_set
 
 
-@click.command()
-@click.argument("data", nargs=-1, required=True, metavar="DATA")
+@click.command(short_help="What a folder holds; changes nothing.")
+@click.argument("data", nargs=-1, required=True, metavar="DATA...")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def inspect(data: tuple[str, ...], as_json: bool) -> int:
     """Say what DATA holds: layout, split, sizes, duplicates, leaks, files that do not belong.
 
+    \b
+      anomalens inspect photos
+      anomalens inspect photos/normal more.csv --json
+
     Exit code 2 where an image cannot be read or the same image is in training and test.
     """
-    report = examine(data[0] if len(data) == 1 else list(data))
+    report = examine(data)
     if as_json:
-        click.echo(json.dumps(report, indent=1, ensure_ascii=False))
+        click.echo(json_text(report, indent=1))
     else:
         for line in _lines(report):
             click.echo(line)
     return 2 if report["unreadable"] or report["leaks"] else 0
 
 
-def examine(source: str | list[str]) -> dict[str, Any]:
+def examine(data: Sequence[str]) -> dict[str, Any]:
     """Read every image once and collect what a user should know; plain data, every key always there."""
     from anomalens.images import ImageSet, recognise, test_set
+    from anomalens.images.layout import GOOD
 
     layout = None
-    if isinstance(source, str) and Path(source).is_dir():
-        layout = recognise(source)
+    if len(data) == 1 and Path(data[0]).is_dir():
+        layout = recognise(data[0])
     if layout is None or layout.kind == "flat":
-        parts = {"images": ImageSet.open(source)}
+        parts = {"images": image_set(data)}
     else:
-        parts = {"train": ImageSet.normal(source), "test": test_set(layout)}
+        parts = {"train": ImageSet.normal(layout.root)}
+        # classes beside each other are not split yet: their normal images are those of "train"
+        labels = [label for label in layout.test if layout.kind == "mvtec" or label != GOOD]
+        if labels:
+            chosen = {label: layout.test[label] for label in labels}
+            parts["test"] = test_set(replace(layout, test=chosen))
     found = {name: _read(part, name) for name, part in parts.items()}
     first = next(iter(parts.values()))
     return {
@@ -77,7 +90,7 @@ def _read(images: Any, name: str) -> dict[str, Any]:
     members: dict[str, list[str]] = {}
     for entry, group in zip(good, groups, strict=True):
         members.setdefault(group, []).append(entry.id)
-    usual, count = Counter(sizes).most_common(1)[0] if sizes else ("", 0)
+    usual, most = Counter(sizes).most_common(1)[0] if sizes else ("", 0)
     hashes: dict[str, str] = {}
     for i, entry in enumerate(good):
         try:
@@ -96,7 +109,7 @@ def _read(images: Any, name: str) -> dict[str, Any]:
         "odd_sizes": [
             f"{good[i].id} ({size})"
             for i, size in enumerate(sizes)
-            if size != usual and count >= 0.9 * len(sizes)
+            if size != usual and most >= 0.9 * len(sizes)
         ],
         "unreadable": unreadable,
         "duplicates": [group for group in members.values() if len(group) > 1],
@@ -111,7 +124,7 @@ def _common(sizes: Any) -> list[dict[str, Any]]:
 
 def _leaks(found: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
     """The same bytes in training and test."""
-    if "train" not in found:
+    if not {"train", "test"} <= found.keys():
         return []
     train = {digest: name for name, digest in found["train"]["hashes"].items()}
     return [
@@ -131,9 +144,9 @@ def _split(parts: dict[str, Any], found: dict[str, dict[str, Any]]) -> str:
         how = f"too few to leave any out ({MIN_GROUPS} groups are needed): verdicts would be uncalibrated"
     else:
         how = f"each scored as if its group were left out: supports false-alarm rates from {1 / (groups + 1):.3g}"
-    text = f"fit would learn from {n} images in {groups} groups; {how}."
+    text = f"fit would learn from {count(n, 'image')} in {count(groups, 'group')}; {how}."
     if "test" in parts:
-        text += f" {len(parts['test'])} images are for testing."
+        text += f" For testing: {count(len(parts['test']), 'image')}."
     return text
 
 
@@ -141,7 +154,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
     lines = [report["layout"]]
     for name, part in report["parts"].items():
         labels = ", ".join(f"{n} {label}" for label, n in part["labels"].items())
-        lines.append(f"{name}: {part['images']} images ({labels}), {part['masks']} masks")
+        lines.append(f"{name}: {count(part['images'], 'image')} ({labels}), {count(part['masks'], 'mask')}")
     lines.append("sizes: " + ", ".join(f"{s['images']} of {s['size']}" for s in report["sizes"]))
     lines.append(report["split"])
     for title, items in (

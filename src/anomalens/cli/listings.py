@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from typing import Any
 
 import click
 
+from anomalens.cli.printing import json_text
 
-@click.command()
+
+@click.command(short_help="The detectors and their parameters.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def detectors(as_json: bool) -> int:
-    """List the detectors and their parameters."""
+    """List the detectors and their parameters, as `fit --detector` and `fit -p` take them.
+
+    \b
+      anomalens detectors
+      anomalens detectors --json
+    """
     from anomalens.detectors import detector_names, load_detector
 
     rows: list[dict[str, Any]] = []
@@ -34,7 +40,7 @@ def detectors(as_json: bool) -> int:
             ],
         })  # fmt: skip
     if as_json:
-        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        click.echo(json_text(rows, indent=1))
         return 0
     for row in rows:
         level = "image and pixel" if row["pixel_level"] else "image"
@@ -43,19 +49,26 @@ def detectors(as_json: bool) -> int:
         for parameter in row["parameters"]:
             default = parameter["default"]
             text = ",".join(default) if isinstance(default, list) else default
-            click.echo(f"    -p {parameter['name']}={text}    {parameter['help']}")
+            limits = parameter["range"]
+            allowed = f" ({limits[0]:g} to {limits[1]:g})" if limits else ""
+            click.echo(f"    -p {parameter['name']}={text}    {parameter['help']}{allowed}")
     return 0
 
 
-@click.command()
+@click.command(short_help="The pretrained networks and whether they are installed.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def backbones(as_json: bool) -> int:
-    """List the pretrained networks and whether they are installed."""
+    """List the pretrained networks, as `fit --backbone` takes them, and whether they are installed.
+
+    \b
+      anomalens backbones
+      anomalens backbones --json
+    """
     from anomalens.backbones.registry import backbones as known
 
     rows = known()
     if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
+        click.echo(json_text([asdict(row) for row in rows], indent=1))
         return 0
     for row in rows:
         state = "installed" if row.installed else "not installed"

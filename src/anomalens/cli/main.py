@@ -1,11 +1,12 @@
 """The `anomalens` command: finds commands by name and turns errors into exit codes.
 
 Exit codes: 0 nothing flagged or all done, 1 something flagged, 2 bad input, 3 an error of ours,
-130 stopped with Ctrl-C.
+130 stopped with Ctrl-C, 141 standard output was closed before the end.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -54,9 +55,10 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="anomalens")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Show it normal pictures; it flags, locates and explains what does not belong.
 
     \b
@@ -65,10 +67,16 @@ def cli() -> None:
 
     Works offline, on a CPU. Start with `anomalens demo`.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # a file's name may hold what the terminal's encoding lacks, or no text at all
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
 
 
@@ -84,13 +92,18 @@ def run(arguments: list[str] | None = None) -> int:
         return _stopped()
     except click.ClickException as error:
         error.show()
+        if isinstance(error, click.NoSuchOption) and os.path.lexists(_given(error, arguments)):
+            click.echo("A file of this name exists: write -- before names that begin with -.", err=True)
         return 2
     except AnomalensError as error:
         click.echo(f"error: {error}", err=True)
         return 2
-    except BrokenPipeError:  # `anomalens check … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit as error:
+        # Click ends so when standard output was closed (`anomalens check … | head`), with the code
+        # that means "flagged" here; 141 is what a shell reports of other programs then.
+        if isinstance(error.__context__, BrokenPipeError):
+            return 141
+        raise
     except Exception as error:
         if os.environ.get("ANOMALENS_TRACEBACK"):
             raise

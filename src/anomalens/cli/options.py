@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -63,6 +65,14 @@ def policy_text(false_alarm_rate: float | None, policy: str | None) -> str | Non
             "threshold."
         )
     return policy if false_alarm_rate is None else f"false-alarm-rate={false_alarm_rate!r}"
+
+
+def require_place(out: Path) -> None:
+    """Refuse a model file that could not be written, before minutes are spent on it."""
+    if not out.parent.is_dir():
+        raise SettingError(f"The folder {out.parent} of --out does not exist; make it first.")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise SettingError(f"The folder {out.parent} of --out may not be written to; choose another.")
 
 
 def key_values(pairs: Iterable[str]) -> dict[str, str]:

@@ -196,13 +196,17 @@ class Inspector:
         """
         if isinstance(policy, str):
             policy = Policy.parse(policy)
+        card = dict(self.card)
         if images is None:
             calibration = self.calibration.with_policy(policy)
         else:
             calibration = self._held_out(policy, images, progress)
+            size = (int(card["size"][0]), int(card["size"][1]))
+            card["golden"] = score_golden(self.detector, size)
+            card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": _versions()}
         if calibration.threshold.note:
             warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
-        return replace(self, calibration=calibration)
+        return replace(self, calibration=calibration, card=card)
 
     def save(self, path: str | Path) -> Path:
         """Write one file; never leaves a half-written one.

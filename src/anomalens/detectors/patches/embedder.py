@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.backbones.card import BackboneCard
 from anomalens.backbones.runtimes import Runtime, open_session
-from anomalens.errors import BackboneError, SettingError
+from anomalens.errors import BackboneError
 from anomalens.images.arrays import Pixels
 
 
@@ -29,11 +29,13 @@ class PatchEmbedder:
         std: Sequence[float],
         size: tuple[int, int],
         runtime: Runtime,
+        backbone: Mapping[str, Any],
     ) -> None:
         self.graph = graph
         self._mean = np.asarray(mean, np.float32).reshape(3, 1, 1)
         self._std = np.asarray(std, np.float32).reshape(3, 1, 1)
-        self._numbers = {"mean": [float(v) for v in mean], "std": [float(v) for v in std]}
+        # where the weights come from and their licence travel with every model file
+        self._numbers = {"mean": list(mean), "std": list(std), "backbone": dict(backbone)}
         self._size = size
         self._session = open_session(graph, runtime=runtime, input_size=size)
 
@@ -52,21 +54,21 @@ class PatchEmbedder:
         from anomalens.backbones.registry import load_backbone
 
         backbone = load_backbone(name)
-        multiple = backbone.card.multiple
-        if size[0] % multiple or size[1] % multiple:
-            near = max(multiple, multiple * math.floor(max(size) / multiple))
-            raise SettingError(
-                f"The backbone {name!r} needs image sides that are multiples of {multiple} px and was "
-                f"given {size[1]}×{size[0]}; use --size {near}."
-            )
-        graph = patch_embedding(
-            backbone.graph(taps), taps, size=size, neighbourhood=neighbourhood
-        )
         card = backbone.card
-        return cls(graph, mean=card.mean, std=card.std, size=size, runtime=runtime)
+        card.check_size(size)
+        taps = taps or default_taps(card)
+        graph = patch_embedding(backbone.graph(taps), taps, size=size, neighbourhood=neighbourhood)
+        return cls(
+            graph,
+            mean=card.mean,
+            std=card.std,
+            size=size,
+            runtime=runtime,
+            backbone={**card.to_json(), "used": list(taps)},
+        )
 
     def numbers(self) -> dict[str, Any]:
-        """The scaling, for the state."""
+        """The scaling and the backbone's card, for the state."""
         return self._numbers
 
     def __call__(self, image: Pixels) -> NDArray[np.float32]:
@@ -81,3 +83,10 @@ class PatchEmbedder:
                 "scaling."
             )
         return np.asarray(features[0], np.float32)
+
+
+def default_taps(card: BackboneCard) -> tuple[str, ...]:
+    """The taps at 1/8 and 1/16, PatchCore's usual ones; all of a backbone's that has no such."""
+    names = tuple(tap.name for tap in card.taps)
+    usual = ("stride8", "stride16")
+    return usual if set(usual) <= set(names) else names

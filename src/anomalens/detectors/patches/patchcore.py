@@ -61,7 +61,7 @@ class PatchCoreSettings(Settings):
         "efficientnet-lite0", "a name from `anomalens backbones`, or an ONNX file with a card"
     )
     taps: tuple[str, ...] = parameter(
-        ("stride8", "stride16"), "layers of the backbone, comma-separated, finest first"
+        (), "layers of the backbone, comma-separated; default: those at 1/8 and 1/16"
     )
     neighbourhood: int = parameter(
         3, "side of the window that features are averaged over, in patches", limits=(1, 15)
@@ -152,7 +152,12 @@ class PatchCore(Detector):
             PatchCoreSettings(sigma=float(n["sigma"]), n_neighbors=int(n["n_neighbors"]))
         )
         detector._embed = PatchEmbedder(
-            state.graphs["embedding"], mean=n["mean"], std=n["std"], size=size, runtime=runtime
+            state.graphs["embedding"],
+            mean=n["mean"],
+            std=n["std"],
+            size=size,
+            runtime=runtime,
+            backbone=n["backbone"],
         )
         detector._grid = (int(n["grid"][0]), int(n["grid"][1]))
         detector._size = size

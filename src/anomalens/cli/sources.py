@@ -1,0 +1,78 @@
+"""Arguments that name images: each a file, folder, pattern or manifest; several are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anomalens.errors import ImageSetError
+    from anomalens.images import ImageSet
+
+
+def image_set(arguments: Sequence[str], *, normal: bool = False) -> ImageSet:
+    """All images that the arguments name; raises for an argument that names none.
+
+    `normal` takes the normal training images only of a folder that is laid out as a dataset.
+    """
+    from anomalens.images import ImageSet
+
+    if len(arguments) == 1:
+        return ImageSet.normal(arguments[0]) if normal else ImageSet.open(arguments[0])
+    images, problems = usable_images(arguments, normal=normal)
+    if problems:
+        raise problems[0]
+    return images
+
+
+def usable_images(
+    arguments: Sequence[str], *, normal: bool = False
+) -> tuple[ImageSet, list[ImageSetError]]:
+    """The images of the arguments that name some, and what is wrong with the other arguments.
+
+    A file that does not exist is not wrong here: it becomes an image that cannot be read, so that
+    it gets a line of its own among the answers.
+
+    Raises
+    ------
+    ImageSetError
+        When no argument names any image.
+    """
+    from anomalens.errors import ImageSetError
+    from anomalens.images import ImageSet
+
+    alone = len(arguments) == 1
+    parts: list[ImageSet] = []
+    problems: list[ImageSetError] = []
+    for argument in arguments:
+        try:
+            parts.append(_open(argument, alone=alone, normal=normal))
+        except ImageSetError as error:
+            problems.append(error)
+    if not parts:
+        raise problems[0]
+    if len(parts) == 1:
+        return parts[0], problems
+    return replace(ImageSet.concatenate(parts), origin=f"{len(arguments)} arguments"), problems
+
+
+def _open(argument: str, *, alone: bool, normal: bool) -> ImageSet:
+    from anomalens.images import ImageSet, recognise
+
+    path = Path(argument)
+    if path.is_dir():
+        if alone:
+            return ImageSet.normal(path) if normal else ImageSet.open(path)
+        # from_paths puts the folder before the ids, so that a.png of two folders stay apart
+        return ImageSet.from_paths([recognise(path).train_normal if normal else path])
+    if path.suffix.lower() == ".csv":
+        return ImageSet.from_manifest(path)
+    if path.exists() or not any(sign in argument for sign in "*?["):
+        return ImageSet.from_paths([path])
+    found = ImageSet.from_glob(argument)
+    if alone:
+        return found
+    paths = dict.fromkeys(entry.source for entry in found if isinstance(entry.source, Path))
+    return replace(ImageSet.from_paths(list(paths)), ignored=found.ignored)
