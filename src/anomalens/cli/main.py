@@ -55,7 +55,11 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, "-V", "--version", prog_name="anomalens")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -92,8 +96,10 @@ def run(arguments: list[str] | None = None) -> int:
         return _stopped()
     except click.ClickException as error:
         error.show()
-        if isinstance(error, click.NoSuchOption) and os.path.lexists(_given(error, arguments)):
-            click.echo("A file of this name exists: write -- before names that begin with -.", err=True)
+        if isinstance(error, click.NoSuchOption):
+            for text in sys.argv[1:] if arguments is None else arguments:
+                if text.startswith(error.option_name) and os.path.lexists(text):
+                    click.echo(f"There is a file {text}: write -- before it.", err=True)
         return 2
     except AnomalensError as error:
         click.echo(f"error: {error}", err=True)

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from anomalens.cli.bars import bar
+from anomalens.cli.printing import count
+from anomalens.cli.sources import usable_images
+from anomalens.errors import InputError
 
 
-@click.command()
-@click.argument("data", nargs=-1, required=True, metavar="DATA")
+@click.command(short_help="The prepared (and augmented) images, as files.")
+@click.argument("data", nargs=-1, required=True, metavar="DATA...")
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Where to write PNG files, manifest.csv and preprocessing.json.")
-@click.option("--size", default=256, show_default=True, type=click.IntRange(2, 8192), metavar="PX")
+@click.option("--size", default=256, show_default=True, type=click.IntRange(2, 8192), metavar="PX",
+              help="Side of the prepared images.")
 @click.option("--preprocess", "steps", default="stretch", show_default=True, metavar="STEPS",
               help="As for `anomalens fit`.")
 @click.option("--augment", metavar="KINDS", help="Also write changed copies; as for `anomalens fit`.")
-@click.option("--copies", default=4, show_default=True, type=click.IntRange(1, 100))
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
+@click.option("--copies", default=4, show_default=True, type=click.IntRange(1, 100),
+              help="Changed copies of each image, with --augment.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), metavar="N",
+              help="Same images, same seed: the same copies.")
 def preprocess(
     data: tuple[str, ...],
     out: Path,
@@ -39,50 +50,77 @@ def preprocess(
     import numpy as np
     from PIL import Image
 
-    from anomalens.errors import ImageError, InputError
-    from anomalens.images import Augmentation, ImageSet, Preprocessing
+    from anomalens.errors import ImageError
+    from anomalens.images import Augmentation, Preprocessing
     from anomalens.images.prefetch import stream
 
-    images = ImageSet.open(data[0] if len(data) == 1 else list(data))
+    images, unusable = usable_images(data)
+    for error in unusable:
+        click.echo(f"error: {error}", err=True)
+    problems = len(unusable)
     preprocessing = Preprocessing.parse(steps, width=size, height=size)
     augmentation = None if augment is None else Augmentation.parse(augment)
+    rows: list[dict[str, str]] = []
+    prepared_images = stream(images, preprocessing.apply, reduce_to=preprocessing.reduce_to)
+    with _appearing(out) as folder:
+        for index, prepared in bar(prepared_images, label="preparing", total=len(images)):
+            if isinstance(prepared, ImageError):
+                problems += 1
+                click.echo(f"ERROR  {prepared}", err=True)
+                continue
+            entry = images[index]
+            versions = [prepared.pixels]
+            if augmentation is not None:
+                versions += augmentation.copies(
+                    prepared.pixels, image_index=index, n=copies, seed=seed
+                )
+            for copy, pixels in enumerate(versions):
+                name = f"{index:06d}{f'-{copy}' if copy else ''}.png"
+                whole = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+                Image.fromarray(whole).save(folder / name)
+                rows.append({
+                    "path": name,
+                    "label": entry.label or "",
+                    "mask": "",
+                    "group": entry.group or entry.id,  # copies must never be split from their original
+                    "source": entry.id,
+                })  # fmt: skip
+        with (folder / "manifest.csv").open(
+            "w", newline="", encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            writer = csv.DictWriter(file, ["path", "label", "mask", "group", "source"])
+            writer.writeheader()
+            writer.writerows(rows)
+        record = {
+            "preprocessing": preprocessing.to_json(),
+            "augmentation": None if augmentation is None else {**augmentation.to_json(), "copies": copies},
+            "seed": seed,
+        }
+        (folder / "preprocessing.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    click.echo(f"{count(len(rows), 'image')} and manifest.csv in {out}; {problems} could not be read")
+    return 2 if problems else 0
+
+
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """A hidden folder beside `out` that takes its name at the end; a stopped run leaves nothing."""
     if out.exists() and any(out.iterdir()):
         raise InputError(f"The folder {out} is not empty; choose another --out, so nothing is mixed up.")
-    out.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, str]] = []
-    problems = 0
-    prepared_images = stream(images, preprocessing.apply, reduce_to=preprocessing.reduce_to)
-    for index, prepared in bar(prepared_images, label="preparing", total=len(images)):
-        if isinstance(prepared, ImageError):
-            problems += 1
-            click.echo(f"ERROR  {prepared}", err=True)
-            continue
-        entry = images[index]
-        versions = [prepared.pixels]
-        if augmentation is not None:
-            versions += augmentation.copies(
-                prepared.pixels, image_index=index, n=copies, seed=seed
-            )
-        for copy, pixels in enumerate(versions):
-            name = f"{index:06d}{f'-{copy}' if copy else ''}.png"
-            whole = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-            Image.fromarray(whole).save(out / name)
-            rows.append({
-                "path": name,
-                "label": entry.label or "",
-                "mask": "",
-                "group": entry.group or entry.id,  # copies must never be split from their original
-                "source": entry.id,
-            })  # fmt: skip
-    with (out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["path", "label", "mask", "group", "source"])
-        writer.writeheader()
-        writer.writerows(rows)
-    record = {
-        "preprocessing": preprocessing.to_json(),
-        "augmentation": None if augmentation is None else {**augmentation.to_json(), "copies": copies},
-        "seed": seed,
-    }
-    (out / "preprocessing.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    click.echo(f"{len(rows)} images and manifest.csv in {out}; {problems} could not be read")
-    return 2 if problems else 0
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        hidden = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        try:
+            yield hidden
+            umask = os.umask(0)
+            os.umask(umask)
+            hidden.chmod(0o777 & ~umask)  # mkdtemp makes folders for their owner only
+            if out.exists():
+                out.rmdir()
+            hidden.rename(out)
+        except BaseException:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise InputError(
+            f"The images cannot be written to {out} ({error.strerror or error}); choose another --out."
+        ) from None

@@ -3,7 +3,7 @@
     def test_contract():
         check_detector(MyDetector)
 
-or, one test a check: `@pytest.mark.parametrize("check", yield_checks(MyDetector), ids=str)`. Needs
+or, one test a check: `@pytest.mark.parametrize("check", list(yield_checks(MyDetector)), ids=str)`. Needs
 numpy alone, makes its own images (striped, with slow and fine noise, the same on every machine) and
 fits about six times on a dozen of them. It does not measure how good a detector is: the one defect
 it paints is one that nothing should miss.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import numpy as np
@@ -147,7 +147,7 @@ def _textured(size: tuple[int, int], seed: int, index: int) -> Pixels:
     slow = 10 * np.sin(y / 30 + rng.uniform(0, 2 * np.pi))
     noise = rng.normal(0, 4, size)
     grey = (120 + stripes + slow + noise)[:, :, None] * np.array([1.0, 0.9, 0.8])
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(grey), 0, 255), np.uint8)
 
 
 class _Broken(Exception):
@@ -195,17 +195,19 @@ class _Trial:
 def _declares_what_it_is(trial: _Trial) -> None:
     cls = trial.cls
     _require(isinstance(cls, type) and issubclass(cls, Detector), "is no subclass of Detector.")
-    for attribute, kind in (("name", str), ("family", str), ("pixel_level", bool)):
+    for attribute, needed in (("name", str), ("family", str), ("pixel_level", bool)):
         value = getattr(cls, attribute, None)
         _require(
-            isinstance(value, kind) and value != "",
-            f"has {attribute} = {value!r}; it needs a {kind.__name__}.",
+            isinstance(value, needed) and value != "",
+            f"has {attribute} = {value!r}; it needs a {needed.__name__}.",
         )
     _require(cls.family in FAMILIES, f"has the family {cls.family!r}, none of {FAMILIES}.")
-    kind = getattr(cls, "settings_type", None)
-    proper = isinstance(kind, type) and issubclass(kind, Settings) and is_dataclass(kind)
+    kind: Any = getattr(cls, "settings_type", None)
     _require(
-        proper and kind.__dataclass_params__.frozen,
+        isinstance(kind, type)
+        and issubclass(kind, Settings)
+        and is_dataclass(kind)
+        and kind.__dataclass_params__.frozen,  # type: ignore[attr-defined]
         f"has settings_type = {kind!r}; it needs a frozen dataclass derived from Settings.",
     )
     for f in fields(cls.settings_type):
@@ -214,7 +216,7 @@ def _declares_what_it_is(trial: _Trial) -> None:
 
 def _settings_refuse_unknown_names(trial: _Trial) -> None:
     _refused(
-        lambda: trial.cls.settings_type.from_texts({"no_such_parameter": "1"}),
+        partial(trial.cls.settings_type.from_texts, {"no_such_parameter": "1"}),
         "takes a parameter that it does not have without a SettingError.",
     )
 
@@ -227,7 +229,7 @@ def _settings_refuse_values_out_of_range(trial: _Trial) -> None:
         low, high = f.metadata["range"]
         for value in (low - 1, high + 1, float("nan")):
             _refused(
-                lambda name=f.name, value=value: kind(**{name: value}),
+                partial(kind, **{f.name: value}),
                 f"takes {f.name} = {value} without a SettingError; its range is {low} to {high}.",
             )
 
@@ -328,13 +330,9 @@ def _float_images_score_like_bytes(trial: _Trial) -> None:
 def _its_state_is_plain(trial: _Trial) -> None:
     state = trial.fitted[0].state()
     try:
-        back = json.loads(json.dumps(dict(state.numbers), allow_nan=False))
+        json.dumps(dict(state.numbers), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise _Broken(f"has a state whose numbers are no plain JSON: {error}.") from None
-    _require(
-        back == dict(state.numbers),
-        "has a state whose numbers change in JSON (tuples or keys that are no texts).",
-    )
     for name, array in state.arrays.items():
         plain = isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
         _require(
@@ -442,7 +440,7 @@ def _same_state(a: State, b: State) -> bool:
         return set(m)
 
     return (
-        dict(a.numbers) == dict(b.numbers)
+        json.dumps(dict(a.numbers), sort_keys=True) == json.dumps(dict(b.numbers), sort_keys=True)
         and dict(a.graphs) == dict(b.graphs)
         and keys(a.arrays) == keys(b.arrays)
         and all(equal(array, b.arrays[name]) for name, array in a.arrays.items())

@@ -117,7 +117,8 @@ class Settings:
     def __post_init__(self) -> None:
         for f in fields(self):
             low, high = f.metadata.get("range", (None, None))
-            value = getattr(self, f.name)
+            value = _typed(f.name, getattr(self, f.name), f.default)
+            object.__setattr__(self, f.name, value)
             if low is None or (isinstance(value, tuple) and not value):
                 continue
             for number in value if isinstance(value, tuple) else (value,):
@@ -130,6 +131,20 @@ class Settings:
 def parameter(default: Any, text: str, *, limits: tuple[float, float] | None = None) -> Any:
     """A dataclass field of `Settings` with its help text and its range."""
     return field(default=default, metadata={"help": text, **({"range": limits} if limits else {})})
+
+
+def _typed(key: str, value: Any, default: Any) -> Any:
+    """The value in the type of the parameter's default; lists become tuples, whole numbers floats."""
+    kinds = {bool: bool, int: int, float: int | float, str: str, tuple: tuple | list}
+    kind = kinds.get(type(default), object)
+    fits = isinstance(value, kind) and (isinstance(value, bool) <= (kind in (bool, object)))
+    if fits and isinstance(default, tuple):
+        fits = all(isinstance(item, type(default[0]) if default else str) for item in value)
+    if not fits:
+        raise SettingError(
+            f"The parameter {key} was given {value!r:.60}; it needs a value like {default!r}."
+        )
+    return type(default)(value) if isinstance(default, float | tuple) else value
 
 
 def _read(key: str, text: str, default: Any) -> Any:

@@ -18,7 +18,7 @@ from anomalens.images.prefetch import stream
 from anomalens.images.preprocess import Preprocessing
 from anomalens.progress import Progress, silent
 
-CACHE_BYTES: Final = 512 * 10**6  # prepared images kept in memory; the rest is decoded again
+CACHE_BYTES: Final = 256 * 10**6  # prepared images kept in memory; the rest is decoded again
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-_BLOCK_ROWS: Final = 256  # distances of one block stay in the second-level cache for the minimum
+_BLOCK_ROWS: Final = 512  # distances of one block stay in the cache for the minimum
 
 
 class Bank:

@@ -34,7 +34,7 @@ Ints = NDArray[np.int64]
 
 CANDIDATES: Final = 16384
 SELECTION_DIMENSIONS: Final = 64
-_BLOCK_ROWS: Final = 8192
+_BLOCK_VALUES: Final = 2**22  # distances worked on at a time: 16 MB, whatever is chosen meanwhile
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,9 @@ def _lower(
     """Lower every row's bound by some chosen rows, the first of which was taken as number `place`."""
     factor = np.ascontiguousarray(-2 * centres.T)  # [k, p]
     centre_norms = np.einsum("ij,ij->i", centres, centres)
-    for a in range(0, len(x), _BLOCK_ROWS):
-        block = slice(a, a + _BLOCK_ROWS)
+    rows = max(64, _BLOCK_VALUES // len(centres))
+    for a in range(0, len(x), rows):
+        block = slice(a, a + rows)
         distance = x[block] @ factor  # [rows, p], without the row's own norm
         distance += centre_norms
         best = distance.argmin(1)

@@ -76,7 +76,7 @@ class PatchCoreSettings(Settings):
     )
     sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
     memory_mb: int = parameter(
-        1500, "budget for patch features while fitting, in MB", limits=(16, 10**6)
+        1000, "budget for patch features while fitting, in MB", limits=(16, 10**6)
     )
 
 

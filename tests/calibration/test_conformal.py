@@ -1,0 +1,239 @@
+"""p-values, and the calibration that keeps them."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anomalens.calibration import Calibration, Policy, p_values
+from anomalens.errors import ModelFileError, SettingError
+
+few_values = st.integers(-3, 6).map(float)
+score_lists = st.lists(few_values, min_size=1, max_size=60)
+finite = st.floats(allow_nan=False, allow_infinity=False, width=64)
+
+
+def test_the_p_value_counts_normal_scores_at_least_as_high() -> None:
+    normal = np.array([3.0, 1.0, 2.0, 2.0])
+    scores = np.array([0.0, 1.0, 2.0, 2.5, 3.0, 9.0])
+    np.testing.assert_array_equal(p_values(scores, normal), np.array([5, 5, 4, 2, 2, 1]) / 5)
+
+
+def test_a_score_that_is_no_number_is_never_a_quiet_pass() -> None:
+    normal = np.arange(19.0)
+    assert p_values(np.array([np.nan]), normal)[0] == 1 / 20
+    calibration = Calibration.from_scores(normal)
+    assert calibration.p_value(float("nan")) == 1 / 20
+    assert calibration.is_anomalous(float("nan"))
+
+
+@given(normal=score_lists, scores=score_lists, seed=st.integers(0, 9))
+def test_the_order_of_the_normal_scores_does_not_matter(
+    normal: list[float], scores: list[float], seed: int
+) -> None:
+    shuffled = np.random.default_rng(seed).permutation(normal)
+    np.testing.assert_array_equal(
+        p_values(np.array(scores), shuffled), p_values(np.array(scores), np.array(normal))
+    )
+
+
+@given(normal=score_lists, score=finite)
+def test_the_p_value_is_its_formula(normal: list[float], score: float) -> None:
+    expected = (1 + sum(s >= score for s in normal)) / (len(normal) + 1)
+    assert Calibration.from_scores(np.array(normal)).p_value(score) == expected
+
+
+@settings(max_examples=500)
+@given(
+    normal=score_lists,
+    score=few_values,
+    rate=st.fractions(Fraction(1, 200), Fraction(1, 2), max_denominator=200),
+)
+def test_flagged_exactly_where_the_p_value_is_at_most_the_rate(
+    normal: list[float], score: float, rate: Fraction
+) -> None:
+    policy = Policy("false-alarm-rate", float(rate))
+    calibration = Calibration.from_scores(np.array(normal), policy=policy)
+    p = Fraction(1 + sum(s >= score for s in normal), len(normal) + 1)
+    supported = Fraction(1, len(normal) + 1) <= rate
+    assert calibration.threshold.supported == supported
+    assert calibration.is_anomalous(score) == (p <= max(rate, Fraction(1, len(normal) + 1)))
+    if supported:
+        assert calibration.threshold.expected_rate <= float(rate)
+
+
+@given(normal=score_lists, score=few_values)
+def test_the_percentile_counts_normal_scores_below(normal: list[float], score: float) -> None:
+    percentile = Calibration.from_scores(np.array(normal)).percentile(score)
+    assert percentile == pytest.approx(100 * np.mean(np.array(normal) < score))
+
+
+@pytest.mark.parametrize("bad", [[np.nan, 1.0], [np.inf], []])
+def test_scores_that_calibrate_nothing_are_refused(bad: list[float]) -> None:
+    with pytest.raises(SettingError):
+        Calibration.from_scores(np.array(bad))
+
+
+def test_another_policy_keeps_the_scores() -> None:
+    first = Calibration.from_scores(np.arange(50.0), np.arange(50.0), method="held-out", n_groups=7)
+    second = first.with_policy(Policy("max", None))
+    assert second.threshold.value == 49
+    assert (second.method, second.n_groups) == ("held-out", 7)
+    np.testing.assert_array_equal(second.scores, first.scores)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
+def test_the_realised_rate_on_exchangeable_scores_is_the_asked_one(rate: float) -> None:
+    """Many small calibrations; the mean rate of one new score each is k/(n+1) exactly."""
+    rng = np.random.default_rng(1)
+    trials, n = 4000, 119
+    flagged = 0
+    for _ in range(trials):
+        scores = rng.gamma(2.0, size=n + 1)
+        calibration = Calibration.from_scores(
+            scores[:-1], policy=Policy("false-alarm-rate", rate)
+        )
+        flagged += calibration.is_anomalous(scores[-1])
+    expected = int(rate * (n + 1)) / (n + 1)
+    spread = (expected * (1 - expected) / trials) ** 0.5
+    assert abs(flagged / trials - expected) < 3.5 * spread
+
+
+def test_the_rate_interval_holds_what_a_threshold_realises() -> None:
+    """Uniform scores, so a threshold's true rate is one minus it."""
+    rng = np.random.default_rng(2)
+    trials, inside = 400, 0
+    for _ in range(trials):
+        calibration = Calibration.from_scores(rng.random(99), policy=Policy("false-alarm-rate", 0.05))
+        interval = calibration.rate_interval()
+        assert interval is not None
+        inside += interval[0] <= 1 - calibration.threshold.value <= interval[1]
+    assert abs(inside / trials - 0.95) < 3.5 * (0.95 * 0.05 / trials) ** 0.5
+
+
+def test_the_rate_interval_counts_groups_and_not_images() -> None:
+    scores = np.arange(199.0)
+    policy = Policy("false-alarm-rate", 0.05)
+    many = Calibration.from_scores(scores, policy=policy).rate_interval()
+    few = Calibration.from_scores(scores, policy=policy, n_groups=39).rate_interval()
+    assert many is not None
+    assert few is not None
+    assert few[1] - few[0] > 1.5 * (many[1] - many[0])
+
+
+def test_a_threshold_that_no_group_supports_has_no_rate_interval() -> None:
+    scores = np.random.default_rng(0).normal(size=60)
+    assert Calibration.from_scores(scores, policy=Policy.parse("pareto=0.001")).rate_interval() is None
+
+
+@given(
+    pairs=st.lists(st.tuples(few_values, few_values), min_size=1, max_size=40),
+    text=st.sampled_from(["false-alarm-rate=0.1", "quantile=0.9", "max", "mean-sigma=1", "f1"]),
+    anomalous=score_lists,
+)
+def test_no_larger_share_of_normal_images_shows_a_region_than_is_flagged(
+    pairs: list[tuple[float, float]], text: str, anomalous: list[float]
+) -> None:
+    scores, maxima = np.array(pairs).T
+    calibration = Calibration.from_scores(
+        scores, maxima, policy=Policy.parse(text), anomalous=np.array(anomalous)
+    )
+    level = calibration.region_threshold
+    assert level is not None
+    shown = int(np.sum(maxima > level))
+    flagged = int(np.sum(scores > calibration.threshold.value))
+    assert shown <= flagged
+    if len(set(maxima)) == len(maxima) and flagged < len(maxima):
+        assert shown == flagged  # the same rank, so that regions are not hidden either
+
+
+def test_a_threshold_beyond_the_normal_scores_is_carried_over_in_proportion() -> None:
+    calibration = Calibration.from_scores(
+        np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]), policy=Policy.parse("mean-sigma=3")
+    )
+    level = calibration.threshold.value
+    assert level > 4
+    assert calibration.region_threshold == pytest.approx(3 * level / 4)
+
+
+def test_an_image_level_calibration_has_no_region_threshold() -> None:
+    assert Calibration.from_scores(np.arange(5.0)).region_threshold is None
+
+
+@given(
+    pairs=st.lists(st.tuples(finite, finite), min_size=1, max_size=20),
+    rate=st.floats(1e-9, 0.5),
+    with_maps=st.booleans(),
+)
+def test_every_bit_survives_json(
+    pairs: list[tuple[float, float]], rate: float, with_maps: bool
+) -> None:
+    scores, maxima = np.array(pairs).T
+    before = Calibration.from_scores(
+        scores, maxima if with_maps else None, policy=Policy("false-alarm-rate", rate), n_groups=3
+    )
+    after = Calibration.from_json(json.loads(json.dumps(before.to_json(), allow_nan=False)))
+    assert after.scores.tobytes() == before.scores.tobytes()
+    assert (after.map_maxima is None) == (not with_maps)
+    if with_maps:
+        assert after.map_maxima is not None
+        assert before.map_maxima is not None
+        assert after.map_maxima.tobytes() == before.map_maxima.tobytes()
+    assert (after.threshold, after.policy) == (before.threshold, before.policy)
+    assert (after.method, after.n_groups) == (before.method, before.n_groups)
+
+
+def good_json() -> dict[str, Any]:
+    data: dict[str, Any] = Calibration.from_scores(np.arange(9.0), np.arange(9.0)).to_json()
+    return data
+
+
+NO_NUMBERS = [None, "x", {}, [], [[1.0]], float("nan"), float("inf"), 10**400, [10**400]]
+
+
+@pytest.mark.parametrize("key", list(good_json()))
+def test_a_missing_key_is_a_damaged_model_file(key: str) -> None:
+    data = good_json()
+    del data[key]
+    with pytest.raises(ModelFileError):
+        Calibration.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("scores", [*NO_NUMBERS, [2.0, 1.0], [1.0, float("nan")], ["1"], [True], 3.0]),
+        ("map_maxima", [*NO_NUMBERS[1:], [1.0], [9.0] * 8 + [1.0], [0.0] * 8 + [float("nan")]]),
+        ("n_groups", [*NO_NUMBERS, 0, -1, 2.5, "9"]),
+        ("method", [*NO_NUMBERS, "guessed"]),
+        ("policy", [*NO_NUMBERS, "max=1", "false-alarm-rate=2", 5]),
+        ("threshold", NO_NUMBERS),
+    ],
+)
+def test_a_value_of_another_kind_is_a_damaged_model_file(key: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(ModelFileError):
+            Calibration.from_json({**good_json(), key: value})
+
+
+@pytest.mark.parametrize("key", ["value", "expected_rate", "supported", "note"])
+def test_a_damaged_threshold_is_a_damaged_model_file(key: str) -> None:
+    for value in [None, [], {}, float("nan"), 10**400, "nan"]:
+        if key == "note" and isinstance(value, str):
+            continue
+        data = good_json()
+        data["threshold"][key] = value
+        with pytest.raises(ModelFileError):
+            Calibration.from_json(data)
+
+
+@pytest.mark.parametrize("data", [None, 3, "text", [], {}])
+def test_what_is_no_object_is_a_damaged_model_file(data: Any) -> None:
+    with pytest.raises(ModelFileError):
+        Calibration.from_json(data)

@@ -1,0 +1,110 @@
+"""Regions: the connected parts of a map above a threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
+
+from anomalens.calibration import find_regions
+from anomalens.calibration.regions import Box, label_components
+
+masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14))
+
+
+def same(box: Box) -> Box:
+    return box
+
+
+def check_against_scipy(mask: np.ndarray) -> None:
+    labels, count = label_components(mask)
+    expected, expected_count = ndimage.label(mask, structure=np.ones((3, 3)))
+    assert count == expected_count
+    assert labels.dtype == np.int32
+    pairs = set(zip(labels.ravel().tolist(), expected.ravel().tolist(), strict=True))
+    names = set(np.unique(expected).tolist())
+    assert len(pairs) == len(names)  # one name each, both ways
+    assert set(np.unique(labels).tolist()) == names
+    assert all((ours == 0) == (theirs == 0) for ours, theirs in pairs)
+
+
+@given(mask=masks)
+def test_components_are_those_of_scipy(mask: np.ndarray) -> None:
+    check_against_scipy(mask)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.5, 0.6])
+def test_components_of_large_random_masks_are_those_of_scipy(share: float) -> None:
+    check_against_scipy(np.random.default_rng(5).random((97, 120)) < share)
+
+
+def test_a_spiral_is_one_component() -> None:
+    spiral = np.array(
+        [[1, 1, 1, 1, 1], [0, 0, 0, 0, 1], [1, 1, 1, 0, 1], [1, 0, 0, 0, 1], [1, 1, 1, 1, 1]], bool
+    )
+    labels, count = label_components(spiral)
+    assert count == 1
+    np.testing.assert_array_equal(labels == 1, spiral)
+
+
+def test_an_empty_and_a_full_mask() -> None:
+    assert label_components(np.zeros((3, 4), bool))[1] == 0
+    labels, count = label_components(np.ones((3, 4), bool))
+    assert count == 1
+    assert (labels == 1).all()
+
+
+def test_boxes_areas_and_peaks() -> None:
+    anomaly_map = np.zeros((10, 12), np.float32)
+    anomaly_map[2:4, 3:8] = 5
+    anomaly_map[7, 1] = 9
+    regions = find_regions(anomaly_map, 1.0, same)
+    assert [(r.box, r.area, r.peak) for r in regions] == [
+        ((1, 7, 2, 8), 1, 9.0),
+        ((3, 2, 8, 4), 10, 5.0),
+    ]
+
+
+def test_only_values_strictly_above_belong() -> None:
+    anomaly_map = np.full((4, 4), 2.0, np.float32)
+    assert find_regions(anomaly_map, 2.0, same) == ()
+    assert len(find_regions(anomaly_map, 1.9, same)) == 1
+
+
+def test_corners_touch() -> None:
+    (region,) = find_regions(np.eye(5, dtype=np.float32), 0.5, same)
+    assert (region.box, region.area) == ((0, 0, 5, 5), 5)
+
+
+def test_boxes_and_areas_are_in_original_pixels() -> None:
+    anomaly_map = np.zeros((8, 8), np.float32)
+    anomaly_map[2:4, 2:4] = 1
+    (region,) = find_regions(anomaly_map, 0.5, lambda b: (b[0] * 3, b[1] * 2, b[2] * 3, b[3] * 2))
+    assert (region.box, region.area) == ((6, 4, 12, 8), 24)
+
+
+def test_the_highest_peaks_are_kept_up_to_a_limit() -> None:
+    anomaly_map = np.zeros((20, 20), np.float32)
+    anomaly_map[::2, ::2] = np.arange(1, 101).reshape(10, 10)
+    regions = find_regions(anomaly_map, 0.5, same, limit=7)
+    assert [r.peak for r in regions] == [100, 99, 98, 97, 96, 95, 94]
+
+
+@given(mask=masks)
+def test_areas_add_up_and_boxes_hold_every_pixel(mask: np.ndarray) -> None:
+    regions = find_regions(mask.astype(np.float32), 0.5, same, limit=1000)
+    covered = np.zeros_like(mask)
+    for region in regions:
+        x0, y0, x1, y1 = region.box
+        covered[y0:y1, x0:x1] = True
+    assert sum(region.area for region in regions) == mask.sum()
+    assert covered[mask].all()
+    assert all(covered.any() for _ in regions)
+
+
+def test_a_region_is_written_as_plain_values() -> None:
+    (region,) = find_regions(np.ones((2, 3), np.float32), 0.5, same)
+    assert region.to_json() == {"box": [0, 0, 3, 2], "area": 6, "peak": 1.0}
