@@ -10,9 +10,11 @@ and graphs may not point at other files (the runtime room refuses them).
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
+import struct
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -30,7 +32,8 @@ FORMAT_VERSION: Final = 1
 SUFFIX: Final = ".anomalens"
 
 MAX_FILE_BYTES: Final = 4 * 10**9
-MAX_CARD_BYTES: Final = 64 * 10**6
+MAX_CARD_BYTES: Final = 32 * 10**6
+MAX_DIRECTORY_BYTES: Final = 1 << 17
 MAX_MEMBERS: Final = 64
 
 _CARD: Final = "card.json"
@@ -82,7 +85,8 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
         for name, data in members.items()
     }
     card = {"format": FORMAT, "format_version": FORMAT_VERSION, **bundle.card, "files": files}
-    text = json.dumps(card, ensure_ascii=False, allow_nan=False, indent=1).encode()
+    # ASCII: names of files that are no UTF-8 hold lone surrogates, which have no other encoding
+    text = json.dumps(card, allow_nan=False, indent=1).encode()
     path = Path(path)
     try:
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -125,7 +129,8 @@ def read_bundle(path: Path) -> Bundle:
             raise ModelFileError(f"{path} is a folder; give a model file ({SUFFIX}).")
         if size > MAX_FILE_BYTES:
             raise ModelFileError(f"{path} has {size} bytes; model files have {MAX_FILE_BYTES} at most.")
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with _Guarded(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+            file.guarding = False
             return _read(path, archive, size)
     except FileNotFoundError:
         raise ModelFileError(
@@ -133,16 +138,42 @@ def read_bundle(path: Path) -> Bundle:
         ) from None
     except PermissionError:
         raise ModelFileError(f"{path} may not be read by this user; change its permissions.") from None
+    except _TooLargeDirectory:
+        raise ModelFileError(
+            f"{path} is a zip file but not an Anomalens model: it lists too many members."
+        ) from None
     # zipfile raises many kinds of errors on damaged archives
     except (
         zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, OverflowError,
-        RuntimeError, IndexError, KeyError,
+        RuntimeError, IndexError, KeyError, struct.error,
     ) as error:
         if isinstance(error, zipfile.BadZipFile) and not _starts_like_zip(path):
             raise ModelFileError(
                 f"{path} is not an Anomalens model; give a file that `anomalens fit` wrote."
             ) from None
         raise ModelFileError(f"{path} is truncated or damaged; {_REFIT}.") from None
+
+
+class _TooLargeDirectory(Exception):
+    """The list of members is longer than that of any model."""
+
+
+class _Guarded(io.BufferedReader):
+    """A file whose list of members `zipfile` reads in one piece, and only if it is short.
+
+    It would make an object of each entry, many times as large as the entry itself.
+    """
+
+    guarding = True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if not self.guarding:
+            return super().read(size)
+        asked = MAX_DIRECTORY_BYTES + 1 if size is None or size < 0 else size
+        data = super().read(min(asked, MAX_DIRECTORY_BYTES + 1))
+        if len(data) > MAX_DIRECTORY_BYTES:
+            raise _TooLargeDirectory
+        return data
 
 
 def _starts_like_zip(path: Path) -> bool:
@@ -167,6 +198,8 @@ def _read(path: Path, archive: zipfile.ZipFile, size: int) -> Bundle:
         stored = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & 1
         if not stored or member.file_size != member.compress_size or member.file_size > size:
             raise ModelFileError(f"{path} is damaged or packed by another program; {_REFIT}.")
+    if sum(member.file_size for member in members) > size:  # members that share their bytes
+        raise ModelFileError(f"{path} is damaged or packed by another program; {_REFIT}.")
     card = _read_card(path, archive)
     files = card.get("files")
     if not isinstance(files, dict) or set(files) != set(names) - {_CARD}:
@@ -221,6 +254,9 @@ def _read_arrays(path: Path, data: bytes) -> dict[str, NDArray[Any]]:
     from safetensors.numpy import load
 
     try:
-        return dict(load(data))
+        arrays = dict(load(data))
+        if any(array.dtype.kind not in "biuf" for array in arrays.values()):
+            raise ValueError("complex numbers")
+        return arrays
     except (SafetensorError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise ModelFileError(f"{path}: its arrays cannot be read ({error}); {_REFIT}.") from None

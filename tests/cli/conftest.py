@@ -1,4 +1,7 @@
-"""The command line as users meet it: real photographs, one small model, and two ways to run it."""
+"""The command line as users meet it: real photographs, one small model, and two ways to run it.
+
+The photographs are tiles of the bricks that scikit-image carries, so that these tests run anywhere.
+"""
 
 from __future__ import annotations
 
@@ -69,19 +72,31 @@ def process() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def parts(real_set: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of real transistors: train/good 30, test/good 2, test/bent_lead 2, and masks."""
+def tiles() -> list[Image.Image]:
+    """64 tiles of real bricks that do not overlap, 192 pixels wide and high."""
+    from skimage.data import brick
+
+    wall = Image.fromarray(brick()).convert("RGB")
+    corners = [(x, y) for y in range(0, 512, 64) for x in range(0, 512, 64)]
+    return [wall.crop((x, y, x + 64, y + 64)).resize((192, 192)) for x, y in corners]
+
+
+@pytest.fixture(scope="session")
+def parts(tiles: list[Image.Image], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of bricks: train/good 30, test/good 2, test/hole 2, and masks of the holes."""
     root = tmp_path_factory.mktemp("data") / "parts"
-    found = real_set("mvtec_transistor")
-    for folder, count in (
-        ("train/good", 30),
-        ("test/good", 2),
-        ("test/bent_lead", 2),
-        ("ground_truth/bent_lead", 2),
-    ):
+    for folder in ("train/good", "test/good", "test/hole", "ground_truth/hole"):
         (root / folder).mkdir(parents=True)
-        for path in sorted((found / folder).iterdir())[:count]:
-            (root / folder / path.name).write_bytes(path.read_bytes())
+    for index, tile in enumerate(tiles[:30]):
+        tile.save(root / "train" / "good" / f"{index:03d}.jpg", quality=95)
+    for index, tile in enumerate(tiles[30:32]):
+        tile.save(root / "test" / "good" / f"{index:03d}.jpg", quality=95)
+    for index, tile in enumerate(tiles[32:34]):
+        holed, mask = tile.copy(), Image.new("L", tile.size)
+        for image, colour in ((holed, "black"), (mask, 255)):
+            ImageDraw.Draw(image).ellipse((60, 60, 120, 130), fill=colour)
+        holed.save(root / "test" / "hole" / f"{index:03d}.jpg", quality=95)
+        mask.save(root / "ground_truth" / "hole" / f"{index:03d}_mask.png")
     return root
 
 
@@ -99,7 +114,7 @@ def broken(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         scratched = image.convert("RGB")
     pen = ImageDraw.Draw(scratched)
     for shift, colour in ((0, "yellow"), (30, "white"), (60, "magenta")):
-        pen.line((20 + shift, 10, 180 + shift, 240), fill=colour, width=18)
+        pen.line((10 + shift, 10, 110 + shift, 180), fill=colour, width=14)
     scratched.save(path)
     return path
 

@@ -31,9 +31,7 @@ def test_something_flagged_is_1_and_says_where(anomalens, model, normal, broken)
     assert answer.err == "1 flagged, 1 not flagged, 0 unreadable of 2 images\n"
 
 
-def test_something_unreadable_is_2_also_when_others_are_flagged(
-    anomalens, model, normal, broken, tmp_path
-):
+def test_something_unreadable_is_2_also_when_others_are_flagged(anomalens, model, normal, broken, tmp_path):
     bad = tmp_path / "bad.png"
     bad.touch()
     answer = anomalens("check", model, broken, bad, normal)
@@ -95,20 +93,18 @@ def test_json_lines_are_all_that_standard_output_holds(anomalens, model, parts):
     answer = anomalens("check", model, parts / "test", "--json")
     assert len(answer.lines) == 4
     assert [json.loads(line)["image"] for line in answer.lines] == [
-        "bent_lead/000.jpg", "bent_lead/001.jpg", "good/000.jpg", "good/001.jpg",
+        "good/000.jpg", "good/001.jpg", "hole/000.jpg", "hole/001.jpg",
     ]  # fmt: skip
 
 
-def test_a_folder_a_glob_a_manifest_and_files_give_the_same_scores(
-    anomalens, model, parts, tmp_path
-):
-    folder = parts / "test" / "bent_lead"
+def test_a_folder_a_glob_a_manifest_and_files_give_the_same_scores(anomalens, model, parts, tmp_path):
+    folder = parts / "test" / "hole"
     files = sorted(folder.iterdir())
     manifest = tmp_path / "new.csv"
     with manifest.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label"])
-        writer.writerows([path, "bent"] for path in files)
+        writer.writerows([path, "hole"] for path in files)
     scores = [
         [json.loads(line)["score"] for line in anomalens("check", model, *given, "--json").lines]
         for given in ([folder], [folder / "*.jpg"], [manifest], files, [folder / "00*.jpg", *files[:0]])
@@ -120,17 +116,15 @@ def test_a_folder_a_glob_a_manifest_and_files_give_the_same_scores(
 def test_folders_globs_manifests_and_files_can_be_mixed(anomalens, model, parts, broken, tmp_path):
     manifest = tmp_path / "new.csv"
     manifest.write_text(f"path\n{broken}\n")
-    answer = anomalens("check", model, parts / "test" / "good", parts / "test" / "bent_lead" / "*.jpg",
+    answer = anomalens("check", model, parts / "test" / "good", parts / "test" / "hole" / "*.jpg",
                        manifest, broken, "--json")  # fmt: skip
     images = [json.loads(line)["image"] for line in answer.lines]
     assert len(images) == len(set(images)) == 6
     assert images[0] == (parts / "test" / "good" / "000.jpg").as_posix()
-    assert images[2] == (parts / "test" / "bent_lead" / "000.jpg").as_posix()
+    assert images[2] == (parts / "test" / "hole" / "000.jpg").as_posix()
 
 
-def test_the_good_images_beside_a_folder_without_any_are_answered(
-    anomalens, model, normal, tmp_path
-):
+def test_the_good_images_beside_a_folder_without_any_are_answered(anomalens, model, normal, tmp_path):
     answer = anomalens("check", model, tmp_path, normal)
     assert answer.code == 2
     assert answer.lines[0].startswith("ok ")
@@ -183,9 +177,7 @@ def test_out_with_json_gives_both(anomalens, model, normal, tmp_path):
     assert (tmp_path / "report" / "index.html").is_file()
 
 
-def test_out_replaces_the_former_report_and_leaves_other_files(
-    anomalens, model, normal, broken, tmp_path
-):
+def test_out_replaces_the_former_report_and_leaves_other_files(anomalens, model, normal, broken, tmp_path):
     report = tmp_path / "report"
     anomalens("check", model, normal, broken, "--out", report)
     (report / "mine.txt").write_text("keep")
@@ -207,9 +199,7 @@ def test_workers_and_threads_do_not_change_the_answer(anomalens, model, parts):
     assert one.out == four.out
 
 
-def test_another_process_gives_the_same_scores_bit_for_bit(
-    anomalens, process, model, parts, tmp_path
-):
+def test_another_process_gives_the_same_scores_bit_for_bit(anomalens, process, model, parts, tmp_path):
     here = anomalens("check", model, parts / "test", "--json")
     there = process("check", model, parts / "test", "--json").communicate(timeout=60)[0]
     assert there == here.out

@@ -39,9 +39,7 @@ def test_of_a_dataset_only_the_normal_training_images_are_learnt(anomalens, part
     assert card(root)["data"]["n_images"] == 30
 
 
-def test_of_several_datasets_only_the_normal_training_images_are_learnt(
-    anomalens, parts, broken, tmp_path
-):
+def test_of_several_datasets_only_the_normal_training_images_are_learnt(anomalens, parts, broken, tmp_path):
     out = tmp_path / "m.anomalens"
     answer = anomalens("fit", parts, parts / "test" / "good", "--out", out, *SMALL)
     assert answer.code == 0, answer.err
@@ -115,9 +113,7 @@ def test_augmentation_preprocessing_and_parameters_reach_the_model(anomalens, pa
     assert "grey" in json.dumps(found["preprocessing"])
 
 
-def test_a_detector_of_another_package_is_used_like_ours(
-    anomalens, third_party, parts, normal, tmp_path
-):
+def test_a_detector_of_another_package_is_used_like_ours(anomalens, third_party, parts, normal, tmp_path):
     out = tmp_path / "m.anomalens"
     answer = anomalens("fit", parts, "--detector", "brightness", "-p", "power=2", "--size", 16,
                        "--out", out)  # fmt: skip
@@ -212,9 +208,7 @@ def test_images_of_which_none_can_be_read(anomalens, tmp_path):
     assert not (tmp_path / "m.anomalens").exists()
 
 
-def test_one_image_is_enough_and_its_verdicts_are_marked_uncalibrated(
-    anomalens, normal, broken, tmp_path
-):
+def test_one_image_is_enough_and_its_verdicts_are_marked_uncalibrated(anomalens, normal, broken, tmp_path):
     out = tmp_path / "m.anomalens"
     answer = anomalens("fit", normal, "--out", out, *SMALL)
     assert answer.code == 0
@@ -240,7 +234,7 @@ def test_arrays_with_nan_are_refused_with_a_sentence_by_the_python_interface(par
         Inspector.fit([image], size=32, runtime="onnxruntime")
     good = ImageSet.open(normal).read(0).pixels
     findings = list(Inspector.load(model).check([image, good]))
-    assert "array-0000" == findings[0].image
+    assert findings[0].image == "array-0000"
     assert "finite" in findings[0].error or "NaN" in findings[0].error
     assert findings[0].score is None
     assert findings[1].error is None and findings[1].score is not None
@@ -248,4 +242,4 @@ def test_arrays_with_nan_are_refused_with_a_sentence_by_the_python_interface(par
 
 def test_few_images_warn_in_python_too(normal):
     with pytest.warns(AnomalensWarning, match="uncalibrated"):
-        Inspector.fit([normal], size=32, runtime="onnxruntime", parameters={"min_bank": 20})
+        Inspector.fit([normal], size=32, runtime="onnxruntime", policy="max", parameters={"min_bank": 20})

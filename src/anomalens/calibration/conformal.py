@@ -8,6 +8,7 @@ Shafer 2005, ch. 4; Barber et al. 2021 (cross-conformal, "jackknife+").
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -139,7 +140,7 @@ class Calibration:
         if above == 0:
             top = float(self.scores[-1])
             return highest * (level / top) if level > top > 0 else highest
-        return float(self.map_maxima[len(self.map_maxima) - 1 - above])
+        return float(self.map_maxima[max(0, len(self.map_maxima) - 1 - above)])
 
     def rate_interval(self) -> tuple[float, float] | None:
         """95 % interval of the false-alarm rate that the threshold realises on new normal images.
@@ -183,31 +184,48 @@ class Calibration:
             A key is missing or holds something else than numbers.
         """
         try:
-            scores = np.asarray(data["scores"], np.float64)
-            maxima = data["map_maxima"]
-            maxima = None if maxima is None else np.asarray(maxima, np.float64)
-            threshold = Threshold(
-                float(data["threshold"]["value"]),
-                float(data["threshold"]["expected_rate"]),
-                bool(data["threshold"]["supported"]),
-                str(data["threshold"]["note"]),
-            )
-            method = data["method"]
-            if scores.ndim != 1 or len(scores) == 0 or method not in METHODS:
-                raise ValueError("scores")
-            if not np.isfinite(scores).all() or (np.diff(scores) < 0).any():
-                raise ValueError("scores")
-            if maxima is not None and (maxima.shape != scores.shape or (np.diff(maxima) < 0).any()):
-                raise ValueError("map maxima")
+            scores = _ascending(data["scores"])
+            maxima = None if data["map_maxima"] is None else _ascending(data["map_maxima"])
+            threshold, method, n_groups = data["threshold"], data["method"], data["n_groups"]
+            if maxima is not None and maxima.shape != scores.shape:
+                raise ValueError("not as many map maxima as scores")
+            if method not in METHODS or type(n_groups) is not int:
+                raise ValueError("an unknown method or number of groups")
+            if not 1 <= n_groups <= len(scores):
+                raise ValueError("more groups than scores, or none")
+            if type(threshold["supported"]) is not bool or not isinstance(threshold["note"], str):
+                raise ValueError("a damaged threshold")
             return cls(
                 scores,
                 maxima,
-                int(data["n_groups"]),
+                n_groups,
                 method,
-                Policy.parse(str(data["policy"])),
-                threshold,
+                Policy.parse(data["policy"]),
+                Threshold(
+                    _number(threshold["value"]),
+                    _number(threshold["expected_rate"]),
+                    threshold["supported"],
+                    threshold["note"],
+                ),
             )
-        except (KeyError, TypeError, ValueError, SettingError) as error:
+        except (
+            KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingError,
+        ) as error:  # fmt: skip
             raise ModelFileError(
                 f"The calibration in the model file cannot be read ({error}); fit the model again."
             ) from None
+
+
+def _ascending(values: object) -> NDArray[np.float64]:
+    if not isinstance(values, list) or not values:
+        raise ValueError("no list of scores")
+    found = np.array([_number(value) for value in values], np.float64)
+    if (np.diff(found) < 0).any():
+        raise ValueError("scores that do not ascend")
+    return found
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+        raise ValueError(f"{value!r:.40} is no finite number")
+    return float(value)  # type: ignore[arg-type]

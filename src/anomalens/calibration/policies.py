@@ -108,7 +108,10 @@ class Policy:
             ) from None
 
     def __str__(self) -> str:
-        return self.kind if self.value is None else f"{self.kind}={self.value:g}"
+        if self.value is None:
+            return self.kind
+        short = f"{self.value:g}"
+        return f"{self.kind}={short if float(short) == self.value else repr(self.value)}"
 
     @property
     def needs_labels(self) -> bool:
@@ -211,8 +214,5 @@ def _best_split(
     cuts = np.concatenate([[np.nextafter(values[0], -np.inf)], (values[1:] + values[:-1]) / 2])
     tp = len(anomalous) - np.searchsorted(np.sort(anomalous), cuts, side="right")
     fp = len(normal) - np.searchsorted(normal, cuts, side="right")
-    if kind == "f1":
-        quality = 2 * tp / (tp + fp + len(anomalous))
-    else:
-        quality = tp / len(anomalous) - fp / len(normal)
+    quality = 2 * tp / (tp + fp + len(anomalous)) if kind == "f1" else tp / len(anomalous) - fp / len(normal)
     return float(cuts[int(np.argmax(quality))])

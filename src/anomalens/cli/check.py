@@ -17,13 +17,22 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Verdicts for new pictures.")
-@click.argument("model", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("model", type=click.Path(path_type=Path, readable=False), metavar="FILE")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, on standard output.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Write overlays and a page to look at.")
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64),
-              help="Threads that decode ahead of scoring.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write overlays and a page to look at.",
+)
+@click.option(
+    "--workers",
+    default=2,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Threads that decode ahead of scoring.",
+)
 @runtime_options
 def check(
     model: Path,

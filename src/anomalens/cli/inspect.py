@@ -143,7 +143,10 @@ def _split(parts: dict[str, Any], found: dict[str, dict[str, Any]]) -> str:
     if groups < MIN_GROUPS:
         how = f"too few to leave any out ({MIN_GROUPS} groups are needed): verdicts would be uncalibrated"
     else:
-        how = f"each scored as if its group were left out: supports false-alarm rates from {1 / (groups + 1):.3g}"
+        how = (
+            "each scored as if its group were left out: supports false-alarm rates from "
+            f"{1 / (groups + 1):.3g}"
+        )
     text = f"fit would learn from {count(n, 'image')} in {count(groups, 'group')}; {how}."
     if "test" in parts:
         text += f" For testing: {count(len(parts['test']), 'image')}."

@@ -104,12 +104,13 @@ def run(arguments: list[str] | None = None) -> int:
     except AnomalensError as error:
         click.echo(f"error: {error}", err=True)
         return 2
-    except SystemExit as error:
-        # Click ends so when standard output was closed (`anomalens check … | head`), with the code
-        # that means "flagged" here; 141 is what a shell reports of other programs then.
-        if isinstance(error.__context__, BrokenPipeError):
-            return 141
-        raise
+    except SystemExit:
+        # Click leaves in this way when standard output was closed (`anomalens check … | head`), with
+        # the code that means "flagged" here; a shell reports 141 of other programs then. The only
+        # other case is its shell completion.
+        if "_ANOMALENS_COMPLETE" in os.environ:
+            raise
+        return 141
     except Exception as error:
         if os.environ.get("ANOMALENS_TRACEBACK"):
             raise

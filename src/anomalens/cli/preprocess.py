@@ -21,17 +21,45 @@ from anomalens.errors import InputError
 
 @click.command(short_help="The prepared (and augmented) images, as files.")
 @click.argument("data", nargs=-1, required=True, metavar="DATA...")
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Where to write PNG files, manifest.csv and preprocessing.json.")
-@click.option("--size", default=256, show_default=True, type=click.IntRange(2, 8192), metavar="PX",
-              help="Side of the prepared images.")
-@click.option("--preprocess", "steps", default="stretch", show_default=True, metavar="STEPS",
-              help="As for `anomalens fit`.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where to write PNG files, manifest.csv and preprocessing.json.",
+)
+@click.option(
+    "--size",
+    default=256,
+    show_default=True,
+    type=click.IntRange(2, 8192),
+    metavar="PX",
+    help="Side of the prepared images.",
+)
+@click.option(
+    "--preprocess",
+    "steps",
+    default="stretch",
+    show_default=True,
+    metavar="STEPS",
+    help="As for `anomalens fit`.",
+)
 @click.option("--augment", metavar="KINDS", help="Also write changed copies; as for `anomalens fit`.")
-@click.option("--copies", default=4, show_default=True, type=click.IntRange(1, 100),
-              help="Changed copies of each image, with --augment.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), metavar="N",
-              help="Same images, same seed: the same copies.")
+@click.option(
+    "--copies",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Changed copies of each image, with --augment.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2**31 - 1),
+    metavar="N",
+    help="Same images, same seed: the same copies.",
+)
 def preprocess(
     data: tuple[str, ...],
     out: Path,
@@ -61,6 +89,7 @@ def preprocess(
     preprocessing = Preprocessing.parse(steps, width=size, height=size)
     augmentation = None if augment is None else Augmentation.parse(augment)
     rows: list[dict[str, str]] = []
+    sources: dict[str, str] = {}
     prepared_images = stream(images, preprocessing.apply, reduce_to=preprocessing.reduce_to)
     with _appearing(out) as folder:
         for index, prepared in bar(prepared_images, label="preparing", total=len(images)):
@@ -71,9 +100,7 @@ def preprocess(
             entry = images[index]
             versions = [prepared.pixels]
             if augmentation is not None:
-                versions += augmentation.copies(
-                    prepared.pixels, image_index=index, n=copies, seed=seed
-                )
+                versions += augmentation.copies(prepared.pixels, image_index=index, n=copies, seed=seed)
             for copy, pixels in enumerate(versions):
                 name = f"{index:06d}{f'-{copy}' if copy else ''}.png"
                 whole = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
@@ -83,18 +110,19 @@ def preprocess(
                     "label": entry.label or "",
                     "mask": "",
                     "group": entry.group or entry.id,  # copies must never be split from their original
-                    "source": entry.id,
                 })  # fmt: skip
+                sources[name] = entry.id
         with (folder / "manifest.csv").open(
             "w", newline="", encoding="utf-8", errors="backslashreplace"
         ) as file:
-            writer = csv.DictWriter(file, ["path", "label", "mask", "group", "source"])
+            writer = csv.DictWriter(file, ["path", "label", "mask", "group"])
             writer.writeheader()
             writer.writerows(rows)
         record = {
             "preprocessing": preprocessing.to_json(),
             "augmentation": None if augmentation is None else {**augmentation.to_json(), "copies": copies},
             "seed": seed,
+            "sources": sources,
         }
         (folder / "preprocessing.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     click.echo(f"{count(len(rows), 'image')} and manifest.csv in {out}; {problems} could not be read")

@@ -27,9 +27,7 @@ def image_set(arguments: Sequence[str], *, normal: bool = False) -> ImageSet:
     return images
 
 
-def usable_images(
-    arguments: Sequence[str], *, normal: bool = False
-) -> tuple[ImageSet, list[ImageSetError]]:
+def usable_images(arguments: Sequence[str], *, normal: bool = False) -> tuple[ImageSet, list[ImageSetError]]:
     """The images of the arguments that name some, and what is wrong with the other arguments.
 
     A file that does not exist is not wrong here: it becomes an image that cannot be read, so that

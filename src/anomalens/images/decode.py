@@ -11,6 +11,7 @@ Colour profiles are not applied: a camera that fits and the same camera that che
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Callable
@@ -36,7 +37,7 @@ from PIL import (
 from anomalens.errors import ImageError
 from anomalens.images.arrays import MAX_PIXELS, Pixels, over_white, size_problem, unit_floats
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "Picture", "count_pages", "decode"]
+__all__ = ["MAX_PIXELS", "SUFFIXES", "Picture", "count_pages", "decode", "decode_bytes"]
 
 # fmt: off
 SUFFIXES = frozenset({
@@ -122,18 +123,31 @@ def decode(
     """
     name = os.fspath(path) if name is None else name
     with _open_file(path, name) as file:
-        try:
-            with _recognise(file, Path(path).suffix.lower(), name) as image:
-                return _decode(image, page, reduce_to, name)
-        except ImageError:
-            raise
-        except MemoryError:
-            raise ImageError(
-                name, "there is not enough memory to decode it; resize or tile it."
-            ) from None
-        # Pillow's readers raise nearly every kind of exception on damaged files.
-        except Exception as error:
-            raise ImageError(name, _damage(error)) from error
+        return _decode_file(file, Path(path).suffix.lower(), page, reduce_to, name)
+
+
+def decode_bytes(
+    data: bytes, *, name: str, suffix: str = "", page: int = 0, reduce_to: int | None = None
+) -> Picture:
+    """Decode one image file's content; like `decode` in everything else."""
+    return _decode_file(io.BytesIO(data), suffix, page, reduce_to, name)
+
+
+def _decode_file(
+    file: IO[bytes], suffix: str, page: int, reduce_to: int | None, name: str
+) -> Picture:
+    try:
+        with _recognise(file, suffix, name) as image:
+            return _decode(image, page, reduce_to, name)
+    except ImageError:
+        raise
+    except MemoryError:
+        raise ImageError(
+            name, "there is not enough memory to decode it; resize or tile it."
+        ) from None
+    # Pillow's readers raise nearly every kind of exception on damaged files.
+    except Exception as error:
+        raise ImageError(name, _damage(error)) from error
 
 
 def count_pages(path: str | os.PathLike[str]) -> int:

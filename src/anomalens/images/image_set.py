@@ -17,9 +17,10 @@ import numpy as np
 
 from anomalens.errors import ImageError, ImageSetError
 from anomalens.images.arrays import as_pixels, split_stack
-from anomalens.images.decode import SUFFIXES, Picture, count_pages, decode
+from anomalens.images.decode import SUFFIXES, Picture, count_pages, decode, decode_bytes
 from anomalens.images.files import find_files, natural_key
 from anomalens.images.layout import GOOD, Layout, as_label, recognise
+from anomalens.images.packed import Packed
 
 _GLOB_CHARACTERS = frozenset("*?[")
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
@@ -34,7 +35,7 @@ class ImageEntry:
     id : str
         Stable and unique in its set: the path below the set's root with forward slashes,
         `name.tif#page2` (from 1) for a page, `array-0007` (from 0) for an array.
-    source : Path or ndarray
+    source : Path, ndarray or Packed
     page : int
         Page of a multi-page TIFF, from 0.
     label : str or None
@@ -46,7 +47,7 @@ class ImageEntry:
     """
 
     id: str
-    source: Path | np.ndarray
+    source: Path | np.ndarray | Packed
     page: int = 0
     label: str | None = None
     mask: Path | None = None
@@ -284,6 +285,13 @@ class ImageSet:
         if isinstance(entry.source, np.ndarray):
             pixels = as_pixels(entry.source, entry.id)
             return Picture(pixels, (pixels.shape[1], pixels.shape[0]))
+        if isinstance(entry.source, Packed):
+            return decode_bytes(
+                entry.source.read_bytes(entry.id),
+                name=entry.id,
+                suffix=entry.source.suffix,
+                reduce_to=reduce_to,
+            )
         return decode(entry.source, page=entry.page, reduce_to=reduce_to, name=entry.id)
 
     def sha256(self, index: int) -> str:
@@ -300,6 +308,8 @@ class ImageSet:
             digest.update(f"{entry.source.dtype.str}{entry.source.shape}".encode())
             digest.update(np.ascontiguousarray(entry.source).data)
             return digest.hexdigest()
+        if isinstance(entry.source, Packed):
+            return hashlib.sha256(entry.source.read_bytes(entry.id)).hexdigest()
         try:
             with entry.source.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256")

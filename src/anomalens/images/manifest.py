@@ -1,6 +1,6 @@
 """Manifests: a CSV file that lists images with their labels, masks and groups.
 
-Columns: `path` (needed), `label`, `mask`, `group` (optional), separated by commas or semicolons,
+Columns: `path` (needed), `label`, `mask`, `group`, `split` (optional), separated by commas or semicolons,
 UTF-8 with or without a byte-order mark. Paths are relative to the CSV's folder.
 """
 
@@ -15,18 +15,21 @@ from pathlib import Path
 from anomalens.errors import ImageSetError
 from anomalens.images.layout import as_label
 
-COLUMNS = ("path", "label", "mask", "group")
+COLUMNS = ("path", "label", "mask", "group", "split")
+SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One line of a manifest: `id` is the path as written, with forward slashes."""
+    """One line of a manifest: `id` is the path as written, with forward slashes; `split` is "train",
+    "test" or None."""
 
     id: str
     path: Path
     label: str | None
     mask: Path | None
     group: str | None
+    split: str | None = None
 
 
 def read_manifest(file: str | os.PathLike[str]) -> list[ManifestRow]:
@@ -105,10 +108,16 @@ def _row(manifest: Path, columns: list[str], number: int, line: list[str]) -> Ma
     if not path:
         raise ImageSetError(f"Line {number} of the manifest {manifest} has no path; fill it in.")
     mask = cells.get("mask", "").replace("\\", "/")
+    split = cells.get("split", "").lower()
+    if split and split not in SPLITS:
+        raise ImageSetError(
+            f"Line {number} of the manifest {manifest} has the split {split!r}; write train or test."
+        )
     return ManifestRow(
         id=path,
         path=manifest.parent / path,
         label=as_label(cells.get("label")),
         mask=manifest.parent / mask if mask else None,
         group=cells.get("group") or None,
+        split=split or None,
     )

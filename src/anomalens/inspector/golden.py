@@ -7,6 +7,7 @@ parts to prove that a runtime computes what calibrated the threshold.
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -55,8 +56,12 @@ def score_golden(detector: Detector, size: tuple[int, int]) -> dict[str, Any]:
 
 
 def drift(golden: dict[str, Any], detector: Detector, size: tuple[int, int]) -> float:
-    """Largest relative difference between the recorded golden scores and this detector's."""
+    """Largest relative difference between the recorded golden scores and this detector's.
+
+    Infinite where a score is no number.
+    """
     now = np.array(score_golden(detector, size)["scores"])
     then = np.array(golden["scores"], np.float64)
     scale = np.maximum(np.abs(then), 1e-12)
-    return float(np.max(np.abs(now - then) / scale))
+    moved = float(np.max(np.abs(now - then) / scale))
+    return math.inf if math.isnan(moved) else moved

@@ -6,6 +6,7 @@ import math
 import platform
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -258,7 +259,7 @@ class Inspector:
         path = Path(path)
         bundle = read_bundle(path)
         card = bundle.card
-        try:
+        with _naming(path):
             size = (int(card["size"][0]), int(card["size"][1]))
             preprocessing = Preprocessing.from_json(card["preprocessing"])
             calibration = Calibration.from_json(card["calibration"])
@@ -266,17 +267,19 @@ class Inspector:
             detector_class = load_detector(card["detector"]["name"])
             state = State(card["state"], bundle.arrays, bundle.graphs)
             golden = card["golden"]
+            data, notes = card["data"], card["notes"]
+            if type(data["n_images"]) is not int or not isinstance(notes, list):
+                raise ValueError("the record of the normal images is damaged")
+            if not all(isinstance(name, str) for name in data["image_hashes"]):
+                raise ValueError("the hashes of the normal images are damaged")
             if preprocessing.output_size != (size[1], size[0]):
                 raise ValueError("the prepared size and the network's size differ")
-            wanted = _wanted_runtime(recorded, runtime, precision, threads)
-            detector = _on_faithful_runtime(
+        wanted = _wanted_runtime(recorded, runtime, precision, threads)
+        with _naming(path):
+            detector, used = _on_faithful_runtime(
                 detector_class, state, size, golden, wanted, recorded, card
             )
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise ModelFileError(
-                f"{path} lacks what a model needs ({type(error).__name__}: {error}); fit the model again."
-            ) from None
-        return cls(preprocessing, detector[0], calibration, detector[1], card, path.name)
+        return cls(preprocessing, detector, calibration, used, card, path.name)
 
     def _finding(self, entry: ImageEntry, prepared: Prepared | ImageError) -> Finding:
         page = entry.page + 1 if "#page" in entry.id else None
@@ -438,6 +441,21 @@ def _versions() -> dict[str, str]:
     return found
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say of which file a card or a state cannot be used."""
+    try:
+        yield
+    except InputError as error:
+        raise ModelFileError(f"{path} cannot be used: {error}") from None
+    except (
+        KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError,
+    ) as error:  # fmt: skip
+        raise ModelFileError(
+            f"{path} lacks what a model needs ({type(error).__name__}: {error}); fit the model again."
+        ) from None
+
+
 def _wanted_runtime(
     recorded: Runtime, name: str | None, precision: str | None, threads: int | None
 ) -> Runtime:
@@ -462,7 +480,7 @@ def _on_faithful_runtime(
     card: Mapping[str, Any],
 ) -> tuple[Detector, Runtime]:
     """The detector on the wanted runtime, or on one that agrees with what calibrated it."""
-    same_versions = card["calibrated_on"]["versions"].get(wanted.name) == _versions().get(wanted.name)
+    then, now = card["calibrated_on"]["versions"], _versions()
     tolerance = max(TOLERANCE[wanted.precision], TOLERANCE[recorded.precision])
     candidates = [wanted]
     for name in (recorded.name, "onnxruntime"):
@@ -474,9 +492,9 @@ def _on_faithful_runtime(
     detector: Detector | None = None
     for runtime in dict.fromkeys(candidates):
         detector = detector_class.from_state(state, size=size, runtime=runtime)
-        if (runtime.name, runtime.precision) == (recorded.name, recorded.precision) and same_versions:
-            return detector, runtime
-        moved = drift(golden, detector, size)
+        same = (runtime.name, runtime.precision) == (recorded.name, recorded.precision)
+        same = same and then.get(runtime.name) == now.get(runtime.name)
+        moved = 0.0 if same else drift(golden, detector, size)
         if moved <= tolerance:
             if runtime != wanted:
                 warnings.warn(

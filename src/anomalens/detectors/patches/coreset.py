@@ -63,7 +63,7 @@ class Coreset:
         Returns
         -------
         int64 [≤ m]
-            As many rows as before, as far as there are any that differ.
+            As many rows as before, as far as the lost ones had covered any that differ.
         """
         lost = left_out[self.chosen]
         kept = self.chosen[~lost]

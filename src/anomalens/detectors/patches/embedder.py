@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from anomalens.backbones.card import BackboneCard
 from anomalens.backbones.runtimes import Runtime, open_session
 from anomalens.errors import BackboneError
 from anomalens.images.arrays import Pixels
+
+LARGEST: Final = 1e15  # sums of squares of smaller numbers stay finite in float32
 
 
 class PatchEmbedder:
@@ -32,8 +34,11 @@ class PatchEmbedder:
         backbone: Mapping[str, Any],
     ) -> None:
         self.graph = graph
-        self._mean = np.asarray(mean, np.float32).reshape(3, 1, 1)
-        self._std = np.asarray(std, np.float32).reshape(3, 1, 1)
+        scaling = np.array([mean, std], np.float64)
+        least = 1 / LARGEST
+        if not (np.abs(scaling) < LARGEST).all() or not (np.abs(scaling[1]) > least).all():
+            raise ValueError(f"no image can be scaled by mean {mean} and std {std}")
+        self._mean, self._std = scaling.astype(np.float32).reshape(2, 3, 1, 1)
         # where the weights come from and their licence travel with every model file
         self._numbers = {"mean": list(mean), "std": list(std), "backbone": dict(backbone)}
         self._size = size
@@ -77,10 +82,10 @@ class PatchEmbedder:
         np.subtract(x, self._mean, out=x)
         np.divide(x, self._std, out=x)
         (features,) = self._session.run(x[None])
-        if not np.isfinite(features).all():
+        if not np.abs(features).max() < LARGEST:
             raise BackboneError(
-                "The backbone gave values that are not finite numbers; use another backbone, precision or "
-                "scaling."
+                "The backbone gave values that are no numbers or too large; use another backbone, "
+                "precision or scaling."
             )
         return np.asarray(features[0], np.float32)
 

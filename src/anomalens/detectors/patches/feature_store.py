@@ -48,7 +48,13 @@ class FeatureStore:
 
     def add(self, features: NDArray[np.float32], group: int) -> None:
         """Append the vectors [p, channels] of one image."""
-        if self._used + len(features) > len(self._features):
+        room = len(self._features)
+        if self._used + len(features) > room:
+            if self._keep + len(features) > room:
+                raise SettingError(
+                    f"The memory budget holds {room} vectors, and one image has {len(features)} beside "
+                    f"the {self._keep} that a reduction keeps; raise memory_mb or lower max_bank or size."
+                )
             self._reduce()
         end = self._used + len(features)
         self._features[self._used : end] = features

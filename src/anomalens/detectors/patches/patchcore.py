@@ -38,10 +38,10 @@ from anomalens.detectors.contract import (
 )
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.coreset import Coreset, greedy_coreset
-from anomalens.detectors.patches.embedder import PatchEmbedder
+from anomalens.detectors.patches.embedder import LARGEST, PatchEmbedder
 from anomalens.detectors.patches.feature_store import FeatureStore
 from anomalens.detectors.patches.maps import MapMaker
-from anomalens.errors import SettingError
+from anomalens.errors import ModelFileError, SettingError
 from anomalens.progress import Progress, silent
 
 Floats = NDArray[np.float32]
@@ -81,7 +81,7 @@ class PatchCoreSettings(Settings):
 
 
 class PatchCore(Detector):
-    """Distance of each patch to the nearest patch of the normal images; see the module's text."""
+    """Distance of each patch to the nearest patch of the normal images (Roth et al. 2022)."""
 
     name: ClassVar[str] = "patchcore"
     family: ClassVar[str] = "patches"
@@ -127,6 +127,11 @@ class PatchCore(Detector):
         maps = np.empty((len(batch), *self._size), np.float32)
         for i, image in enumerate(batch.images):
             features = self._embed(image)
+            if features.shape != (*self._grid, self.bank_.vectors.shape[1]):
+                raise ModelFileError(
+                    f"The model's network gives features {list(features.shape)} and its bank was learnt "
+                    "from others; fit the model again."
+                )
             rows = features.reshape(-1, features.shape[-1])
             distances = self.bank_.nearest(rows)
             scores[i] = self._image_score(rows, distances, self.bank_)
@@ -148,6 +153,12 @@ class PatchCore(Detector):
     @classmethod
     def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
         n = state.numbers
+        grid = (int(n["grid"][0]), int(n["grid"][1]))
+        bank = np.asarray(state.arrays["bank"], np.float32)
+        if bank.ndim != 2 or not bank.size or not np.abs(bank).max() < LARGEST:
+            raise ValueError("the bank holds no vectors of finite numbers")
+        if not (1 <= grid[0] <= size[0] and 1 <= grid[1] <= size[1]):
+            raise ValueError(f"the grid {list(grid)} does not fit images of {list(size)}")
         detector = cls(
             PatchCoreSettings(sigma=float(n["sigma"]), n_neighbors=int(n["n_neighbors"]))
         )
@@ -159,9 +170,9 @@ class PatchCore(Detector):
             runtime=runtime,
             backbone=n["backbone"],
         )
-        detector._grid = (int(n["grid"][0]), int(n["grid"][1]))
+        detector._grid = grid
         detector._size = size
-        detector._set_bank(np.asarray(state.arrays["bank"], np.float32))
+        detector._set_bank(bank)
         return detector
 
     def _set_bank(self, vectors: Floats) -> None:
@@ -200,7 +211,8 @@ class PatchCore(Detector):
             return float(to_query[nearest])
         around = _distances(vectors, vectors[nearest])
         neighbours = to_query[np.argpartition(around, b - 1)[:b]]
-        weight = 1 - 1 / np.exp(neighbours - to_query[nearest]).sum()
+        excess = np.minimum(neighbours - to_query[nearest], 700.0)  # exp of more is infinite
+        weight = 1 - 1 / np.exp(excess).sum()
         return float(weight * to_query[nearest])
 
     def _out_of_fold(

@@ -1,0 +1,45 @@
+"""`anomalens benchmark`: many datasets, detectors and seeds; resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from anomalens.cli.bars import bar
+
+
+@click.command()
+@click.argument("suite", type=click.Path(path_type=Path), metavar="SUITE.toml")
+@click.option("--root", type=click.Path(path_type=Path), metavar="DIR",
+              help="Where the datasets are. [default: what the suite says]")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("benchmark-cards"),
+              show_default=True, metavar="DIR", help="Where the result cards are kept.")
+@click.option("--table", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Also write the table as Markdown.")
+@click.option("--again", is_flag=True, help="Run every cell anew, also those that are done.")
+def benchmark(suite: Path, root: Path | None, out: Path, table: Path | None, again: bool) -> int:
+    """Run every combination of the datasets, detectors and seeds that SUITE.toml names.
+
+    Each combination is one `anomalens evaluate` in a process of its own; its result card is written as it
+    finishes. Run the same command again to resume; failed combinations are tried again.
+
+    \b
+      anomalens benchmark suites/smoke.toml --root data
+      anomalens benchmark suites/shared.toml --out cards --table results.md
+
+    Exit code 2 where a combination failed or a dataset is not there.
+    """
+    from anomalens.evaluation.benchmark import run_cells
+    from anomalens.evaluation.results_table import results_table
+    from anomalens.evaluation.suite import Suite
+
+    read = Suite.read(suite)
+    cards, missing = run_cells(read.cells(root), out, again=again, progress=bar)
+    text = f"# {read.title}\n\n{results_table(cards)}"
+    for sentence in missing:
+        text += f"\nLeft out: {sentence}\n"
+    if table is not None:
+        table.write_text(text, encoding="utf-8")
+    click.echo(text)
+    return 2 if missing or any(card.error is not None for card in cards) else 0

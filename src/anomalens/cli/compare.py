@@ -1,0 +1,36 @@
+"""`anomalens compare`: paired differences and ranks from result cards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("cards", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CARDS...")
+@click.option("--reference", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE.md",
+              help="A table of published figures to print beside, such as docs/reference-results.md.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.md",
+              help="Write the tables to a file too.")
+def compare(cards: tuple[Path, ...], reference: Path | None, out: Path | None) -> int:
+    """Compare the detectors on CARDS (files that `evaluate --json` wrote, or folders of them).
+
+    Differences are of image AUROC on the same images, with DeLong's 95 % interval and test.
+
+    \b
+      anomalens evaluate data/transistor --detector patchcore --detector other --json cards.json
+      anomalens compare cards.json
+    """
+    from anomalens.evaluation.cards import read_cards
+    from anomalens.evaluation.compare import compare_cards, published_rows
+    from anomalens.evaluation.results_table import results_table
+
+    read = read_cards(list(cards))
+    text = results_table(read) + "\n" + compare_cards(read).to_markdown()
+    if reference is not None:
+        text += "\n" + "\n".join(published_rows(reference, read)) + "\n"
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    click.echo(text)
+    return 0

@@ -1,0 +1,131 @@
+"""`anomalens evaluate`: fit on train, score on test, figures with intervals on result cards."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from anomalens.cli.bars import bar
+from anomalens.cli.options import key_values, policy_options, policy_text, runtime_options
+from anomalens.cli.tables import columns
+
+
+@click.command()
+@click.argument("dataset", metavar="DATASET")
+@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="Where named datasets are.")
+@click.option("--protocol", metavar="NAME",
+              help="split, one-vs-rest, leave-one-class-out, in-vs-out or few-shot. [default: the dataset's]")
+@click.option("--category", metavar="NAME", help="One category of a dataset that has several.")
+@click.option("--normal-class", metavar="NAME", help="One normal class, of a protocol that takes each in turn.")
+@click.option("--shots", type=click.IntRange(1), metavar="K", help="Learn from K normal images only.")
+@click.option("--detector", "detectors", multiple=True, metavar="NAME",
+              help="Repeat for more. [default: patchcore]")
+@click.option("--seed", "seeds", multiple=True, type=click.IntRange(0, 2**31 - 1),
+              help="Repeat for more. [default: 0]")
+@click.option("--model", type=click.Path(path_type=Path), metavar="FILE",
+              help="Test a saved model instead of fitting.")
+@click.option("--backbone", metavar="NAME", help="As for `anomalens fit`.")
+@click.option("--size", type=click.IntRange(16, 4096), metavar="PX",
+              help="Side of the prepared images. [default: 256; 64 for images up to 96 px]")
+@click.option("--preprocess", default="stretch", show_default=True, metavar="STEPS")
+@click.option("--augment", metavar="KINDS")
+@click.option("--copies", default=4, show_default=True, type=click.IntRange(1, 100))
+@policy_options
+@runtime_options
+@click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter of the detector.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Write the result cards.")
+def evaluate(
+    dataset: str,
+    root: Path | None,
+    protocol: str | None,
+    category: str | None,
+    normal_class: str | None,
+    shots: int | None,
+    detectors: tuple[str, ...],
+    seeds: tuple[int, ...],
+    model: Path | None,
+    backbone: str | None,
+    size: int | None,
+    preprocess: str,
+    augment: str | None,
+    copies: int,
+    false_alarm_rate: float | None,
+    policy: str | None,
+    runtime: str | None,
+    precision: str | None,
+    threads: int | None,
+    parameters: tuple[str, ...],
+    json_file: Path | None,
+) -> int:
+    """Evaluate detectors on DATASET: a folder, manifest, .npz or tar, or a name with --root.
+
+    Every figure is of raw scores; the threshold is chosen from normal training images only.
+
+    \b
+      anomalens evaluate data/transistor
+      anomalens evaluate mnist --root data --normal-class 3 --seed 0 --seed 1 --seed 2 --json mnist.json
+      anomalens evaluate data/transistor --model part.anomalens
+
+    Exit code 2 where an evaluation failed; its card says why.
+    """
+    from anomalens.datasets import load_tasks
+    from anomalens.evaluation.cards import ResultCard, write_cards
+    from anomalens.evaluation.evaluate import evaluate_task, summary_rows
+    from anomalens.evaluation.settings import FitSettings
+    from anomalens.inspector import Inspector
+
+    given = key_values(parameters)
+    if backbone is not None:
+        given["backbone"] = backbone
+    tested = None if model is None else Inspector.load(
+        model, runtime=runtime, precision=precision, threads=threads
+    )  # fmt: skip
+    if tested is not None:
+        detectors = (tested.detector.name,)
+    cards: list[ResultCard] = []
+    for seed in seeds or (0,):
+        tasks = load_tasks(
+            dataset,
+            root=root,
+            protocol=protocol,
+            category=category,
+            normal_class=normal_class,
+            shots=shots,
+            seed=seed,
+        )
+        for task in tasks:
+            for name in detectors or ("patchcore",):
+                settings = FitSettings(
+                    detector=name,
+                    parameters=given,
+                    size=size,
+                    preprocess=preprocess,
+                    augment=augment,
+                    copies=copies,
+                    policy=policy_text(false_alarm_rate, policy),
+                    runtime=runtime or "auto",
+                    precision=precision or "float32",
+                    threads=threads,
+                )
+                words = ["anomalens", "evaluate", dataset, "--protocol", task.protocol]
+                for option, value in (
+                    ("--root", root), ("--category", task.category),
+                    ("--normal-class", task.normal_class), ("--shots", task.shots),
+                    ("--model", model), ("--seed", seed),
+                ):  # fmt: skip
+                    if value is not None:
+                        words += [option, str(value)]
+                command = f"{shlex.join(words)} {settings.options()}"
+                cards.append(
+                    evaluate_task(
+                        task, settings, seed=seed, model=tested, command=command, progress=bar
+                    )
+                )
+                if json_file is not None:  # after each, so that a killed run keeps what is done
+                    write_cards(json_file, cards)
+    for line in columns(summary_rows(cards)):
+        click.echo(line)
+    return 2 if any(card.error is not None for card in cards) else 0

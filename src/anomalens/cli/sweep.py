@@ -1,0 +1,86 @@
+"""`anomalens sweep`: one detector over a grid of its parameters."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from anomalens.cli.bars import bar
+from anomalens.cli.options import key_values
+from anomalens.cli.tables import columns
+
+
+@click.command()
+@click.argument("dataset", metavar="DATASET")
+@click.option("--over", "over", multiple=True, required=True, metavar="KEY=V1,V2",
+              help="What to vary: a parameter of the detector, or size, preprocess, augment, copies, policy, "
+              "seed; repeat for more. Lists inside a value take +: taps=stride8,stride8+stride16.")
+@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="Where named datasets are.")
+@click.option("--protocol", metavar="NAME")
+@click.option("--category", metavar="NAME")
+@click.option("--normal-class", metavar="NAME")
+@click.option("--shots", type=click.IntRange(1), metavar="K")
+@click.option("--detector", default="patchcore", show_default=True, metavar="NAME")
+@click.option("--size", type=click.IntRange(16, 4096), metavar="PX")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
+@click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter that stays the same.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Write the result cards.")
+@click.option("--curves", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.svg",
+              help="Draw the figures against the first key.")
+def sweep(
+    dataset: str,
+    over: tuple[str, ...],
+    root: Path | None,
+    protocol: str | None,
+    category: str | None,
+    normal_class: str | None,
+    shots: int | None,
+    detector: str,
+    size: int | None,
+    seed: int,
+    parameters: tuple[str, ...],
+    json_file: Path | None,
+    curves: Path | None,
+) -> int:
+    """Evaluate one detector on DATASET for every combination of some parameters.
+
+    \b
+      anomalens sweep data/transistor --over coreset_ratio=0.001,0.01,0.1 --curves coreset.svg
+      anomalens sweep data/transistor --over size=128,192,256 --over taps=stride8,stride8+stride16
+
+    This is a study of robustness on test images, not a way to choose settings: what is best here is tuned
+    to this test set.
+    """
+    from anomalens.datasets import load_tasks
+    from anomalens.errors import SettingError
+    from anomalens.evaluation import sweep as room
+    from anomalens.evaluation.cards import write_cards
+    from anomalens.evaluation.settings import FitSettings
+
+    tasks = load_tasks(
+        dataset, root=root, protocol=protocol, category=category, normal_class=normal_class, shots=shots,
+        seed=seed,
+    )  # fmt: skip
+    if len(tasks) != 1:
+        names = ", ".join(task.name for task in tasks[:12])
+        raise SettingError(f"A sweep takes one task, and {dataset} has {len(tasks)}: {names}; choose one with "
+                           "--category or --normal-class.")  # fmt: skip
+    axes = {key: [v for v in text.split(",") if v] for key, text in key_values(over).items()}
+    settings = FitSettings(detector=detector, parameters=key_values(parameters), size=size)
+    words = ["anomalens", "sweep", dataset, *(part for text in over for part in ("--over", text))]
+    cards = []
+    for card in room.sweep(
+        tasks[0], settings, axes, seed=seed, command=shlex.join(words), progress=bar
+    ):
+        cards.append(card)
+        if json_file is not None:
+            write_cards(json_file, cards)
+    for line in columns(room.sweep_rows(cards)):
+        click.echo(line)
+    if curves is not None:
+        curves.write_text(room.draw(cards), encoding="utf-8")
+        click.echo(f"curves: {curves}")
+    return 2 if any(card.error is not None for card in cards) else 0

@@ -1,0 +1,208 @@
+"""Folders of image files: MVTec's layout, several of it side by side, class folders, one flat folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from anomalens.datasets.capture_groups import add_groups
+from anomalens.datasets.labelled_arrays import normal_by_name
+from anomalens.datasets.splitting import split_classes, split_normals
+from anomalens.datasets.task import Classes, Form, Split
+from anomalens.errors import ImageSetError
+from anomalens.images.decode import SUFFIXES
+from anomalens.images.files import find_files
+from anomalens.images.image_set import ImageEntry, ImageSet, test_set
+from anomalens.images.layout import GOOD, GOOD_NAMES, Layout, recognise
+
+
+def folders_in(root: Path) -> list[Path]:
+    """The visible folders directly in one, by name; none for what cannot be listed."""
+    try:
+        return sorted(
+            sub for sub in root.iterdir() if sub.is_dir() and not sub.name.startswith((".", "__"))
+        )
+    except OSError:
+        return []
+
+
+def child(root: Path, *names: str) -> Path | None:
+    """The first folder of one of these names, whatever its case."""
+    found = {sub.name.lower(): sub for sub in folders_in(root)}
+    return next((found[name.lower()] for name in names if name.lower() in found), None)
+
+
+def layout_of(folder: Path) -> Layout | None:
+    """How a folder is laid out, or None when it is no folder or holds several datasets."""
+    try:
+        return recognise(folder)
+    except ImageSetError:
+        return None
+
+
+def labelled_files(folder: Path, root: Path, label: str, group: str | None = None) -> list[ImageEntry]:
+    """The image files below a folder under one label; ids are paths below the root."""
+    images, _ = find_files(folder)
+    return [
+        ImageEntry(path.relative_to(root).as_posix(), path, label=label, group=group) for path in images
+    ]
+
+
+def is_category(folder: Path) -> bool:
+    """Whether a folder is laid out like one category of MVTec's, with something to test."""
+    train = child(folder, "train")
+    if train is None or not any(sub.name.lower() in GOOD_NAMES for sub in folders_in(train)):
+        return False
+    layout = layout_of(folder)
+    return (
+        layout is not None
+        and layout.kind == "mvtec"
+        and bool(layout.test or child(folder, "validation"))
+    )
+
+
+def read_category(folder: Path, name: str | None) -> Split:
+    """One category: train/good, test/<kind>, ground_truth/<kind>/<stem>_mask.png (or LOCO's folders)."""
+    layout = recognise(folder)
+    below = layout.train_normal.relative_to(layout.root).as_posix()
+    train = ImageSet.normal(layout.root)
+    train = replace(
+        train,
+        entries=tuple(
+            replace(entry, id=f"{below}/{entry.id}", group=entry.group and f"{below}/{entry.group}")
+            for entry in train
+        ),
+        origin=str(layout.root),
+    )
+    tested = dict(layout.test)
+    notes: list[str] = []
+    validation = child(folder, "validation")
+    good = validation and next(
+        (sub for sub in folders_in(validation) if sub.name.lower() in GOOD_NAMES), None
+    )
+    if good is not None and GOOD not in tested:
+        tested[GOOD] = good
+        notes.append("published validation images are used as normal test images: the test part has none.")
+    elif good is not None:
+        notes.append("the published validation images are not used.")
+    test = test_set(replace(layout, test=tested))
+    if layout.masks is not None:
+        test = replace(test, entries=tuple(_with_folder_mask(entry, layout) for entry in test))
+    train, test = add_groups(train, test)
+    return Split(name, train, test, tuple(notes))
+
+
+def _with_folder_mask(entry: ImageEntry, layout: Layout) -> ImageEntry:
+    """MVTec LOCO keeps one mask for each fault, in a folder named after the image."""
+    if entry.mask is not None or entry.label == GOOD or not isinstance(entry.source, Path):
+        return entry
+    assert layout.masks is not None
+    folder = layout.masks / entry.source.parent.name / entry.source.stem
+    return replace(entry, mask=folder) if folder.is_dir() else entry
+
+
+def _category_folders(root: Path) -> list[Path]:
+    return [sub for sub in folders_in(root) if is_category(sub)]
+
+
+def read_categories(root: Path, seed: int) -> tuple[Split, ...]:
+    """Several categories side by side."""
+    return tuple(read_category(sub, sub.name) for sub in _category_folders(root))
+
+
+def _class_parts(root: Path) -> tuple[Path, Path] | None:
+    """`train` and `test` that both hold at least two folders of images."""
+    train, test = child(root, "train", "training"), child(root, "test", "testing", "val", "validation")
+    if train is None or test is None:
+        return None
+    return (train, test) if len(_image_folders(train)) > 1 and _image_folders(test) else None
+
+
+def _image_folders(root: Path) -> list[Path]:
+    return [
+        sub
+        for sub in folders_in(root)
+        if any(path.suffix.lower() in SUFFIXES for path in _peek(sub))
+    ]
+
+
+def _peek(folder: Path) -> Iterable[Path]:
+    try:
+        yield from (path for path in folder.iterdir() if path.is_file())
+    except OSError:
+        return
+
+
+def read_class_parts(root: Path, seed: int) -> Classes:
+    """train/<class>/* and test/<class>/*."""
+    parts = _class_parts(root)
+    assert parts is not None
+    sets = [
+        ImageSet(
+            tuple(e for sub in _image_folders(part) for e in labelled_files(sub, root, sub.name)), str(root)
+        )
+        for part in parts
+    ]
+    names = tuple(sorted({entry.label or "" for one in sets for entry in one}))
+    train, test = add_groups(*sets)
+    return Classes(names, train, test, normal_by_name(names))
+
+
+def read_class_folders(root: Path, seed: int) -> Classes | tuple[Split, ...]:
+    """<class>/*, published without a split."""
+    folders = _image_folders(root)
+    entries = [entry for sub in folders for entry in labelled_files(sub, root, sub.name)]
+    return unsplit_classes(ImageSet(tuple(entries), str(root)), seed=seed)
+
+
+def unsplit_classes(images: ImageSet, *, seed: int) -> Classes | tuple[Split, ...]:
+    """Class-labelled images without a split: normal against the rest where a class is named so."""
+    names = tuple(sorted({entry.label or "" for entry in images}))
+    normal = normal_by_name(names)
+    (images,) = add_groups(images)
+    if normal is None:
+        train, test = split_classes(images, seed=seed)
+        note = f"published without a split: three quarters of each class to learn from (seed {seed})."
+        return Classes(names, train, test, None, (note,))
+    images = replace(
+        images,
+        entries=tuple(
+            replace(entry, label=GOOD if entry.label == normal else entry.label) for entry in images
+        ),
+    )
+    train, test, notes = split_normals(images, seed=seed)
+    return (Split(None, train, test, notes),)
+
+
+def read_flat(root: Path, seed: int) -> tuple[Split, ...]:
+    """Images without labels, all taken as normal."""
+    images = ImageSet.from_folder(root)
+    images = replace(images, entries=tuple(replace(entry, label=GOOD) for entry in images))
+    (images,) = add_groups(images)
+    train, test, notes = split_normals(images, seed=seed)
+    alone = "no image is labelled: all are taken as normal, so only false alarms can be measured."
+    return (Split(None, train, test, (*notes, alone)),)
+
+
+def _is_flat(root: Path) -> bool:
+    return root.is_dir() and any(path.suffix.lower() in SUFFIXES for path in _peek(root))
+
+
+CATEGORY = Form(
+    "train/good, test/<kind>, ground_truth/<kind>/<stem>_mask.png",
+    is_category,
+    lambda root, seed: (read_category(root, None),),
+)
+CATEGORIES = Form(
+    "<category>/train/good, <category>/test/<kind>, <category>/ground_truth/<kind>",
+    lambda root: bool(_category_folders(root)),
+    read_categories,
+)
+CLASS_PARTS = Form(
+    "train/<class>/*, test/<class>/*", lambda root: _class_parts(root) is not None, read_class_parts
+)
+CLASS_FOLDERS = Form(
+    "<class>/*", lambda root: len(_image_folders(root)) > 1, read_class_folders
+)
+FLAT = Form("images in one folder", _is_flat, read_flat)

@@ -1,0 +1,45 @@
+"""How much a dataset's file may hold: far above what is published, far below what kills a machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from anomalens.errors import ImageSetError
+
+MAX_ARRAY_BYTES: Final = 4 * 1024**3
+"""Of one array after it was unpacked."""
+
+MAX_TEXT_BYTES: Final = 64 * 1024**2
+"""Of a list of labels, names or splits."""
+
+MAX_MEMBERS: Final = 1_000_000
+"""Of an archive."""
+
+MAX_MEMBER_BYTES: Final = 512 * 1024**2
+"""Of one file in an archive."""
+
+MAX_CLASSES: Final = 10_000
+
+
+def check_array_bytes(file: Path, declared: int) -> None:
+    """Refuse an array before memory is taken for it."""
+    if declared > MAX_ARRAY_BYTES:
+        raise ImageSetError(
+            f"{file} declares an array of {declared / 1e9:.1f} GB and at most "
+            f"{MAX_ARRAY_BYTES / 1e9:.1f} GB are accepted; split it, or unpack the images to files."
+        )
+
+
+def read_text(file: Path) -> str:
+    """A small UTF-8 text file, or `ImageSetError`."""
+    try:
+        if file.stat().st_size > MAX_TEXT_BYTES:
+            raise ImageSetError(
+                f"{file} is larger than {MAX_TEXT_BYTES // 1024**2} MiB, too much for a list; check it."
+            )
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ImageSetError(f"{file} cannot be read ({error.strerror}); check the path.") from None
+    except UnicodeDecodeError:
+        raise ImageSetError(f"{file} is not UTF-8 text; save it again as UTF-8.") from None

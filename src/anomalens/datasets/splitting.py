@@ -1,0 +1,104 @@
+"""Train and test parts for data that was published without them: seeded, and whole groups only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from anomalens.errors import ImageSetError
+from anomalens.images.image_set import ImageEntry, ImageSet
+from anomalens.images.layout import GOOD
+
+TRAIN_SHARE: Final = 0.75
+
+
+def split_normals(
+    images: ImageSet, *, seed: int, share: float = TRAIN_SHARE
+) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
+    """Split labelled images: a share of the normal ones to learn from, all others to test with.
+
+    Groups stay whole. An anomalous image whose group is learnt from is left out, and counted in the
+    notes: its normal neighbours would give it away.
+
+    Returns
+    -------
+    train, test : ImageSet
+        In the order of `images`.
+    notes : tuple of str
+    """
+    normal = [i for i, entry in enumerate(images) if entry.label == GOOD]
+    learnt = _draw(images, normal, seed=seed, share=share)
+    groups = {images[i].group for i in learnt} - {None}
+    rest = [i for i in range(len(images)) if i not in learnt]
+    tested = [i for i in rest if images[i].group not in groups]
+    notes = [
+        f"published without a split: {len(learnt)} of {len(normal)} normal images were drawn to learn from "
+        f"(seed {seed}{', whole groups' if groups else ''})."
+    ]
+    if len(tested) < len(rest):
+        notes.append(
+            f"{len(rest) - len(tested)} anomalous images were left out: they show what normal training "
+            "images show."
+        )
+    return images.subset(sorted(learnt)), images.subset(tested), tuple(notes)
+
+
+def split_classes(images: ImageSet, *, seed: int, share: float = TRAIN_SHARE) -> tuple[ImageSet, ImageSet]:
+    """Split class-labelled images, the same share of every class; groups stay whole."""
+    by_class: dict[str | None, list[int]] = defaultdict(list)
+    for index, entry in enumerate(images):
+        by_class[entry.label].append(index)
+    learnt: set[int] = set()
+    for indices in by_class.values():
+        learnt |= _draw(images, indices, seed=seed, share=share)
+    # a group that spans classes goes where its first class drew it
+    groups = {images[i].group for i in learnt} - {None}
+    train = [i for i, entry in enumerate(images) if i in learnt or entry.group in groups]
+    kept = set(train)
+    return images.subset(train), images.subset(i for i in range(len(images)) if i not in kept)
+
+
+def draw_shots(train: ImageSet, shots: int, *, seed: int) -> ImageSet:
+    """That many training images, in their order; the same for the same seed, whatever the machine."""
+    if shots > len(train):
+        raise ImageSetError(
+            f"{shots} training images were asked for and {train.origin} has {len(train)} normal ones; "
+            "ask for fewer."
+        )
+    drawn = np.random.default_rng([seed, 1]).permutation(len(train))[:shots]
+    return train.subset(sorted(int(i) for i in drawn))
+
+
+def relabelled(images: ImageSet, label: str) -> ImageSet:
+    """The same images under one label."""
+    return replace(images, entries=tuple(with_label(entry, label) for entry in images))
+
+
+def with_label(entry: ImageEntry, label: str) -> ImageEntry:
+    """The entry under another label (much faster than `dataclasses.replace`, for large sets)."""
+    return ImageEntry(entry.id, entry.source, entry.page, label, entry.mask, entry.group)
+
+
+def _draw(images: ImageSet, candidates: list[int], *, seed: int, share: float) -> set[int]:
+    members: dict[str, list[int]] = defaultdict(list)
+    for index in candidates:
+        entry = images[index]
+        members[f"group {entry.group}" if entry.group is not None else f"image {entry.id}"].append(index)
+    if len(members) < 2:
+        raise ImageSetError(
+            f"{images.origin} has {len(candidates)} normal image(s) of {len(members)} group(s), too few to "
+            "leave some for testing; give at least two that show different things."
+        )
+    names = sorted(members)
+    order = np.random.default_rng([seed, 0]).permutation(len(names))
+    wanted = max(1, round(share * len(candidates)))
+    drawn: set[int] = set()
+    # the last group always stays for testing
+    for place in order[:-1]:
+        if len(drawn) >= wanted:
+            break
+        drawn |= set(members[names[int(place)]])
+    return drawn

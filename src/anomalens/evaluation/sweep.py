@@ -1,0 +1,132 @@
+"""Sweep: one detector over a grid of its parameters, on one task, and the curves of what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any, Final
+
+from anomalens.datasets.task import Task
+from anomalens.errors import SettingError
+from anomalens.evaluation.cards import ResultCard
+from anomalens.evaluation.evaluate import evaluate_task
+from anomalens.evaluation.settings import FitSettings
+from anomalens.progress import Progress, silent
+
+MAX_CELLS: Final = 10_000
+# Options of a fit that may be swept beside the detector's own parameters, and how their texts read.
+FIT_OPTIONS: Final = {"size": int, "preprocess": str, "augment": str, "copies": int, "policy": str, "seed": int}
+FIGURES: Final = ("image_auroc", "pixel_auroc", "aupro", "false_alarm_rate", "detection_rate", "ms_per_image")
+
+
+def grid(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+    """Every combination of the axes' values.
+
+    Raises
+    ------
+    SettingError
+        No axis, an axis without values, or more than `MAX_CELLS` combinations.
+    """
+    count = 1
+    for name, values in axes.items():
+        if not values:
+            raise SettingError(f"The sweep over {name} has no values; write  --over {name}=1,2,3.")
+        count *= len(values)
+    if not axes or count > MAX_CELLS:
+        raise SettingError(f"A sweep takes 1 to {MAX_CELLS} combinations; these axes give {count if axes else 0}.")
+    for combination in product(*axes.values()):
+        yield dict(zip(axes, combination, strict=True))
+
+
+def sweep(
+    task: Task,
+    settings: FitSettings,
+    axes: Mapping[str, Sequence[str]],
+    *,
+    seed: int = 0,
+    command: str | None = None,
+    progress: Progress = silent,
+) -> Iterator[ResultCard]:
+    """Evaluate every combination; a combination that fails is a card with an error.
+
+    Parameters
+    ----------
+    task : Task
+    settings : FitSettings
+        What stays the same.
+    axes : mapping of str to texts
+        A detector's parameter, or one of `FIT_OPTIONS`, and its values. Values that are lists themselves
+        (taps) are written with `+`: `taps=stride8,stride8+stride16`.
+    """
+    combinations = list(grid(axes))
+    for point in progress(combinations, label="sweep", total=len(combinations)):
+        changed: dict[str, Any] = {}
+        parameters = dict(settings.parameters)
+        cell_seed = seed
+        for name, text in point.items():
+            if name == "seed":
+                cell_seed = _whole(name, text)
+            elif name in FIT_OPTIONS:
+                changed[name] = _whole(name, text) if FIT_OPTIONS[name] is int else text.replace("+", ",")
+            else:
+                parameters[name] = text.replace("+", ",")
+        cell = replace(settings, parameters=parameters, **changed)
+        card = evaluate_task(task, cell, seed=cell_seed, command=command)
+        yield replace(card, settings={**card.settings, "swept": point})
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingError(f"The sweep over {name} was given {text!r}; give whole numbers.") from None
+
+
+def sweep_rows(cards: Sequence[ResultCard]) -> Iterator[list[str]]:
+    """The swept values and the figures, as texts; the first row is the heading."""
+    names = list(cards[0].settings["swept"])
+    yield [*names, *FIGURES]
+    for card in cards:
+        values = [str(card.settings["swept"][name]) for name in names]
+        if card.error is not None:
+            yield [*values, f"failed: {card.error}"]
+            continue
+        figures = [getattr(card, name) for name in FIGURES]
+        yield [*values, *("–" if value is None else f"{value:.4g}" for value in figures)]
+
+
+def draw(cards: Sequence[ResultCard]) -> str:
+    """The curves as one SVG: each figure against the first axis, one line per value of the others."""
+    import io
+
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    names = list(cards[0].settings["swept"])
+    first, others = names[0], names[1:]
+    good = [card for card in cards if card.error is None]
+    shown = [name for name in FIGURES if any(getattr(card, name) is not None for card in good)]
+    places = {text: i for i, text in enumerate(dict.fromkeys(c.settings["swept"][first] for c in cards))}
+    lines: dict[tuple[str, ...], list[ResultCard]] = {}
+    for card in good:
+        lines.setdefault(tuple(card.settings["swept"][name] for name in others), []).append(card)
+    rows = (len(shown) + 2) // 3
+    figure = Figure(figsize=(12, 3.2 * max(rows, 1)), layout="constrained")
+    for number, name in enumerate(shown, 1):
+        axes = figure.add_subplot(rows, 3, number)
+        for key, members in lines.items():
+            points = [(places[c.settings["swept"][first]], getattr(c, name)) for c in members]
+            points = [(x, y) for x, y in points if y is not None]
+            label = ", ".join(f"{n}={v}" for n, v in zip(others, key, strict=True)) or None
+            axes.plot([x for x, _ in points], [y for _, y in points], marker="o", label=label)
+        axes.set_xticks(list(places.values()), list(places), rotation=20)
+        axes.set_xlabel(first)
+        axes.set_title(name)
+        axes.grid(alpha=0.3)
+        if others and number == 1:
+            axes.legend(fontsize="small")
+    with matplotlib.rc_context({"svg.hashsalt": "anomalens", "svg.fonttype": "none"}):
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
