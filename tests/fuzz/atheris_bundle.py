@@ -3,9 +3,10 @@
     pip install atheris
     python tests/fuzz/atheris_bundle.py FOLDER -max_total_time=60
 
-FOLDER collects inputs that reach new code; it is made, and seeded with a small model file. Half of the inputs are
-bytes of a whole file, the other half are a card and arrays that get the right hashes. Anything but
-an `InputError`, or more than 512 MB, ends the run and leaves the input in a file named `crash-…`.
+FOLDER collects inputs that reach new code; it is made, and seeded with a small model file. Half of
+the inputs are bytes of a whole file, the other half are a card and arrays that get the right
+hashes. Anything but an `InputError`, or more than 512 MB, ends the run and leaves the input in a
+file named `crash-…`.
 """
 
 from __future__ import annotations
@@ -49,10 +50,7 @@ def rehashed(data: bytes) -> bytes:
 
 
 def read(data: bytes) -> None:
-    if len(data) > 2 and data[0] % 2:
-        data = rehashed(data[1:])
-    else:
-        data = data[1:]
+    data = rehashed(data[1:]) if len(data) > 2 and data[0] % 2 else data[1:]
     PLACE.write_bytes(data)
     try:
         bundle = read_bundle(PLACE)
@@ -70,7 +68,11 @@ def seed(folder: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         text, arrays = archive.read("card.json"), archive.read("arrays.safetensors")
     (folder / "whole").write_bytes(b"\0" + whole)
-    (folder / "parts").write_bytes(b"\1" + len(text).to_bytes(2, "big") + text + arrays)
+    parts = len(text).to_bytes(2, "big") + text + arrays
+    (folder / "parts").write_bytes(b"\1" + parts)
+    for data in (whole, rehashed(parts)):
+        PLACE.write_bytes(data)
+        assert set(read_bundle(PLACE).arrays) == {"bank"}, "the seeds must be readable"
 
 
 if __name__ == "__main__":
@@ -78,5 +80,5 @@ if __name__ == "__main__":
     if not folders:
         sys.exit("usage: python tests/fuzz/atheris_bundle.py FOLDER [-max_total_time=60]")
     seed(folders[0])
-    atheris.Setup([*sys.argv, "-rss_limit_mb=512", "-max_len=8192"], read)
+    atheris.Setup([*sys.argv, "-rss_limit_mb=512", "-max_len=8192", "-len_control=0"], read)
     atheris.Fuzz()

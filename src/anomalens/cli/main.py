@@ -28,6 +28,11 @@ COMMANDS: Final = {
     "preprocess": "preprocess:preprocess",
     "detectors": "listings:detectors",
     "backbones": "listings:backbones",
+    "evaluate": "evaluate:evaluate",
+    "benchmark": "benchmark:benchmark",
+    "sweep": "sweep:sweep",
+    "compare": "compare:compare",
+    "datasets": "datasets:datasets",
     "doctor": "doctor:doctor",
 }
 

@@ -45,8 +45,8 @@ def read_mask(entry: ImageEntry, size: tuple[int, int]) -> Mask | None:
     mask = read_mask_file(entry.mask)
     if mask.shape != (size[1], size[0]):
         raise ImageSetError(
-            f"The mask {entry.mask} has {mask.shape[1]} x {mask.shape[0]} pixels and its image {entry.id} has "
-            f"{size[0]} x {size[1]}; give a mask of the image's size."
+            f"The mask {entry.mask} has {mask.shape[1]} x {mask.shape[0]} pixels and its image {entry.id} "
+            f"has {size[0]} x {size[1]}; give a mask of the image's size."
         )
     return mask
 
@@ -59,7 +59,7 @@ def read_mask_file(path: Path) -> Mask:
         return _segmentation(path)
     # JPEG smears zeros around an edge; what is nearer to black is not marked
     limit = 127 if path.suffix.lower() in (".jpg", ".jpeg") else 0
-    mask: Mask = (decode(path).pixels > limit).any(axis=2)
+    mask: Mask = np.asarray((decode(path).pixels > limit).any(axis=2))
     return mask
 
 
@@ -72,7 +72,7 @@ def _union(folder: Path) -> Mask:
         other = read_mask_file(path)
         if other.shape != mask.shape:
             raise ImageSetError(f"The masks in {folder} differ in size; unpack the data again.")
-        mask |= other
+        np.logical_or(mask, other, out=mask)
     return mask
 
 
@@ -88,10 +88,13 @@ def _boxes(file: Path, size: tuple[int, int]) -> Mask:
         try:
             left, top, right, bottom = (int(text) for text in fields[:4])
         except ValueError:
-            raise ImageSetError(f"Line {number} of {file} is no box; write x1 y1 x2 y2 and the kind.") from None
+            raise ImageSetError(
+                f"Line {number} of {file} is no box; write x1 y1 x2 y2 and the kind."
+            ) from None
         if not (0 <= left <= right <= width and 0 <= top <= bottom <= height):
             raise ImageSetError(
-                f"Line {number} of {file} is a box outside the image of {width} x {height} pixels; correct it."
+                f"Line {number} of {file} is a box outside the image of {width} x {height} pixels; correct "
+                "it."
             )
         mask[top:bottom, left:right] = True
     return mask

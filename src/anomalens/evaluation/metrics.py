@@ -126,7 +126,7 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
     Parameters and errors as `image_auroc`. The value of a constant score is the share of anomalous images.
     """
     _, tp, fp = _levels(scores, labels)
-    return min(1.0, float(np.dot(np.diff(tp, prepend=0) / tp[-1], tp / (tp + fp))))
+    return float(np.dot(np.diff(tp, prepend=0), tp / (tp + fp)) / tp[-1])
 
 
 def f1_max(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:

@@ -107,6 +107,8 @@ class Inspector:
         InputError
             No usable image, an unknown name, or a value out of range.
         """
+        if type(seed) is not int or seed < 0:
+            raise SettingError(f"The seed must be a whole number from 0, not {seed!r:.40}.")
         images = ImageSet.normal(normal)
         detector_class = load_detector(detector)
         settings = _settings(detector_class, parameters or {})

@@ -72,23 +72,19 @@ def cifar_form(kind: Cifar) -> Form:
 
     def read(root: Path, seed: int) -> Classes:
         content = _content(root, kind)
-        names = tuple(
-            line.strip() for line in content[kind.names].decode("utf-8", "replace").splitlines() if line.strip()
-        )
+        listed = content[kind.names].decode("utf-8", "replace").splitlines()
+        names = tuple(line.strip() for line in listed if line.strip())
         if not names or len(set(names)) < len(names):
             raise ImageSetError(f"{root}: {kind.names} must list each class once; fetch the data again.")
-        parts = []
-        for part, files in (("train", kind.train), ("test", kind.test)):
-            records = np.concatenate([_records(root, name, content[name], kind) for name in files])
+
+        def part(name: str, files: tuple[str, ...]) -> ImageSet:
+            records = np.concatenate([_records(root, file, content[file], kind) for file in files])
             pixels = records[:, kind.label_bytes :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-            parts.append(labelled_arrays(part, pixels, records[:, kind.label], names, str(root)))
-        return Classes(names, *_two(parts))
+            return labelled_arrays(name, pixels, records[:, kind.label], names, str(root))
+
+        return Classes(names, part("train", kind.train), part("test", kind.test))
 
     return Form(f"{', '.join(kind.files)} (binary version), or {kind.archive}", recognises, read)
-
-
-def _two(parts: list[ImageSet]) -> tuple[ImageSet, ImageSet]:
-    return parts[0], parts[1]
 
 
 def _records(root: Path, name: str, data: bytes, kind: Cifar) -> np.ndarray:

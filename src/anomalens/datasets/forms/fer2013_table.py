@@ -40,15 +40,17 @@ def read_fer2013(root: Path, seed: int) -> Classes:
                 raise ImageSetError(f"{file} needs the columns emotion, pixels and Usage; fetch it again.")
             for row in reader:
                 if sum(map(len, labels.values())) >= _MAX_ROWS:
-                    raise ImageSetError(f"{file} has more than {_MAX_ROWS} lines; it is not the published table.")
+                    raise ImageSetError(
+                        f"{file} has more than {_MAX_ROWS} lines; it is not the published table."
+                    )
                 part, emotion, face = row["Usage"], row["emotion"], row["pixels"]
                 faces[part].append(_face(face))
                 labels[part].append(int(emotion))
     except (KeyError, ValueError, TypeError, csv.Error):
         line = sum(map(len, labels.values())) + 2
         raise ImageSetError(
-            f"{file}, line {line}: an emotion from 0 to 6, {_SIDE * _SIDE} grey values from 0 to 255 and one of "
-            f"{', '.join(_PARTS)} are needed; fetch it again."
+            f"{file}, line {line}: an emotion from 0 to 6, {_SIDE * _SIDE} grey values from 0 to 255 and one "
+            f"of {', '.join(_PARTS)} are needed; fetch it again."
         ) from None
     except OSError as error:
         raise ImageSetError(f"{file} cannot be read ({error.strerror or error}).") from None

@@ -29,7 +29,9 @@ def _part(root: Path, part: str) -> ImageSet:
         raise ImageSetError(f"{file}: X must be [32, 32, 3, n] and y [n, 1]; fetch the cropped digits.")
     numbers = labels.reshape(-1).astype(np.int64)
     if numbers.size and not 1 <= numbers.min() <= numbers.max() <= 10:
-        raise ImageSetError(f"{file}: labels go from {numbers.min()} to {numbers.max()}, not 1 to 10; fetch it again.")
+        raise ImageSetError(
+            f"{file}: labels go from {numbers.min()} to {numbers.max()}, not from 1 to 10; fetch it again."
+        )
     return labelled_arrays(part, images.transpose(3, 0, 1, 2), numbers % 10, _DIGITS, str(file))
 
 

@@ -16,6 +16,7 @@ from anomalens.datasets.labelled_arrays import labelled_arrays
 from anomalens.datasets.limits import check_array_bytes
 from anomalens.datasets.task import Classes, Form
 from anomalens.errors import ImageSetError
+from anomalens.images.image_set import ImageSet
 
 DIGITS: Final = tuple("0123456789")
 CLOTHES: Final = (
@@ -55,7 +56,7 @@ def read_idx(file: Path) -> np.ndarray:
         raise ImageSetError(f"{file} cannot be read ({error.strerror or error}).") from None
 
 
-def _read(file: Path, stream: IO[bytes]) -> np.ndarray:
+def _read(file: Path, stream: IO[bytes] | gzip.GzipFile) -> np.ndarray:
     start = stream.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] != _UNSIGNED_BYTES or not 1 <= start[3] <= 4:
         raise ImageSetError(f"{file} is no IDX file of unsigned bytes; fetch it again.")
@@ -70,9 +71,9 @@ def _read(file: Path, stream: IO[bytes]) -> np.ndarray:
     while chunk := stream.read(min(1 << 22, size + 1 - len(data))):
         data += chunk
     if len(data) != size:
+        differs = "more" if len(data) > size else "fewer"
         raise ImageSetError(
-            f"{file} declares {size} bytes of pixels or labels and holds {'more' if len(data) > size else 'fewer'}; "
-            "fetch it again."
+            f"{file} declares {size} bytes of pixels or labels and holds {differs}; fetch it again."
         )
     return np.frombuffer(bytes(data), np.uint8).reshape(shape)
 
@@ -84,12 +85,15 @@ def idx_form(class_names: Sequence[str]) -> Form:
         return all(find_idx(root, f"{stem}-images", 3) for stem in _PARTS.values())
 
     def read(root: Path, seed: int) -> Classes:
-        sets = []
-        for part, stem in _PARTS.items():
-            images, labels = find_idx(root, f"{stem}-images", 3), find_idx(root, f"{stem}-labels", 1)
-            if images is None or labels is None:
-                raise ImageSetError(f"{root} has no {stem}-labels-idx1-ubyte(.gz) beside its images; put it there.")
-            sets.append(labelled_arrays(part, read_idx(images), read_idx(labels), class_names, str(root)))
-        return Classes(tuple(class_names), *sets)
+        return Classes(tuple(class_names), part(root, "train"), part(root, "test"))
+
+    def part(root: Path, name: str) -> ImageSet:
+        stem = _PARTS[name]
+        images, labels = find_idx(root, f"{stem}-images", 3), find_idx(root, f"{stem}-labels", 1)
+        if images is None or labels is None:
+            raise ImageSetError(
+                f"{root} has no {stem}-labels-idx1-ubyte(.gz) beside its images; put it there."
+            )
+        return labelled_arrays(name, read_idx(images), read_idx(labels), class_names, str(root))
 
     return Form("train- and t10k- images-idx3-ubyte and labels-idx1-ubyte, .gz or not", recognises, read)

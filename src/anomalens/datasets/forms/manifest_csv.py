@@ -27,7 +27,8 @@ def read_labelled_manifest(file: Path, seed: int) -> Contents:
     bare = next((entry.id for entry in images if entry.label is None), None)
     if bare is not None:
         raise ImageSetError(
-            f"The manifest {file} gives no label for {bare}; a dataset needs one on every line (good for normal)."
+            f"The manifest {file} gives no label for {bare}; a dataset needs one on every line (good for "
+            "normal)."
         )
     normal = any(entry.label == GOOD for entry in images)
     if not any(splits.values()):
@@ -39,10 +40,11 @@ def read_labelled_manifest(file: Path, seed: int) -> Contents:
         replace(images, entries=tuple(e for e in images if splits.get(Path(str(e.source))) == part))
         for part in ("train", "test")
     )
-    if len(train) + len(test) < len(images):
+    bare_splits = len(images) - len(train) - len(test)
+    if bare_splits:
         raise ImageSetError(
-            f"The manifest {file} gives no split for {len(images) - len(train) - len(test)} images; write train "
-            "or test on every line, or leave the column out."
+            f"The manifest {file} gives no split for {bare_splits} images; write train or test on every "
+            "line, or leave the column out."
         )
     if not normal:
         names = tuple(sorted({entry.label or "" for entry in images}))

@@ -54,7 +54,9 @@ def read_mat(file: Path, wanted: tuple[str, ...]) -> dict[str, MatValue]:
         raise ImageSetError(f"{file} is damaged or of an unknown kind ({error}); fetch it again.") from None
     missing = [name for name in wanted if name not in found]
     if missing:
-        raise ImageSetError(f"{file} holds no variable {', '.join(missing)}; check that it is the right file.")
+        raise ImageSetError(
+            f"{file} holds no variable {', '.join(missing)}; check that it is the file meant."
+        )
     return found
 
 

@@ -70,7 +70,9 @@ def _names(file: Path, arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
             default=-1,
         )  # fmt: skip
         if highest >= MAX_CLASSES:
-            raise ImageSetError(f"{file} has labels up to {highest}, which are no class numbers; check y_test.")
+            raise ImageSetError(
+                f"{file} has labels up to {highest}, which are no class numbers; check y_train and y_test."
+            )
         return tuple(str(number) for number in range(highest + 1))
     given = arrays["class_names"]
     if given.dtype.kind not in "US" or given.ndim != 1 or not 0 < len(given) <= MAX_CLASSES:

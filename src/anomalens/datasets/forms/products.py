@@ -67,7 +67,8 @@ def read_visa(root: Path, seed: int) -> tuple[Split, ...]:
             entries[row["split"]].append(ImageEntry(name, root / name, label=label, mask=mask))
     except (KeyError, TypeError, AttributeError, csv.Error):
         raise ImageSetError(
-            f"{file} needs object, split (train or test), label, image and mask on every line; unpack it again."
+            f"{file} needs object, split (train or test), label, image and mask on every line; unpack it "
+            "again."
         ) from None
     return tuple(
         Split(

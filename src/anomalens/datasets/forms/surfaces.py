@@ -157,7 +157,9 @@ def read_crackforest(root: Path, seed: int) -> tuple[Split, ...]:
         except ImageError as error:
             raise ImageSetError(str(error)) from None
         if mask.shape != pixels.shape[:2]:
-            raise ImageSetError(f"{truth} marks {mask.shape} and {path.name} is {pixels.shape[:2]}; fetch both again.")
+            raise ImageSetError(
+                f"{truth} marks {mask.shape} and {path.name} is {pixels.shape[:2]}; fetch both again."
+            )
         for top in range(0, mask.shape[0] - TILE_SIDE + 1, TILE_SIDE):
             for left in range(0, mask.shape[1] - TILE_SIDE + 1, TILE_SIDE):
                 place = np.s_[top : top + TILE_SIDE, left : left + TILE_SIDE]

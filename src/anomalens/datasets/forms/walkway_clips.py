@@ -41,7 +41,9 @@ def read_walkway(root: Path, seed: int) -> tuple[Split, ...]:
         masks = {path.stem: path for path in find_files(test_part / f"{clip.name}_gt")[0]}
         if listed is None and not masks:
             raise ImageSetError(
-                f"{clip} has no truth: neither a script in {test_part} nor masks in {clip.name}_gt; unpack it again."
+                f"{clip} has no truth: neither a script in {test_part} nor masks in {clip.name}_gt; "
+                "unpack it "
+                "again."
             )
         for number, path in enumerate(find_files(clip)[0], start=1):
             mask = masks.get(path.stem)
@@ -55,8 +57,8 @@ def read_walkway(root: Path, seed: int) -> tuple[Split, ...]:
                     mask=mask if odd else None, group=clip.name,
                 )
             )  # fmt: skip
-    parts = (ImageSet(tuple(entries), str(root)) for entries in (train, test))
-    return (Split(None, *parts, ("frames of one clip are one group.",)),)
+    learnt, tested = (ImageSet(tuple(entries), str(root)) for entries in (train, test))
+    return (Split(None, learnt, tested, ("frames of one clip are one group.",)),)
 
 
 def _listed(script: Path, clips: int) -> list[set[int]]:
@@ -67,11 +69,15 @@ def _listed(script: Path, clips: int) -> list[set[int]]:
         for part in re.split(r"[,\s]+", text.strip()):
             bounds = re.fullmatch(r"(\d{1,6})(?::(\d{1,6}))?", part)
             if bounds is None:
-                raise ImageSetError(f"{script}: the frames {part[:40]!r} are not of the form 61:180; fetch it again.")
+                raise ImageSetError(
+                    f"{script}: the frames {part[:40]!r} are not of the form 61:180; fetch it again."
+                )
             frames.update(range(int(bounds[1]), int(bounds[2] or bounds[1]) + 1))
         found.append(frames)
     if len(found) != clips:
-        raise ImageSetError(f"{script} describes {len(found)} clips and there are {clips}; unpack the data again.")
+        raise ImageSetError(
+            f"{script} describes {len(found)} clips and there are {clips}; unpack the data again."
+        )
     return found
 
 

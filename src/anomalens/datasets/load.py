@@ -1,0 +1,243 @@
+"""From a name or a path to tasks; and the list of what is known."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from anomalens.datasets.catalogue import DATASETS, SPECIFIC_FORMS, Dataset, canonical
+from anomalens.datasets.forms import folders, manifest_csv, npz_arrays, tar_archives
+from anomalens.datasets.protocols import Outsiders, make_tasks
+from anomalens.datasets.task import Classes, Contents, Form, Task
+from anomalens.errors import ImageSetError, SettingError, unknown_name
+from anomalens.images.image_set import ImageSet
+
+_GENERIC: Final = (
+    manifest_csv.MANIFEST,
+    folders.CATEGORY,
+    *SPECIFIC_FORMS,
+    folders.CATEGORIES,
+    npz_arrays.NPZ,
+    tar_archives.CLASS_TAR,
+    folders.CLASS_PARTS,
+    folders.CLASS_FOLDERS,
+    folders.FLAT,
+)
+_MAX_SEARCHED: Final = 2_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a dataset lies, and in which layout."""
+
+    path: Path
+    form: Form
+
+
+def load_tasks(
+    name_or_path: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] | None = None,
+    protocol: str | None = None,
+    category: str | None = None,
+    normal_class: str | None = None,
+    shots: int | None = None,
+    seed: int = 0,
+    against: str | os.PathLike[str] | None = None,
+) -> list[Task]:
+    """Make the tasks of a dataset; images are opened when they are read.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        A name that `anomalens datasets` lists, or a folder, `.csv` manifest, `.npz` or `.tar`.
+    root : path-like, optional
+        Where the named dataset was unpacked: its folder, whatever it is called, or one above it.
+    protocol : str, optional
+        One of "split", "one-vs-rest", "leave-one-class-out", "in-vs-out", "few-shot".
+    category : str, optional
+        Only this one of several categories.
+    normal_class : str, optional
+        Class-labelled data: only this class as normal; the left-out one of leave-one-class-out; the
+        normal ones of in-vs-out, separated by commas.
+    shots : int, optional
+        Learn from this many training images, drawn with `seed`.
+    seed : int
+        Also seeds the split of data that was published without one.
+    against : str or path-like, optional
+        For in-vs-out: another name or path whose test images are the anomalies.
+
+    Raises
+    ------
+    SettingError
+        For an unknown name, protocol, category or class, and options that contradict.
+    ImageSetError
+        When data is missing (the sentence says what to fetch, where to put it and what to repeat),
+        damaged, or cannot serve the protocol.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise SettingError(f"The seed is {seed!r}; give a whole number from 0.")
+    dataset, contents = _read(name_or_path, root, seed)
+    outsiders = _outsiders(against, root, seed) if against is not None else None
+    return make_tasks(
+        dataset,
+        contents,
+        protocol=protocol,
+        category=category,
+        normal_class=normal_class,
+        shots=shots,
+        seed=seed,
+        outsiders=outsiders,
+    )
+
+
+def dataset_rows(root: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
+    """What is known by name: plain data, and where each was found (below `root`, or installed)."""
+    rows = []
+    for entry in DATASETS.values():
+        found = locate(entry, Path(root) if root is not None else None)
+        rows.append({
+            "name": entry.name,
+            "what": entry.what,
+            "licence": entry.licence,
+            "page": entry.page,
+            "fetch": entry.fetch,
+            "package": entry.package or None,
+            "downloads": [
+                {"url": one.url, "sha256": one.sha256, "bytes": one.size} for one in entry.downloads
+            ],
+            "layout": entry.forms[0].text,
+            "protocol": entry.protocol,
+            "installed": found is not None,
+            "path": str(found.path) if found else None,
+        })  # fmt: skip
+    return rows
+
+
+def known_dataset(name: str) -> Dataset:
+    """The dataset of this name; `SettingError` suggests the nearest one."""
+    known = canonical(name)
+    if known is None:
+        raise unknown_name("dataset", name, DATASETS)
+    return DATASETS[known]
+
+
+def locate(dataset: Dataset, root: Path | None) -> Found | None:
+    """Where a dataset lies: at the root or up to two folders below it, or where a package put it."""
+    if root is None:
+        candidates = [place for place in dataset.places if place.is_dir()]
+        return next(
+            (Found(place, form) for place in candidates for form in dataset.forms if form.recognises(place)),
+            None,
+        )
+    for form in dataset.forms:
+        for folder in _search(root):
+            if form.recognises(folder) and _plausible(dataset, form, folder, root):
+                return Found(folder, form)
+    return None
+
+
+def missing(dataset: Dataset, root: Path | None) -> ImageSetError:
+    """One sentence: what to fetch, where to put it, what to repeat."""
+    if dataset.package:
+        get = f"install it ({dataset.package}), or fetch {dataset.fetch} from {dataset.page}"
+    else:
+        get = f"fetch {dataset.fetch}, from {dataset.page}"
+    loads = f", or let  anomalens datasets {dataset.name} --root DIR --download  fetch it"
+    get += loads if dataset.downloads else ""
+    if root is None:
+        return ImageSetError(
+            f"{dataset.name} needs its data: {get}, and repeat with --root DIR naming its folder."
+        )
+    return ImageSetError(
+        f"{dataset.name} was not found in {root} (its layout is {dataset.forms[0].text}): {get}, put it "
+        "there "
+        f"and repeat with --root {root}."
+    )
+
+
+def _read(
+    name_or_path: str | os.PathLike[str], root: str | os.PathLike[str] | None, seed: int
+) -> tuple[str, Contents]:
+    text = os.fspath(name_or_path)
+    known = canonical(text)
+    path = Path(text)
+    if known is not None:
+        # "mnist" in a folder that holds one of this name means that one
+        place = Path(root) if root is not None else path if path.is_dir() else None
+        found = locate(DATASETS[known], place)
+        if found is None:
+            raise missing(DATASETS[known], place)
+        contents = found.form.read(found.path, seed)
+        return known, _named(DATASETS[known], contents, found.path)
+    if root is not None and not path.is_absolute() and (Path(root) / path).exists():
+        path = Path(root) / path
+    if path.exists():
+        return path.resolve().stem if path.is_file() else path.resolve().name, _read_path(path, seed)
+    if path.suffix or os.sep in text or "/" in text:
+        raise ImageSetError(f"There is no file or folder {path}; check the path.")
+    raise unknown_name("dataset or folder", text, DATASETS)
+
+
+def _read_path(path: Path, seed: int) -> Contents:
+    for form in _GENERIC:
+        if form.recognises(path):
+            return form.read(path, seed)
+    raise ImageSetError(
+        f"{path} is no dataset that is recognised; give a folder of images, a .csv manifest, an .npz or a "
+        ".tar "
+        "(anomalens datasets lists what is known by name)."
+    )
+
+
+def _outsiders(against: str | os.PathLike[str], root: str | os.PathLike[str] | None, seed: int) -> Outsiders:
+    name, contents = _read(against, root, seed)
+    if isinstance(contents, Classes):
+        return name, contents.test
+    return name, ImageSet.concatenate([split.test for split in contents])
+
+
+def _named(dataset: Dataset, contents: Contents, path: Path) -> Contents:
+    """A folder that is one category of a named dataset carries that category's name."""
+    if isinstance(contents, Classes) or not dataset.categories:
+        return contents
+    if len(contents) == 1 and contents[0].category is None:
+        name = _category_in(dataset, path.name) or path.name
+        return (replace(contents[0], category=name),)
+    known = tuple(split for split in contents if split.category in dataset.categories)
+    return known or contents
+
+
+def _category_in(dataset: Dataset, folder: str) -> str | None:
+    plain = folder.lower().replace("-", "_")
+    near = [name for name in dataset.categories if plain == name or plain.endswith(f"_{name}")]
+    within = [name for name in dataset.categories if len(name) > 2 and f"_{name}_" in f"_{plain}_"]
+    return next(iter(sorted(near + within, key=len, reverse=True)), None)
+
+
+def _plausible(dataset: Dataset, form: Form, folder: Path, root: Path) -> bool:
+    """Whether a layout that several datasets share is this one; what the user names directly is."""
+    if folder == root or form in SPECIFIC_FORMS:
+        return True
+    if form is folders.CATEGORIES:
+        return any(sub.name.lower() in dataset.categories for sub in folders.folders_in(folder))
+    if form is folders.CATEGORY and dataset.categories:
+        return _category_in(dataset, folder.name) is not None
+    plain = folder.name.lower().replace("-", "").replace("_", "")
+    return canonical(folder.name) == dataset.name or dataset.name.replace("-", "") in plain
+
+
+def _search(root: Path) -> list[Path]:
+    """The root, the folders in it, and the folders in those; a bounded number."""
+    if not root.exists():
+        raise ImageSetError(f"There is no folder {root}; check --root.")
+    found = [root]
+    for depth in range(2):
+        level = found if depth == 0 else found[1:]
+        for folder in list(level):
+            found += [sub for sub in folders.folders_in(folder) if sub not in found]
+            if len(found) > _MAX_SEARCHED:
+                return found[:_MAX_SEARCHED]
+    return found
