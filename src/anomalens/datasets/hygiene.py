@@ -25,6 +25,9 @@ LIMIT: Final = 4000
 SESSION_RATE: Final = 0.05
 """Share of normal test images with a near copy in training from which one session is suspected."""
 
+MIN_ALIKE: Final = 3
+"""And at least this many: one repeated photograph among sixteen says nothing about a session."""
+
 EXAMPLES: Final = 5
 _MIN_SIDE: Final = 40
 
@@ -45,9 +48,10 @@ class Hygiene:
         Declared groups with images on both sides.
     grouped : int
         Test images of those groups.
+    near_normal : int
+        Compared normal test images with an exact or near copy in training.
     near_rate : float or None
-        Share of the compared normal test images with an exact or near copy in training; None where
-        nothing was compared by content.
+        Their share of the compared normal test images; None where nothing was compared by content.
     compared : int
         Images compared by content: a seeded sample where there are many, none where they are so small
         that likeness of content says nothing.
@@ -63,6 +67,7 @@ class Hygiene:
     near_examples: tuple[Pair, ...]
     shared_groups: tuple[str, ...]
     grouped: int
+    near_normal: int
     near_rate: float | None
     compared: int
     unreadable: int
@@ -97,11 +102,12 @@ def check_hygiene(
     near, tested, compared = _near(task, limit, seed)
     only_near = {i: name for i, name in near.items() if i not in exact}
     normal = [i for i in tested if task.test[i].label == GOOD]
-    rate = sum(i in near or i in exact for i in normal) / len(normal) if normal else None
+    alike = sum(i in near or i in exact for i in normal)
+    rate = alike / len(normal) if normal else None
     shared, grouped = _groups(task)
     found = Hygiene(
-        len(exact), _examples(task, exact), len(only_near), _examples(task, only_near), shared, grouped, rate,
-        compared, unreadable, (),
+        len(exact), _examples(task, exact), len(only_near), _examples(task, only_near), shared, grouped, alike,
+        rate, compared, unreadable, (),
     )  # fmt: skip
     return Hygiene(**{**vars(found), "warnings": tuple(_sentences(task, found, len(tested)))})
 
@@ -189,7 +195,7 @@ def _sentences(task: Task, found: Hygiene, tested: int) -> list[str]:
 
 
 def _same_session(task: Task, found: Hygiene) -> bool:
-    if found.near_rate is not None and found.near_rate >= SESSION_RATE:
+    if found.near_rate is not None and found.near_rate >= SESSION_RATE and found.near_normal >= MIN_ALIKE:
         return True
     shared = set(found.shared_groups)
     return any(entry.label == GOOD and entry.group in shared for entry in task.test)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from anomalens.datasets.catalogue import DATASETS, SPECIFIC_FORMS, Dataset, canonical
 from anomalens.datasets.forms import folders, manifest_csv, npz_arrays, tar_archives
 from anomalens.datasets.protocols import Outsiders, make_tasks
-from anomalens.datasets.task import Classes, Contents, Form, Task
+from anomalens.datasets.task import Classes, Contents, Form, Split, Task
 from anomalens.errors import ImageSetError, SettingError, unknown_name
 from anomalens.images.image_set import ImageSet
 
@@ -30,10 +30,26 @@ _MAX_SEARCHED: Final = 2_000
 
 @dataclass(frozen=True)
 class Found:
-    """Where a dataset lies, and in which layout."""
+    """Where a dataset lies, and in which layout; several paths are single categories of it."""
 
-    path: Path
+    paths: tuple[Path, ...]
     form: Form
+
+    @property
+    def path(self) -> Path:
+        """The dataset's folder, or the one above its categories."""
+        return self.paths[0] if len(self.paths) == 1 else self.paths[0].parent
+
+    def read(self, dataset: Dataset, seed: int) -> Contents:
+        """The contents of all paths, categories under their names in the dataset."""
+        if len(self.paths) == 1:
+            return _named(dataset, self.form.read(self.paths[0], seed), self.paths[0])
+        splits: list[Split] = []
+        for path in self.paths:
+            contents = _named(dataset, self.form.read(path, seed), path)
+            assert not isinstance(contents, Classes)
+            splits += contents
+        return tuple(splits)
 
 
 def load_tasks(
@@ -129,13 +145,26 @@ def locate(dataset: Dataset, root: Path | None) -> Found | None:
     if root is None:
         candidates = [place for place in dataset.places if place.is_dir()]
         return next(
-            (Found(place, form) for place in candidates for form in dataset.forms if form.recognises(place)),
+            (
+                Found((place,), form)
+                for place in candidates
+                for form in dataset.forms
+                if form.recognises(place)
+            ),
             None,
         )
+    searched = _search(root)
     for form in dataset.forms:
-        for folder in _search(root):
-            if form.recognises(folder) and _plausible(dataset, form, folder, root):
-                return Found(folder, form)
+        found = (
+            folder for folder in searched if form.recognises(folder) and _plausible(dataset, form, folder, root)
+        )
+        first = next(found, None)
+        if first is None:
+            continue
+        if form is folders.CATEGORY and dataset.categories and first != root:
+            beside = [folder for folder in found if folder.parent == first.parent]
+            return Found((first, *beside), form)
+        return Found((first,), form)
     return None
 
 
@@ -145,8 +174,8 @@ def missing(dataset: Dataset, root: Path | None) -> ImageSetError:
         get = f"install it ({dataset.package}), or fetch {dataset.fetch} from {dataset.page}"
     else:
         get = f"fetch {dataset.fetch}, from {dataset.page}"
-    loads = f", or let  anomalens datasets {dataset.name} --root DIR --download  fetch it"
-    get += loads if dataset.downloads else ""
+    if dataset.downloads:
+        get += f" (or run  anomalens datasets {dataset.name} --root DIR --download )"
     if root is None:
         return ImageSetError(
             f"{dataset.name} needs its data: {get}, and repeat with --root DIR naming its folder."
@@ -170,8 +199,7 @@ def _read(
         found = locate(DATASETS[known], place)
         if found is None:
             raise missing(DATASETS[known], place)
-        contents = found.form.read(found.path, seed)
-        return known, _named(DATASETS[known], contents, found.path)
+        return known, found.read(DATASETS[known], seed)
     if root is not None and not path.is_absolute() and (Path(root) / path).exists():
         path = Path(root) / path
     if path.exists():
@@ -211,22 +239,34 @@ def _named(dataset: Dataset, contents: Contents, path: Path) -> Contents:
 
 
 def _category_in(dataset: Dataset, folder: str) -> str | None:
-    plain = folder.lower().replace("-", "_")
-    near = [name for name in dataset.categories if plain == name or plain.endswith(f"_{name}")]
-    within = [name for name in dataset.categories if len(name) > 2 and f"_{name}_" in f"_{plain}_"]
-    return next(iter(sorted(near + within, key=len, reverse=True)), None)
+    """The category that a folder's name ends with, if no longer one of another dataset does too."""
+    plain = f"_{folder.lower().replace('-', '_')}"
+    near = [
+        (len(name), other.name == dataset.name, name)
+        for other in DATASETS.values()
+        for name in other.categories
+        if plain.endswith(f"_{name}") or (len(name) > 2 and f"_{name}_" in plain)
+    ]
+    _, own, best = max(near, default=(0, False, ""))
+    return best if own else None
 
 
 def _plausible(dataset: Dataset, form: Form, folder: Path, root: Path) -> bool:
-    """Whether a layout that several datasets share is this one; what the user names directly is."""
-    if folder == root or form in SPECIFIC_FORMS:
+    """Whether a layout that several datasets share is this one; a single one named directly is."""
+    if form in SPECIFIC_FORMS:
         return True
     if form is folders.CATEGORIES:
         return any(sub.name.lower() in dataset.categories for sub in folders.folders_in(folder))
+    if folder == root:
+        return True
+    plain = folder.name.lower().replace("-", "_")
     if form is folders.CATEGORY and dataset.categories:
-        return _category_in(dataset, folder.name) is not None
-    plain = folder.name.lower().replace("-", "").replace("_", "")
-    return canonical(folder.name) == dataset.name or dataset.name.replace("-", "") in plain
+        # "mvtec_transistor" is of MVTec, "magnetic_tile" is not; a plain "tile" beside others is
+        family = dataset.name.split("-")[0]
+        return (plain in dataset.categories or plain.startswith(family)) and bool(
+            _category_in(dataset, folder.name)
+        )
+    return canonical(folder.name) == dataset.name or dataset.name.replace("-", "") in plain.replace("_", "")
 
 
 def _search(root: Path) -> list[Path]:

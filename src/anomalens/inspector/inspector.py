@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import platform
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -16,25 +12,24 @@ import numpy as np
 
 from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.bundle import Bundle, read_bundle, write_bundle
-from anomalens.calibration import Calibration, Policy, Region, find_regions
-from anomalens.calibration.conformal import MIN_GROUPS
-from anomalens.calibration.regions import Box
-from anomalens.detectors.contract import Batch, Detector, State
+from anomalens.calibration import Calibration, Policy
+from anomalens.detectors.contract import Detector, State
 from anomalens.detectors.registry import load_detector
-from anomalens.errors import AnomalensWarning, ImageError, InputError, ModelFileError, SettingError
+from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.images.augment import Augmentation
-from anomalens.images.geometry import Affine, Prepared
-from anomalens.images.image_set import ImageEntry, ImageSet
+from anomalens.images.image_set import ImageSet
 from anomalens.images.prefetch import stream
 from anomalens.images.preprocess import Preprocessing
-from anomalens.inspector.finding import Finding, calibration_summary, explain
+from anomalens.inspector.answering import answer
+from anomalens.inspector.finding import Finding
 from anomalens.inspector.fitting import fit_detector
-from anomalens.inspector.golden import TOLERANCE, drift, score_golden
+from anomalens.inspector.golden import score_golden
+from anomalens.inspector.loading import detector_class, naming, on_faithful_runtime, wanted_runtime
+from anomalens.inspector.model_card import data_card, plain_settings, short_hash, versions, warn_about
 from anomalens.inspector.training_set import TrainingSet
 from anomalens.progress import Progress, silent
 
 DEFAULT_SIZE: Final = 256
-FEW_IMAGES: Final = 10
 
 
 @dataclass(frozen=True)
@@ -110,8 +105,8 @@ class Inspector:
         if type(seed) is not int or seed < 0:
             raise SettingError(f"The seed must be a whole number from 0, not {seed!r:.40}.")
         images = ImageSet.normal(normal)
-        detector_class = load_detector(detector)
-        settings = _settings(detector_class, parameters or {})
+        kind = load_detector(detector)
+        settings = _settings(kind, parameters or {})
         if not isinstance(preprocess, Preprocessing):
             preprocess = Preprocessing.parse(preprocess, width=size, height=size)
         if isinstance(augment, str):
@@ -129,9 +124,9 @@ class Inspector:
             training = TrainingSet.collect(
                 images, preprocess, augmentation=augment, copies=copies, seed=seed, progress=progress
             )
-            _warn_about(training)
+            warn_about(training)
             fitted, calibration, used = fit_detector(
-                detector_class(settings),
+                kind(settings),
                 training,
                 policy=policy,
                 runtime=choose(runtime, precision=precision, threads=threads),
@@ -143,21 +138,19 @@ class Inspector:
         for item in caught:
             warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
         card = {
-            "detector": {"name": detector, "settings": _plain(asdict(settings))},
+            "detector": {"name": detector, "settings": plain_settings(asdict(settings))},
             "size": list(training.size),
             "augmentation": None if augment is None else {**augment.to_json(), "copies": copies},
             "seed": seed,
             "golden": score_golden(fitted, training.size),
-            "calibrated_on": {"runtime": used.to_json(), "versions": _versions()},
-            "data": _data_card(training),
-            "versions": _versions(),
+            "calibrated_on": {"runtime": used.to_json(), "versions": versions()},
+            "data": data_card(training),
+            "versions": versions(),
             "notes": [str(w.message) for w in caught if issubclass(w.category, AnomalensWarning)],
         }
         return cls(preprocess, fitted, calibration, used, card)
 
-    def check(
-        self, images: object, *, workers: int = 2, progress: Progress = silent
-    ) -> Iterator[Finding]:
+    def check(self, images: object, *, workers: int = 2, progress: Progress = silent) -> Iterator[Finding]:
         """Answer images one by one, in order; an unreadable image is a finding with an `error`.
 
         Parameters
@@ -174,7 +167,13 @@ class Inspector:
             reduce_to=self.preprocessing.reduce_to,
         )
         for index, prepared in progress(steps, label="checking", total=len(images)):
-            yield self._finding(images[index], prepared)
+            yield answer(
+                images[index],
+                prepared,
+                detector=self.detector,
+                calibration=self.calibration,
+                model=self.name,
+            )
 
     def calibrate(
         self,
@@ -206,8 +205,12 @@ class Inspector:
             calibration = self._held_out(policy, images, progress)
             size = (int(card["size"][0]), int(card["size"][1]))
             card["golden"] = score_golden(self.detector, size)
-            card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": _versions()}
+            card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": versions()}
+        # what was noted of the former threshold no longer holds
+        former = self.calibration.threshold.note
+        card["notes"] = [note for note in card["notes"] if note != former]
         if calibration.threshold.note:
+            card["notes"].append(calibration.threshold.note)
             warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
         return replace(self, calibration=calibration, card=card)
 
@@ -261,12 +264,12 @@ class Inspector:
         path = Path(path)
         bundle = read_bundle(path)
         card = bundle.card
-        with _naming(path):
+        with naming(path):
             size = (int(card["size"][0]), int(card["size"][1]))
             preprocessing = Preprocessing.from_json(card["preprocessing"])
             calibration = Calibration.from_json(card["calibration"])
             recorded = Runtime.from_json(card["calibrated_on"]["runtime"])
-            detector_class = load_detector(card["detector"]["name"])
+            kind = detector_class(path, card["detector"]["name"])
             state = State(card["state"], bundle.arrays, bundle.graphs)
             golden = card["golden"]
             data, notes = card["data"], card["notes"]
@@ -276,56 +279,16 @@ class Inspector:
                 raise ValueError("the hashes of the normal images are damaged")
             if preprocessing.output_size != (size[1], size[0]):
                 raise ValueError("the prepared size and the network's size differ")
-        wanted = _wanted_runtime(recorded, runtime, precision, threads)
-        with _naming(path):
-            detector, used = _on_faithful_runtime(
-                detector_class, state, size, golden, wanted, recorded, card
-            )
+        wanted = wanted_runtime(recorded, runtime, precision, threads)
+        with naming(path):
+            detector, used = on_faithful_runtime(kind, state, size, golden, wanted, recorded, card)
         return cls(preprocessing, detector, calibration, used, card, path.name)
 
-    def _finding(self, entry: ImageEntry, prepared: Prepared | ImageError) -> Finding:
-        page = entry.page + 1 if "#page" in entry.id else None
-        blank = Finding(
-            image=entry.id, page=page, detector=self.detector.name, model=self.name
-        )
-        if isinstance(prepared, ImageError):
-            return replace(blank, error=prepared.problem)
-        try:
-            scores = self.detector.score(Batch([prepared.pixels], [entry.id]))
-        except InputError as error:
-            return replace(blank, error=str(error))
-        score = float(scores.image[0])
-        if not math.isfinite(score):
-            return replace(blank, error=f"its score is {score}, no finite number; use another backbone")
-        anomalous = self.calibration.is_anomalous(score)
-        anomaly_map = None if scores.maps is None else scores.maps[0]
-        regions: tuple[Region, ...] = ()
-        threshold = self.calibration.region_threshold
-        if anomalous and anomaly_map is not None and threshold is not None:
-            # a flagged image always shows where: at least the surroundings of its peak
-            level = min(threshold, 0.9 * float(anomaly_map.max()))
-            regions = find_regions(
-                anomaly_map, level, _box_mapper(prepared.to_original, prepared.original_size)
-            )
-        return replace(
-            blank,
-            score=score,
-            p_value=self.calibration.p_value(score),
-            percentile=self.calibration.percentile(score),
-            anomalous=anomalous,
-            threshold=self.calibration.threshold.value,
-            calibration=calibration_summary(self.calibration),
-            regions=regions,
-            explanation=explain(self.calibration, score, regions),
-            map=anomaly_map,
-            map_to_original=prepared.to_original,
-            original_size=prepared.original_size,
-        )
-
     def _held_out(self, policy: Policy, source: object, progress: Progress) -> Calibration:
-        images = ImageSet.open(source)
+        given = ImageSet.open(source)
+        images = given
         known = set(self.card.get("data", {}).get("image_hashes", ()))
-        fresh = [i for i in range(len(images)) if _short_hash(images, i) not in known]
+        fresh = [i for i in range(len(images)) if short_hash(images, i) not in known]
         if len(fresh) < len(images):
             warnings.warn(
                 f"{len(images) - len(fresh)} of {len(images)} calibration images are among those the model "
@@ -356,7 +319,7 @@ class Inspector:
             )
         if not normal:
             raise SettingError(
-                f"None of the {len(images)} images in {images.origin} is a readable normal image that the "
+                f"None of the {len(given)} images in {given.origin} is a readable normal image that the "
                 "model has not seen; give some to calibrate on."
             )
         names = TrainingSet.collect(images.subset(normal), self.preprocessing).n_groups
@@ -370,162 +333,12 @@ class Inspector:
         )
 
 
-def _settings(detector_class: type[Detector], given: Mapping[str, Any]) -> Any:
+def _settings(kind: type[Detector], given: Mapping[str, Any]) -> Any:
     texts = {key: value for key, value in given.items() if isinstance(value, str)}
-    settings = detector_class.settings_type.from_texts(texts)
+    settings = kind.settings_type.from_texts(texts)
     known = asdict(settings)
     for key in given:
         if key not in known:
-            detector_class.settings_type.from_texts({key: ""})  # raises, with the nearest name
+            kind.settings_type.from_texts({key: ""})  # raises, with the nearest name
     values = {key: value for key, value in given.items() if not isinstance(value, str)}
     return replace(settings, **values)
-
-
-def _warn_about(training: TrainingSet) -> None:
-    n = len(training.images)
-    found = []
-    if training.problems:
-        found.append(
-            f"{len(training.problems)} of {n + len(training.problems)} images cannot be read and are left "
-            f"out; the first: {training.problems[0]}"
-        )
-    if training.images.ignored:
-        found.append(
-            f"{len(training.images.ignored)} files are no images and are left out, "
-            f"for example {training.images.ignored[0]}."
-        )
-    if MIN_GROUPS <= n < FEW_IMAGES:
-        found.append(f"{n} normal images are very few; {FEW_IMAGES} or more give steadier verdicts.")
-    if training.n_groups < n:
-        found.append(
-            f"{n} images form {training.n_groups} groups (copies, near copies or declared groups); "
-            "a group is left out as a whole when calibrating."
-        )
-    if training.odd_sizes:
-        found.append(
-            f"{len(training.odd_sizes)} of {n} images have another size than the rest, for example "
-            f"{training.odd_sizes[0]}; check that they belong here."
-        )
-    for text in found:
-        warnings.warn(text, AnomalensWarning, stacklevel=3)
-
-
-def _data_card(training: TrainingSet) -> dict[str, Any]:
-    return {
-        "n_images": len(training.images),
-        "n_groups": training.n_groups,
-        "n_unreadable": len(training.problems),
-        "sha256": training.images.data_sha256(),
-        "image_hashes": sorted(
-            {_short_hash(training.images, i) for i in range(len(training.images))}
-        ),
-    }
-
-
-def _short_hash(images: ImageSet, index: int) -> str:
-    try:
-        return images.sha256(index)[:16]
-    except InputError:
-        return ""
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("anomalens", "numpy", "pillow", "onnxruntime", "openvino"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Say of which file a card or a state cannot be used."""
-    try:
-        yield
-    except InputError as error:
-        raise ModelFileError(f"{path} cannot be used: {error}") from None
-    except (
-        KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError,
-    ) as error:  # fmt: skip
-        raise ModelFileError(
-            f"{path} lacks what a model needs ({type(error).__name__}: {error}); fit the model again."
-        ) from None
-
-
-def _wanted_runtime(
-    recorded: Runtime, name: str | None, precision: str | None, threads: int | None
-) -> Runtime:
-    """What was asked for, else what calibrated the threshold, else what there is."""
-    if name is None:
-        try:
-            return choose(
-                recorded.name, precision=precision or recorded.precision, threads=threads
-            )
-        except Exception:  # not installed here, or another processor
-            return choose("auto", precision=precision or "float32", threads=threads)
-    return choose(name, precision=precision or "float32", threads=threads)
-
-
-def _on_faithful_runtime(
-    detector_class: type[Detector],
-    state: State,
-    size: tuple[int, int],
-    golden: dict[str, Any],
-    wanted: Runtime,
-    recorded: Runtime,
-    card: Mapping[str, Any],
-) -> tuple[Detector, Runtime]:
-    """The detector on the wanted runtime, or on one that agrees with what calibrated it."""
-    then, now = card["calibrated_on"]["versions"], _versions()
-    tolerance = max(TOLERANCE[wanted.precision], TOLERANCE[recorded.precision])
-    candidates = [wanted]
-    for name in (recorded.name, "onnxruntime"):
-        try:
-            candidates.append(choose(name, precision="float32", threads=wanted.threads))
-        except Exception:  # not installed here
-            continue
-    worst = 0.0
-    detector: Detector | None = None
-    for runtime in dict.fromkeys(candidates):
-        detector = detector_class.from_state(state, size=size, runtime=runtime)
-        same = (runtime.name, runtime.precision) == (recorded.name, recorded.precision)
-        same = same and then.get(runtime.name) == now.get(runtime.name)
-        moved = 0.0 if same else drift(golden, detector, size)
-        if moved <= tolerance:
-            if runtime != wanted:
-                warnings.warn(
-                    f"{wanted.name} in {wanted.precision} moves the golden scores by {worst:.2g}, more than "
-                    f"{tolerance:g}; {runtime.name} in {runtime.precision} is used instead.",
-                    AnomalensWarning,
-                    stacklevel=4,
-                )
-            return detector, runtime
-        worst = max(worst, moved)
-    assert detector is not None
-    warnings.warn(
-        f"No runtime here reproduces the golden scores (largest relative drift {worst:.2g}, tolerance "
-        f"{tolerance:g}): the threshold may not hold; run  anomalens calibrate  with normal images.",
-        AnomalensWarning,
-        stacklevel=4,
-    )
-    return detector, runtime
-
-
-def _box_mapper(to_original: Affine, size: tuple[int, int]) -> Any:
-    """Boxes of map pixels to boxes of original pixels, clipped to the image."""
-
-    def convert(box: Box) -> Box:
-        x0, y0, x1, y1 = to_original.box(box)
-        left = min(max(0, math.floor(x0)), size[0] - 1)
-        top = min(max(0, math.floor(y0)), size[1] - 1)
-        right = min(max(left + 1, math.ceil(x1)), size[0])
-        bottom = min(max(top + 1, math.ceil(y1)), size[1])
-        return left, top, right, bottom
-
-    return convert

@@ -139,9 +139,7 @@ class TrainingSet:
         for index, pixels in enumerate(self._prepared()):
             yield pixels
             if self.augmentation is not None and self.copies:
-                yield from self.augmentation.copies(
-                    pixels, image_index=index, n=self.copies, seed=self.seed
-                )
+                yield from self.augmentation.copies(pixels, image_index=index, n=self.copies, seed=self.seed)
 
     def subset(self, indices: Sequence[int]) -> TrainingSet:
         """Only some of the images (with their copies)."""
@@ -179,6 +177,4 @@ def _odd_sizes(images: ImageSet, sizes: Sequence[tuple[int, int]]) -> tuple[str,
     common = values[counts.argmax()]
     if counts.max() < 0.9 * len(sizes):
         return ()
-    return tuple(
-        images[i].id for i, size in enumerate(sizes) if (size[0], size[1]) != tuple(common)
-    )
+    return tuple(images[i].id for i, size in enumerate(sizes) if (size[0], size[1]) != tuple(common))

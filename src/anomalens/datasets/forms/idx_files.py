@@ -75,7 +75,7 @@ def _read(file: Path, stream: IO[bytes] | gzip.GzipFile) -> np.ndarray:
         raise ImageSetError(
             f"{file} declares {size} bytes of pixels or labels and holds {differs}; fetch it again."
         )
-    return np.frombuffer(bytes(data), np.uint8).reshape(shape)
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def idx_form(class_names: Sequence[str]) -> Form:

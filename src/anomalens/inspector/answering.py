@@ -1,0 +1,73 @@
+"""From a prepared image to a finding: score, p-value, verdict, regions, words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from anomalens.calibration import Calibration, Region, find_regions
+from anomalens.calibration.regions import Box
+from anomalens.detectors.contract import Batch, Detector
+from anomalens.errors import ImageError, InputError
+from anomalens.images.geometry import Affine, Prepared
+from anomalens.images.image_set import ImageEntry
+from anomalens.inspector.finding import Finding, calibration_summary, explain
+
+
+def answer(
+    entry: ImageEntry,
+    prepared: Prepared | ImageError,
+    *,
+    detector: Detector,
+    calibration: Calibration,
+    model: str,
+) -> Finding:
+    """Score one image and judge it; what cannot be read or scored is a finding with an `error`."""
+    page = entry.page + 1 if "#page" in entry.id else None
+    blank = Finding(image=entry.id, page=page, detector=detector.name, model=model)
+    if isinstance(prepared, ImageError):
+        return replace(blank, error=prepared.problem)
+    try:
+        scores = detector.score(Batch([prepared.pixels], [entry.id]))
+    except InputError as error:
+        return replace(blank, error=str(error))
+    score = float(scores.image[0])
+    if not math.isfinite(score):
+        return replace(blank, error=f"its score is {score}, no finite number; use another backbone")
+    anomalous = calibration.is_anomalous(score)
+    anomaly_map = None if scores.maps is None else scores.maps[0]
+    regions: tuple[Region, ...] = ()
+    threshold = calibration.region_threshold
+    if anomalous and anomaly_map is not None and threshold is not None:
+        # a flagged image always shows where: at least the surroundings of its peak
+        level = min(threshold, 0.9 * float(anomaly_map.max()))
+        regions = find_regions(anomaly_map, level, box_mapper(prepared.to_original, prepared.original_size))
+    return replace(
+        blank,
+        score=score,
+        p_value=calibration.p_value(score),
+        percentile=calibration.percentile(score),
+        anomalous=anomalous,
+        threshold=calibration.threshold.value,
+        calibration=calibration_summary(calibration),
+        regions=regions,
+        explanation=explain(calibration, score, regions),
+        map=anomaly_map,
+        map_to_original=prepared.to_original,
+        original_size=prepared.original_size,
+    )
+
+
+def box_mapper(to_original: Affine, size: tuple[int, int]) -> Callable[[Box], Box]:
+    """Boxes of map pixels to boxes of original pixels, clipped to the image."""
+
+    def convert(box: Box) -> Box:
+        x0, y0, x1, y1 = to_original.box(box)
+        left = min(max(0, math.floor(x0)), size[0] - 1)
+        top = min(max(0, math.floor(y0)), size[1] - 1)
+        right = min(max(left + 1, math.ceil(x1)), size[0])
+        bottom = min(max(top + 1, math.ceil(y1)), size[1])
+        return left, top, right, bottom
+
+    return convert

@@ -1,0 +1,98 @@
+"""Make a saved model ready on this machine: the right runtime, or one that proves to agree with it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from anomalens.backbones.runtimes import Runtime, choose
+from anomalens.detectors.contract import Detector, State
+from anomalens.detectors.registry import detector_names, load_detector
+from anomalens.errors import AnomalensError, AnomalensWarning, InputError, ModelFileError
+from anomalens.inspector.golden import TOLERANCE, drift
+from anomalens.inspector.model_card import versions
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Say of which file a card or a state cannot be used."""
+    try:
+        yield
+    except InputError as error:
+        raise ModelFileError(f"{path} cannot be used: {error}") from None
+    except (
+        KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError,
+    ) as error:  # fmt: skip
+        raise ModelFileError(
+            f"{path} lacks what a model needs ({type(error).__name__}: {error}); fit the model again."
+        ) from None
+
+
+def detector_class(path: Path, name: str) -> type[Detector]:
+    """The class of a model file's detector."""
+    if name not in detector_names():
+        raise ModelFileError(
+            f"{path} needs the detector {name!r:.80}, which is not installed; install the package that "
+            "brings it."
+        )
+    return load_detector(name)
+
+
+def wanted_runtime(
+    recorded: Runtime, name: str | None, precision: str | None, threads: int | None
+) -> Runtime:
+    """What was asked for, else what calibrated the threshold, else what there is."""
+    if name is None:
+        try:
+            return choose(recorded.name, precision=precision or recorded.precision, threads=threads)
+        except AnomalensError:  # not installed here, or another processor
+            return choose("auto", precision=precision or "float32", threads=threads)
+    return choose(name, precision=precision or "float32", threads=threads)
+
+
+def on_faithful_runtime(
+    kind: type[Detector],
+    state: State,
+    size: tuple[int, int],
+    golden: dict[str, Any],
+    wanted: Runtime,
+    recorded: Runtime,
+    card: Mapping[str, Any],
+) -> tuple[Detector, Runtime]:
+    """The detector on the wanted runtime, or on one that agrees with what calibrated it."""
+    then, now = card["calibrated_on"]["versions"], versions()
+    tolerance = max(TOLERANCE[wanted.precision], TOLERANCE[recorded.precision])
+    candidates = [wanted]
+    for name in (recorded.name, "onnxruntime"):
+        try:
+            candidates.append(choose(name, precision="float32", threads=wanted.threads))
+        except AnomalensError:  # not installed here
+            continue
+    worst = 0.0
+    detector: Detector | None = None
+    for runtime in dict.fromkeys(candidates):
+        detector = kind.from_state(state, size=size, runtime=runtime)
+        same = (runtime.name, runtime.precision) == (recorded.name, recorded.precision)
+        same = same and then.get(runtime.name) == now.get(runtime.name)
+        moved = 0.0 if same else drift(golden, detector, size)
+        if moved <= tolerance:
+            if runtime != wanted:
+                warnings.warn(
+                    f"{wanted.name} in {wanted.precision} moves the golden scores by {worst:.2g}, more than "
+                    f"{tolerance:g}; {runtime.name} in {runtime.precision} is used instead.",
+                    AnomalensWarning,
+                    stacklevel=4,
+                )
+            return detector, runtime
+        worst = max(worst, moved)
+    assert detector is not None
+    warnings.warn(
+        f"No runtime here reproduces the golden scores (largest relative drift {worst:.2g}, tolerance "
+        f"{tolerance:g}): the threshold may not hold; run  anomalens calibrate  with normal images.",
+        AnomalensWarning,
+        stacklevel=4,
+    )
+    return detector, runtime
