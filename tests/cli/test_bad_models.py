@@ -158,4 +158,4 @@ def test_a_model_of_a_detector_that_is_not_installed_here(
     monkeypatch.undo()  # uninstalls the other package
     answer = anomalens("check", path, normal)
     assert answer.code == 2
-    assert "no detector named 'brightness'" in answer.err
+    assert "needs the detector 'brightness', which is not installed" in answer.err

@@ -19,9 +19,11 @@ from anomalens.cli.bars import bar
               help="Also write the table as Markdown.")
 @click.option("--again", is_flag=True, help="Run every cell anew, also those that are done.")
 def benchmark(suite: Path, root: Path | None, out: Path, table: Path | None, again: bool) -> int:
-    """Run every combination of the datasets, detectors and seeds that SUITE.toml names.
+    """Evaluate many datasets, detectors and seeds.
 
-    Each combination is one `anomalens evaluate` in a process of its own; its result card is written as it
+    Runs every combination that SUITE.toml names.
+
+    Each is one `anomalens evaluate` in a process of its own; its result card is written as it
     finishes. Run the same command again to resume; failed combinations are tried again.
 
     \b

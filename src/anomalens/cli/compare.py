@@ -14,7 +14,9 @@ import click
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.md",
               help="Write the tables to a file too.")
 def compare(cards: tuple[Path, ...], reference: Path | None, out: Path | None) -> int:
-    """Compare the detectors on CARDS (files that `evaluate --json` wrote, or folders of them).
+    """Compare detectors on the same images.
+
+    CARDS are files that `evaluate --json` wrote, or folders of them.
 
     Differences are of image AUROC on the same images, with DeLong's 95 % interval and test.
 

@@ -29,9 +29,11 @@ from anomalens.cli.tables import columns
 @click.option("--backbone", metavar="NAME", help="As for `anomalens fit`.")
 @click.option("--size", type=click.IntRange(16, 4096), metavar="PX",
               help="Side of the prepared images. [default: 256; 64 for images up to 96 px]")
-@click.option("--preprocess", default="stretch", show_default=True, metavar="STEPS")
-@click.option("--augment", metavar="KINDS")
-@click.option("--copies", default=4, show_default=True, type=click.IntRange(1, 100))
+@click.option("--preprocess", default="stretch", show_default=True, metavar="STEPS",
+              help="As for `anomalens fit`.")
+@click.option("--augment", metavar="KINDS", help="As for `anomalens fit`.")
+@click.option("--copies", default=4, show_default=True, type=click.IntRange(1, 100),
+              help="Changed copies of each image, with --augment.")
 @policy_options
 @runtime_options
 @click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter of the detector.")
@@ -60,7 +62,9 @@ def evaluate(
     parameters: tuple[str, ...],
     json_file: Path | None,
 ) -> int:
-    """Evaluate detectors on DATASET: a folder, manifest, .npz or tar, or a name with --root.
+    """Fit on DATASET's normal images, score its test images.
+
+    DATASET is a folder, a manifest, an .npz or a tar, or a name from `anomalens datasets` with --root.
 
     Every figure is of raw scores; the threshold is chosen from normal training images only.
 

@@ -18,13 +18,16 @@ from anomalens.cli.tables import columns
               help="What to vary: a parameter of the detector, or size, preprocess, augment, copies, policy, "
               "seed; repeat for more. Lists inside a value take +: taps=stride8,stride8+stride16.")
 @click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="Where named datasets are.")
-@click.option("--protocol", metavar="NAME")
-@click.option("--category", metavar="NAME")
-@click.option("--normal-class", metavar="NAME")
-@click.option("--shots", type=click.IntRange(1), metavar="K")
-@click.option("--detector", default="patchcore", show_default=True, metavar="NAME")
-@click.option("--size", type=click.IntRange(16, 4096), metavar="PX")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
+@click.option("--protocol", metavar="NAME", help="As for `anomalens evaluate`.")
+@click.option("--category", metavar="NAME", help="One category of a dataset that has several.")
+@click.option("--normal-class", metavar="NAME", help="One normal class of a one-vs-rest dataset.")
+@click.option("--shots", type=click.IntRange(1), metavar="K", help="Learn from K normal images only.")
+@click.option("--detector", default="patchcore", show_default=True, metavar="NAME",
+              help="See `anomalens detectors`.")
+@click.option("--size", type=click.IntRange(16, 4096), metavar="PX",
+              help="Side of the prepared images. [default: 256; 64 for images up to 96 px]")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1),
+              help="Of the fits and of what is drawn.")
 @click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter that stays the same.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write the result cards.")
@@ -45,7 +48,7 @@ def sweep(
     json_file: Path | None,
     curves: Path | None,
 ) -> int:
-    """Evaluate one detector on DATASET for every combination of some parameters.
+    """Evaluate one detector over a grid of its parameters.
 
     \b
       anomalens sweep data/transistor --over coreset_ratio=0.001,0.01,0.1 --curves coreset.svg

@@ -201,7 +201,7 @@ DATASETS: Final[dict[str, Dataset]] = {entry.name: entry for entry in (
         "cifar-10", "small colour photographs of ten kinds", _UNSTATED,
         "the CIFAR page of A. Krizhevsky (University of Toronto)",
         "cifar-10-binary.tar.gz (the binary version; it need not be unpacked)",
-        (cifar_binary.cifar_form(cifar_binary.CIFAR_10), npz_arrays.NPZ), "one-vs-rest",
+        (cifar_binary.CIFAR_10, npz_arrays.NPZ), "one-vs-rest",
         downloads=(Download(
             "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
             "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", 170052171,
@@ -211,7 +211,7 @@ DATASETS: Final[dict[str, Dataset]] = {entry.name: entry for entry in (
         "cifar-100", "small colour photographs, by their 20 coarse classes", _UNSTATED,
         "the CIFAR page of A. Krizhevsky (University of Toronto)",
         "cifar-100-binary.tar.gz (the binary version; it need not be unpacked)",
-        (cifar_binary.cifar_form(cifar_binary.CIFAR_100), npz_arrays.NPZ), "one-vs-rest",
+        (cifar_binary.CIFAR_100, npz_arrays.NPZ), "one-vs-rest",
         downloads=(Download(
             "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
             "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec", 168513733,
@@ -275,10 +275,13 @@ SPECIFIC_FORMS: Final = (
     fer2013_table.FER2013,
     walkway_clips.WALKWAY,
     tar_archives.CLIP_TARS,
-    cifar_binary.cifar_form(cifar_binary.CIFAR_10),
-    cifar_binary.cifar_form(cifar_binary.CIFAR_100),
+    cifar_binary.CIFAR_10,
+    cifar_binary.CIFAR_100,
 )
 """Layouts that only one dataset has, so that its folder is recognised whatever it is called."""
+
+AMBIGUOUS_FORMS: Final = (surfaces.METU, surfaces.MALARIA, surfaces.BRAIN_MRI)
+"""Specific only below a dataset's name: any two folders may be called yes and no."""
 
 
 def canonical(name: str) -> str | None:

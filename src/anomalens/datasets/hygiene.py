@@ -106,8 +106,8 @@ def check_hygiene(
     rate = alike / len(normal) if normal else None
     shared, grouped = _groups(task)
     found = Hygiene(
-        len(exact), _examples(task, exact), len(only_near), _examples(task, only_near), shared, grouped, alike,
-        rate, compared, unreadable, (),
+        len(exact), _examples(task, exact), len(only_near), _examples(task, only_near), shared, grouped,
+        alike, rate, compared, unreadable, (),
     )  # fmt: skip
     return Hygiene(**{**vars(found), "warnings": tuple(_sentences(task, found, len(tested)))})
 

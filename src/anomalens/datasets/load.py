@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from anomalens.datasets.catalogue import DATASETS, SPECIFIC_FORMS, Dataset, canonical
+from anomalens.datasets.catalogue import AMBIGUOUS_FORMS, DATASETS, SPECIFIC_FORMS, Dataset, canonical
 from anomalens.datasets.forms import folders, manifest_csv, npz_arrays, tar_archives
 from anomalens.datasets.protocols import Outsiders, make_tasks
 from anomalens.datasets.task import Classes, Contents, Form, Split, Task
@@ -15,9 +15,9 @@ from anomalens.errors import ImageSetError, SettingError, unknown_name
 from anomalens.images.image_set import ImageSet
 
 _GENERIC: Final = (
-    manifest_csv.MANIFEST,
     folders.CATEGORY,
-    *SPECIFIC_FORMS,
+    *(form for form in SPECIFIC_FORMS if form not in AMBIGUOUS_FORMS),
+    manifest_csv.MANIFEST,
     folders.CATEGORIES,
     npz_arrays.NPZ,
     tar_archives.CLASS_TAR,
@@ -142,21 +142,12 @@ def known_dataset(name: str) -> Dataset:
 
 def locate(dataset: Dataset, root: Path | None) -> Found | None:
     """Where a dataset lies: at the root or up to two folders below it, or where a package put it."""
-    if root is None:
-        candidates = [place for place in dataset.places if place.is_dir()]
-        return next(
-            (
-                Found((place,), form)
-                for place in candidates
-                for form in dataset.forms
-                if form.recognises(place)
-            ),
-            None,
-        )
-    searched = _search(root)
+    searched = [] if root is None else _search(root)
     for form in dataset.forms:
         found = (
-            folder for folder in searched if form.recognises(folder) and _plausible(dataset, form, folder, root)
+            folder
+            for folder in searched
+            if form.recognises(folder) and _plausible(dataset, form, folder, searched[0])
         )
         first = next(found, None)
         if first is None:
@@ -165,7 +156,8 @@ def locate(dataset: Dataset, root: Path | None) -> Found | None:
             beside = [folder for folder in found if folder.parent == first.parent]
             return Found((first, *beside), form)
         return Found((first,), form)
-    return None
+    installed = ((place, form) for place in dataset.places for form in dataset.forms)
+    return next((Found((place,), form) for place, form in installed if form.recognises(place)), None)
 
 
 def missing(dataset: Dataset, root: Path | None) -> ImageSetError:
@@ -266,7 +258,16 @@ def _plausible(dataset: Dataset, form: Form, folder: Path, root: Path) -> bool:
         return (plain in dataset.categories or plain.startswith(family)) and bool(
             _category_in(dataset, folder.name)
         )
-    return canonical(folder.name) == dataset.name or dataset.name.replace("-", "") in plain.replace("_", "")
+    # "MNIST/raw" is MNIST: a folder above the files may carry the name
+    above = [plain, *(part.lower().replace("-", "_") for part in folder.relative_to(root).parts)]
+    key = dataset.name.replace("-", "")
+    return any(canonical(part) == dataset.name or _has_name(key, part.replace("_", "")) for part in above)
+
+
+def _has_name(key: str, plain: str) -> bool:
+    """Whether a folder's name holds a dataset's, and not the longer one of another."""
+    others = (name.replace("-", "") for name in DATASETS)
+    return key in plain and not any(key in other and other != key and other in plain for other in others)
 
 
 def _search(root: Path) -> list[Path]:

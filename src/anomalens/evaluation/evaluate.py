@@ -11,6 +11,7 @@ import re
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from anomalens.datasets.masks import read_mask
 from anomalens.datasets.task import Task
-from anomalens.errors import AnomalensError, ImageError, InputError
+from anomalens.errors import AnomalensError, AnomalensWarning, ImageError, InputError
 from anomalens.evaluation.cards import ImageScore, ResultCard
 from anomalens.evaluation.intervals import bootstrap_interval
 from anomalens.evaluation.metrics import (
@@ -90,7 +91,9 @@ def _evaluate(
     start = time.perf_counter()
     if model is None:
         size = fitting_size(settings, task.train)
-        inspector = settings.fit(task.train, size=size, seed=seed, progress=progress)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AnomalensWarning)  # the card's notes say them
+            inspector = settings.fit(task.train, size=size, seed=seed, progress=progress)
         fit_seconds: float | None = time.perf_counter() - start
     else:
         inspector, fit_seconds = model, None

@@ -269,7 +269,9 @@ class Inspector:
             preprocessing = Preprocessing.from_json(card["preprocessing"])
             calibration = Calibration.from_json(card["calibration"])
             recorded = Runtime.from_json(card["calibrated_on"]["runtime"])
-            kind = detector_class(path, card["detector"]["name"])
+            name = card["detector"]["name"]
+            if not isinstance(name, str):
+                raise ValueError("the detector's name is damaged")
             state = State(card["state"], bundle.arrays, bundle.graphs)
             golden = card["golden"]
             data, notes = card["data"], card["notes"]
@@ -279,6 +281,7 @@ class Inspector:
                 raise ValueError("the hashes of the normal images are damaged")
             if preprocessing.output_size != (size[1], size[0]):
                 raise ValueError("the prepared size and the network's size differ")
+        kind = detector_class(path, name)
         wanted = wanted_runtime(recorded, runtime, precision, threads)
         with naming(path):
             detector, used = on_faithful_runtime(kind, state, size, golden, wanted, recorded, card)

@@ -21,14 +21,16 @@ _MAX_BINS: Final = 40
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
+    """The part of the line of scores that a chart shows."""
+
     low: float
     high: float
 
     @classmethod
     def around(
         cls, normal: NDArray[np.float64], checked: NDArray[np.float64], threshold: float
-    ) -> _Axis:
+    ) -> Axis:
         """From the lowest to the highest, but no outlier may squeeze the rest into a corner."""
         low, high = min(float(normal[0]), threshold), max(float(normal[-1]), threshold)
         spread = max(high - low, 1e-9 + 1e-3 * abs(high))
@@ -67,7 +69,7 @@ def score_chart(
     threshold : float
     """
     ranks = np.asarray(normal, np.float64)
-    axis = _Axis.around(ranks, np.array([*flagged, *unflagged], np.float64), threshold)
+    axis = Axis.around(ranks, np.array([*flagged, *unflagged], np.float64), threshold)
     bars, top = _bars(ranks, axis)
     line = axis.per_cent(threshold)
     left_half = float(axis.share(np.array([threshold]))[0]) < 0.5
@@ -106,7 +108,7 @@ def score_chart(
     return "".join(parts)
 
 
-def _bars(ranks: NDArray[np.float64], axis: _Axis) -> tuple[str, int]:
+def _bars(ranks: NDArray[np.float64], axis: Axis) -> tuple[str, int]:
     bins = min(_MAX_BINS, max(5, math.ceil(1.5 * math.sqrt(len(ranks)))))
     low, high = float(ranks[0]), float(ranks[-1])
     if high <= low:
@@ -123,7 +125,7 @@ def _bars(ranks: NDArray[np.float64], axis: _Axis) -> tuple[str, int]:
     return "".join(path), tallest
 
 
-def _ticks(scores: Sequence[float], axis: _Axis, height: int) -> str:
+def _ticks(scores: Sequence[float], axis: Axis, height: int) -> str:
     # Thousands of images share few pixels: each place is drawn once.
     places = sorted({round(_WIDE * float(s)) for s in axis.share(np.array(scores, np.float64))})
     return "".join(f"M{x} 0V{height}" for x in places)

@@ -52,12 +52,12 @@ class Cifar:
         return (*self.train, *self.test, self.names)
 
 
-CIFAR_10: Final = Cifar(
+_TEN: Final = Cifar(
     tuple(f"data_batch_{i}.bin" for i in range(1, 6)), ("test_batch.bin",), "batches.meta.txt", 1, 0,
     "cifar-10-binary.tar.gz",
 )  # fmt: skip
 # the 20 coarse classes are what one-vs-rest papers use; 100 classes of 500 images are few
-CIFAR_100: Final = Cifar(
+_HUNDRED: Final = Cifar(
     ("train.bin",), ("test.bin",), "coarse_label_names.txt", 2, 0, "cifar-100-binary.tar.gz"
 )
 
@@ -135,3 +135,7 @@ def _check_size(path: Path, name: str, size: int, kind: Cifar) -> None:
     limit = _MAX_RECORDS * (kind.label_bytes + _PIXELS) if name.endswith(".bin") else MAX_TEXT_BYTES
     if size > limit:
         raise ImageSetError(f"{path}: {name} has {size} bytes, far more than is published; fetch it again.")
+
+
+CIFAR_10: Final = cifar_form(_TEN)
+CIFAR_100: Final = cifar_form(_HUNDRED)

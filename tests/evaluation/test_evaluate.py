@@ -1,0 +1,149 @@
+"""Evaluating a task, through the public functions and the command line, on real computation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomalens import AnomalensWarning, Inspector
+from anomalens.cli.main import run
+from anomalens.datasets import load_tasks
+from anomalens.evaluation.cards import ResultCard, read_cards, write_cards
+from anomalens.evaluation.evaluate import evaluate_task
+from anomalens.evaluation.metrics import image_auroc
+from anomalens.evaluation.settings import FitSettings, fitting_size
+
+SETTINGS = FitSettings(size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1)
+STABLE_KEYS = (
+    "dataset, protocol, normal_class, shots, detector, seed, n_train, n_test, error, image_auroc, image_ap, "
+    "image_f1_max, pixel_auroc, pixel_ap, aupro, fpr95, accuracy, precision, recall, f1, confusion, "
+    "false_alarm_rate, detection_rate, fit_seconds, ms_per_image, peak_mb, ci, data_sha256, versions, settings, "
+    "scores"
+).split(", ")
+
+
+def test_a_card_has_the_stable_keys_and_reads_back(card, tmp_path):
+    data = card.to_json()
+    assert set(STABLE_KEYS) <= set(data)
+    write_cards(tmp_path / "card.json", [card])
+    (again,) = read_cards([tmp_path / "card.json"])
+    assert again.to_json() == data
+
+
+def test_figures_are_those_of_the_raw_scores_on_the_card(card):
+    scores = np.array([s.score for s in card.scores])
+    labels = np.array([s.label != "good" for s in card.scores])
+    assert (card.n_train, card.n_test, len(scores)) == (24, 16, 16)
+    assert card.image_auroc == image_auroc(scores, labels) > 0.9
+    flagged = scores > card.threshold
+    assert card.confusion == {
+        "tp": int((flagged & labels).sum()),
+        "fp": int((flagged & ~labels).sum()),
+        "fn": int((~flagged & labels).sum()),
+        "tn": int((~flagged & ~labels).sum()),
+    }
+    assert card.ci["image_auroc"][0] <= card.image_auroc <= card.ci["image_auroc"][1]
+    assert card.pixel_auroc > 0.9 and 0 < card.aupro <= 1
+
+
+def test_the_one_scoring_path_gives_the_same_scores(task, card):
+    with pytest.warns(AnomalensWarning):
+        inspector = SETTINGS.fit(task.train, size=64, seed=0)
+    again = [finding.score for finding in inspector.check(task.test)]
+    assert again == [s.score for s in card.scores]
+
+
+def test_what_is_left_out_is_said(card):
+    assert any("2 anomalous test images have no mask" in note for note in card.notes)
+
+
+def test_pixel_figures_do_not_depend_on_how_images_are_prepared(task):
+    """Masks go through the same geometry as maps: pad and stretch agree on square images."""
+    stretched = evaluate_task(task, SETTINGS)
+    padded = evaluate_task(task, replace(SETTINGS, preprocess="pad"))
+    assert padded.pixel_auroc == pytest.approx(stretched.pixel_auroc, abs=1e-3)
+
+
+def test_an_unreadable_test_image_is_counted_and_the_rest_evaluated(woven, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(woven, root)
+    (root / "test/patch/000.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (task,) = load_tasks(root)
+    found = evaluate_task(task, SETTINGS)
+    assert (found.error, found.n_test) == (None, 15)
+    assert any("1 of 16 test images cannot be read" in note for note in found.notes)
+    assert [s.error is None for s in found.scores].count(False) == 1
+
+
+def test_a_thin_mask_does_not_vanish_between_the_pixels_of_the_map(woven, tmp_path):
+    root = tmp_path / "thin"
+    shutil.copytree(woven, root)
+    for path in (root / "ground_truth/patch").iterdir():
+        mask = np.zeros((64, 64), np.uint8)
+        mask[11, 3:40] = 255
+        Image.fromarray(mask).save(path)
+    (task,) = load_tasks(root)
+    found = evaluate_task(task, replace(SETTINGS, size=32))
+    assert found.pixel_auroc is not None
+    assert not any("8 anomalous" in note for note in found.notes)
+
+
+def test_what_cannot_be_fitted_is_a_card_with_an_error(task):
+    found = evaluate_task(task, replace(SETTINGS, parameters={"coreset": 1}))
+    assert "coreset_ratio" in found.error and found.image_auroc is None
+
+
+def test_tiny_images_are_not_enlarged_to_256(task):
+    assert fitting_size(FitSettings(), task.train) == 64
+    assert fitting_size(FitSettings(size=96), task.train) == 96
+
+
+def test_the_command_on_a_card_reproduces_it(woven, tmp_path, capsys):
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    options = ["--size", "64", "-p", "min_bank=100", "--threads", "1", "--runtime", "onnxruntime"]
+    assert run(["evaluate", str(woven), *options, "--seed", "3", "--json", str(first)]) == 0
+    (card,) = read_cards([first])
+    import shlex
+
+    assert run([*shlex.split(card.command)[1:], "--json", str(second)]) == 0
+    (again,) = read_cards([second])
+    for volatile in ("fit_seconds", "ms_per_image", "peak_mb"):
+        card, again = replace(card, **{volatile: None}), replace(again, **{volatile: None})
+    assert card.to_json() == again.to_json()
+    assert "AUROC" in capsys.readouterr().out
+
+
+def test_a_saved_model_can_be_evaluated(task, woven, card, tmp_path):
+    with pytest.warns(AnomalensWarning):
+        model = SETTINGS.fit(task.train, size=64, seed=0).save(tmp_path / "m.anomalens")
+    out = tmp_path / "m.json"
+    assert run(["evaluate", str(woven), "--model", str(model), "--json", str(out)]) == 0
+    (found,) = read_cards([out])
+    assert found.image_auroc == card.image_auroc and found.fit_seconds is None
+    assert Inspector.load(model).calibration.threshold.value == found.threshold
+
+
+@pytest.mark.parametrize("text", ["", "[", '{"a": 1}', "[1]", '[{"dataset": "x"}]'])
+def test_a_half_written_or_foreign_card_is_one_sentence(as_file, capsys, text):
+    path = as_file(text)
+    assert run(["compare", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert str(path) in error and "Traceback" not in error
+
+
+def test_numbers_that_are_not_finite_do_not_reach_the_file(card, tmp_path):
+    write_cards(tmp_path / "c.json", [replace(card, image_auroc=float("nan"))])
+    assert json.loads((tmp_path / "c.json").read_text())[0]["image_auroc"] is None
+
+
+def test_a_real_set_of_several_categories(real_set):
+    folder = real_set("paper_piped")
+    (task,) = load_tasks(folder, category="bdp01_tl")
+    found = evaluate_task(task, replace(SETTINGS, size=128))
+    assert isinstance(found, ResultCard) and found.error is None
+    assert found.image_auroc > 0.9 and found.pixel_auroc > 0.9
