@@ -1,7 +1,7 @@
 """The benchmark of the main job: `make bench` writes main_job.json and main_job.md beside this file.
 
-    python benchmarks/main_job.py                 all sets that are there
-    python benchmarks/main_job.py brain_mri …     some of them (rows of others are kept)
+python benchmarks/main_job.py                 all sets that are there
+python benchmarks/main_job.py brain_mri …     some of them (rows of others are kept)
 """
 
 from __future__ import annotations
@@ -111,7 +111,9 @@ def table(results: dict[str, Any]) -> str:
     for row in good:
         for way in row.get("times", ()):
             if "error" in way:
-                lines.append(f"| {row['set']} | {way['runtime']} | {way['precision']} | {way['error']} |||||||")
+                lines.append(
+                    f"| {row['set']} | {way['runtime']} | {way['precision']} | {way['error']} |||||||"
+                )
                 continue
             cold = row["cold"].get(way["runtime"], {}) if way["precision"] == "float32" else {}
             lines.append(

@@ -145,9 +145,7 @@ def _times(model: Path, data: RealSet, runtime: str, precision: str) -> dict[str
         start = time.perf_counter()
         list(inspector.check(subject))
         found[f"ms_from_{source}"] = round(float(np.median(spent)), 2)
-        found[f"ms_streamed_from_{source}"] = round(
-            1000 * (time.perf_counter() - start) / len(subject), 2
-        )
+        found[f"ms_streamed_from_{source}"] = round(1000 * (time.perf_counter() - start) / len(subject), 2)
     return found
 
 

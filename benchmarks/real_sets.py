@@ -19,9 +19,7 @@ from PIL import Image
 from anomalens import ImageSet
 from anomalens.images import recognise, test_set
 
-DATA = Path(
-    os.environ.get("ANOMALENS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
-)
+DATA = Path(os.environ.get("ANOMALENS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 @dataclass(frozen=True)

@@ -144,8 +144,16 @@ def read_bundle(path: Path) -> Bundle:
         ) from None
     # zipfile raises many kinds of errors on damaged archives
     except (
-        zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, OverflowError,
-        RuntimeError, IndexError, KeyError, struct.error,
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        OverflowError,
+        RuntimeError,
+        IndexError,
+        KeyError,
+        struct.error,
     ) as error:
         if isinstance(error, zipfile.BadZipFile) and not _starts_like_zip(path):
             raise ModelFileError(
@@ -185,9 +193,7 @@ def _read(path: Path, archive: zipfile.ZipFile, size: int) -> Bundle:
     members = archive.infolist()
     names = [member.filename for member in members]
     if _CARD not in names:
-        raise ModelFileError(
-            f"{path} is a zip file but not an Anomalens model: it has no {_CARD}."
-        )
+        raise ModelFileError(f"{path} is a zip file but not an Anomalens model: it has no {_CARD}.")
     if len(members) > MAX_MEMBERS or len(set(names)) != len(names):
         raise ModelFileError(f"{path} has too many or repeated members; {_REFIT}.")
     for member in members:
@@ -207,9 +213,7 @@ def _read(path: Path, archive: zipfile.ZipFile, size: int) -> Bundle:
     contents: dict[str, bytes] = {}
     for name, expected in files.items():
         data = archive.read(name)
-        if not isinstance(expected, dict) or (
-            hashlib.sha256(data).hexdigest() != expected.get("sha256")
-        ):
+        if not isinstance(expected, dict) or (hashlib.sha256(data).hexdigest() != expected.get("sha256")):
             raise ModelFileError(f"{path}: {name} was damaged or changed after fitting; {_REFIT}.")
         contents[name] = data
     return Bundle(

@@ -33,9 +33,7 @@ def test_every_block_agrees_with_the_reference(
         pytest.skip(f"the weights of {name} are not installed")
     blocks = [tap.name for tap in network.card.taps if tap.name.startswith("block")]
     graph = network.graph(blocks)
-    sessions = [
-        open_session(graph, runtime=Runtime(runtime), input_size=size) for runtime in available()
-    ]
+    sessions = [open_session(graph, runtime=Runtime(runtime), input_size=size) for runtime in available()]
     for image in (photograph(*size), noise(*size)):
         expected = reference_blocks(name, image)
         for session in sessions:
@@ -57,9 +55,7 @@ def test_stride_taps_are_the_last_block_of_their_stride(noise: Callable[..., np.
     graph = network.graph([*pairs, *blocks])
     session = open_session(graph, runtime=Runtime(), input_size=(64, 96))
     values = session.run(noise(64, 96))
-    for (tap, (_, channels)), strided, block in zip(
-        pairs.items(), values[:5], values[5:], strict=True
-    ):
+    for (tap, (_, channels)), strided, block in zip(pairs.items(), values[:5], values[5:], strict=True):
         stride = int(tap.removeprefix("stride"))
         assert strided.shape == (1, channels, 64 // stride, 96 // stride)
         assert network.card.tap(tap).channels == channels
@@ -81,9 +77,9 @@ def test_graph_is_valid_small_and_stops_at_the_deepest_tap() -> None:
 
 def test_graph_bytes_are_the_same_every_time() -> None:
     taps = ["stride8", "stride16"]
-    assert EfficientNetLite("efficientnet-lite0").graph(taps) == EfficientNetLite(
-        "efficientnet-lite0"
-    ).graph(taps)
+    assert EfficientNetLite("efficientnet-lite0").graph(taps) == EfficientNetLite("efficientnet-lite0").graph(
+        taps
+    )
 
 
 def test_unknown_names_and_repeated_taps_are_refused() -> None:

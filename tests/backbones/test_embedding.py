@@ -44,13 +44,10 @@ def test_patch_embedding_is_what_torch_computes(
     image = noise(*size, 2)
     maps = [torch.from_numpy(value) for value in run(lite0, image)[:2]]
     averaged = [
-        functional.avg_pool2d(m, neighbourhood, 1, neighbourhood // 2, count_include_pad=True)
-        for m in maps
+        functional.avg_pool2d(m, neighbourhood, 1, neighbourhood // 2, count_include_pad=True) for m in maps
     ]
     grid = averaged[0].shape[2:]
-    resized = [
-        functional.interpolate(m, grid, mode="bilinear", align_corners=False) for m in averaged
-    ]
+    resized = [functional.interpolate(m, grid, mode="bilinear", align_corners=False) for m in averaged]
     expected = torch.cat(resized, 1).permute(0, 2, 3, 1).numpy()
     graph = patch_embedding(lite0, TAPS, size=size, neighbourhood=neighbourhood)
     (got,) = run(graph, image, runtime)

@@ -105,9 +105,7 @@ print(*sorted({name.split(".")[0] for name in sys.modules}))
 
 
 def test_importing_the_room_is_light() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     before, after = (set(line.split()) for line in done.stdout.splitlines())
     assert not before & {"torch", "onnx", "onnxruntime", "openvino", "scipy", "PIL"}
     assert "onnx" in after

@@ -70,9 +70,7 @@ def test_an_image_does_not_depend_on_its_batch(
     batch = noise(*SIZE, 3)
     together = session.run(batch)[0]
     for number in range(3):
-        np.testing.assert_array_equal(
-            session.run(batch[number : number + 1])[0][0], together[number]
-        )
+        np.testing.assert_array_equal(session.run(batch[number : number + 1])[0][0], together[number])
 
 
 def test_wrong_arrays_are_refused(graph: bytes) -> None:
@@ -252,9 +250,7 @@ def test_scoring_loads_numpy_and_its_runtime_only(name: str, graph: bytes, tmp_p
         pytest.skip(f"{name} is not installed")
     (tmp_path / "graph.onnx").write_bytes(graph)
     program = [sys.executable, "-c", PROGRAM, str(tmp_path / "graph.onnx"), name]
-    done = subprocess.run(
-        program, capture_output=True, text=True, check=True, cwd=tmp_path, env=SOURCES
-    )
+    done = subprocess.run(program, capture_output=True, text=True, check=True, cwd=tmp_path, env=SOURCES)
     loaded, tools = done.stdout.splitlines()
     unwanted = {"torch", "onnx", "scipy", "sklearn", "PIL", "google", "openvino_telemetry"}
     unwanted |= {"onnxruntime", "openvino"} - {name}

@@ -23,9 +23,7 @@ CARD: dict[str, Any] = {"licence": "MIT", "scaling": "imagenet", "size": 32}
 
 
 def save(folder: Path, model: Any, **entries: Any) -> Path:
-    (folder / "net.onnx").write_bytes(
-        model if isinstance(model, bytes) else model.SerializeToString()
-    )
+    (folder / "net.onnx").write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
     card = {name: value for name, value in {**CARD, **entries}.items() if value is not None}
     (folder / "net.json").write_text(json.dumps(card))
     return folder / "net.onnx"
@@ -52,10 +50,7 @@ def export(network: Any, path: Path, *, dynamic: bool = True, size: int = 32) ->
 
 def run(graph: bytes, image: np.ndarray) -> list[np.ndarray]:
     size = (image.shape[2], image.shape[3])
-    results = [
-        open_session(graph, runtime=Runtime(name), input_size=size).run(image)
-        for name in available()
-    ]
+    results = [open_session(graph, runtime=Runtime(name), input_size=size).run(image) for name in available()]
     for one, other in zip(results[0], results[-1], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     return results[0]
@@ -124,9 +119,7 @@ def test_convnet_with_internal_taps(tmp_path: Path, noise: Callable[..., np.ndar
 
 
 @pytest.mark.parametrize("dynamic", [True, False])
-def test_tokens_become_maps(
-    dynamic: bool, tmp_path: Path, noise: Callable[..., np.ndarray]
-) -> None:
+def test_tokens_become_maps(dynamic: bool, tmp_path: Path, noise: Callable[..., np.ndarray]) -> None:
     torch = pytest.importorskip("torch")
     network = small_token_net()
     data = export(network, tmp_path / "net.onnx", dynamic=dynamic)

@@ -20,9 +20,7 @@ MAGIC = 0x1950A86A20F9469CFC6C
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_packaged_weights_are_what_torch_reads(
-    name: str, weight_file: Callable[[str], Path]
-) -> None:
+def test_packaged_weights_are_what_torch_reads(name: str, weight_file: Callable[[str], Path]) -> None:
     torch = pytest.importorskip("torch")
     path = weight_file(name)
     got = read_state_dict(path, sha256=EfficientNetLite(name).card.sha256)

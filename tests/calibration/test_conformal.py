@@ -96,9 +96,7 @@ def test_the_realised_rate_on_exchangeable_scores_is_the_asked_one(rate: float) 
     flagged = 0
     for _ in range(trials):
         scores = rng.gamma(2.0, size=n + 1)
-        calibration = Calibration.from_scores(
-            scores[:-1], policy=Policy("false-alarm-rate", rate)
-        )
+        calibration = Calibration.from_scores(scores[:-1], policy=Policy("false-alarm-rate", rate))
         flagged += calibration.is_anomalous(scores[-1])
     expected = int(rate * (n + 1)) / (n + 1)
     spread = (expected * (1 - expected) / trials) ** 0.5
@@ -171,9 +169,7 @@ def test_an_image_level_calibration_has_no_region_threshold() -> None:
     rate=st.floats(1e-9, 0.5),
     with_maps=st.booleans(),
 )
-def test_every_bit_survives_json(
-    pairs: list[tuple[float, float]], rate: float, with_maps: bool
-) -> None:
+def test_every_bit_survives_json(pairs: list[tuple[float, float]], rate: float, with_maps: bool) -> None:
     scores, maxima = np.array(pairs).T
     before = Calibration.from_scores(
         scores, maxima if with_maps else None, policy=Policy("false-alarm-rate", rate), n_groups=1

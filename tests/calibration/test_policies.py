@@ -110,9 +110,7 @@ def test_labelled_policies_are_as_good_as_trying_every_threshold(
 
 @pytest.mark.parametrize("kind", ["f1", "youden"])
 @pytest.mark.parametrize("anomalous", [None, np.array([])])
-def test_labelled_policies_say_that_they_need_labels(
-    kind: str, anomalous: np.ndarray | None
-) -> None:
+def test_labelled_policies_say_that_they_need_labels(kind: str, anomalous: np.ndarray | None) -> None:
     assert Policy.parse(kind).needs_labels
     with pytest.raises(SettingError, match="needs labelled anomalies"):
         Policy.parse(kind).threshold(np.arange(5.0), anomalous)

@@ -62,9 +62,7 @@ def test_table_and_commands(trial: Trial) -> None:
     assert str(trial.folder / "test") in check
 
 
-def test_refuses_a_folder_with_other_things(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_refuses_a_folder_with_other_things(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="new folder"):
         next(run_demo(tmp_path))

@@ -416,9 +416,7 @@ def test_settings_refuse_values_of_another_type(name: str, value: object) -> Non
 
 
 def test_settings_take_whole_numbers_and_lists_where_they_mean_the_same() -> None:
-    assert HonestSettings(floor=2, layers=["a", "b"]) == HonestSettings(
-        floor=2.0, layers=("a", "b")
-    )
+    assert HonestSettings(floor=2, layers=["a", "b"]) == HonestSettings(floor=2.0, layers=("a", "b"))
 
 
 def test_settings_are_read_from_texts() -> None:

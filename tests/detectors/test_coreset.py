@@ -54,9 +54,7 @@ def test_the_choice_is_the_naive_greedy_one(
 
 def test_the_choice_does_not_depend_on_a_shift() -> None:
     x = vectors(400, 8)
-    assert np.array_equal(
-        greedy_coreset(x, 60).chosen, greedy_coreset(x + np.float32(50), 60).chosen
-    )
+    assert np.array_equal(greedy_coreset(x, 60).chosen, greedy_coreset(x + np.float32(50), 60).chosen)
 
 
 def test_every_row_knows_its_nearest_chosen_row() -> None:
@@ -91,9 +89,7 @@ def test_the_projection_keeps_distances_where_most_directions_are_empty() -> Non
     x = vectors(300, 10) @ vectors(10, 200, 1)
     shrunk = x @ projection(x, 64, 0)
     assert shrunk.shape == (300, 64)
-    np.testing.assert_allclose(
-        distances(shrunk[:40], shrunk[:40]), distances(x[:40], x[:40]), atol=1e-3
-    )
+    np.testing.assert_allclose(distances(shrunk[:40], shrunk[:40]), distances(x[:40], x[:40]), atol=1e-3)
 
 
 @settings(max_examples=60, deadline=None)
@@ -103,9 +99,7 @@ def test_the_projection_keeps_distances_where_most_directions_are_empty() -> Non
     size=st.integers(1, 80),
     left_out=st.sets(st.integers(0, 5), max_size=5),
 )
-def test_left_out_rows_never_come_back(
-    seed: int, groups: int, size: int, left_out: set[int]
-) -> None:
+def test_left_out_rows_never_come_back(seed: int, groups: int, size: int, left_out: set[int]) -> None:
     x = vectors(120, 3, seed)
     group = np.arange(120) % groups
     gone = np.isin(group, list(left_out))
@@ -148,15 +142,11 @@ def test_leaving_nothing_out_changes_nothing() -> None:
 
 @pytest.mark.parametrize("shift", [0.0, 1000.0])
 @pytest.mark.parametrize(("n", "m", "d"), [(1, 1, 1), (700, 300, 20), (1030, 65, 7)])
-def test_the_nearest_vector_is_found_as_by_brute_force(
-    n: int, m: int, d: int, shift: float
-) -> None:
+def test_the_nearest_vector_is_found_as_by_brute_force(n: int, m: int, d: int, shift: float) -> None:
     queries, bank = vectors(n, d, 1) + np.float32(shift), vectors(m, d, 2) + np.float32(shift)
     exact = distances(queries, bank)
     np.testing.assert_allclose(Bank(bank).nearest(queries), exact.min(1), rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(
-        Bank(bank).squared_distances(queries), exact**2, rtol=1e-3, atol=1e-3
-    )
+    np.testing.assert_allclose(Bank(bank).squared_distances(queries), exact**2, rtol=1e-3, atol=1e-3)
 
 
 def test_a_vector_of_the_bank_is_at_distance_nought() -> None:
@@ -217,9 +207,7 @@ def test_reductions_stay_in_the_budget_and_keep_what_is_rare() -> None:
     budget, channels, patches, images = 1, 32, 300, 40
     rare = np.full((1, channels), 30, np.float32) * np.sign(vectors(1, channels, 99))
     tracemalloc.start()
-    store = FeatureStore(
-        channels, memory_mb=budget, keep=500, expected=patches * images, seed=0
-    )
+    store = FeatureStore(channels, memory_mb=budget, keep=500, expected=patches * images, seed=0)
     for image in range(images):
         features = vectors(patches, channels, image)
         if image == 3:

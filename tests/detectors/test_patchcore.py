@@ -46,9 +46,7 @@ def paper(patches: np.ndarray, bank: np.ndarray, b: int) -> float:
 
 
 @pytest.mark.parametrize("b", [2, 4, 9])
-def test_the_image_score_is_equation_six_and_seven(
-    b: int, fitted: PatchCore, image: np.ndarray
-) -> None:
+def test_the_image_score_is_equation_six_and_seven(b: int, fitted: PatchCore, image: np.ndarray) -> None:
     bank = fitted.bank_.vectors
     detector = with_bank(fitted, bank, n_neighbors=b)
     patches = fitted._embed(image).reshape(-1, bank.shape[1])
@@ -69,9 +67,7 @@ def test_a_bank_of_one_vector_scores(fitted: PatchCore, image: np.ndarray) -> No
     assert scores.image[0] > 0
 
 
-def test_very_distant_neighbours_give_a_weight_of_one(
-    fitted: PatchCore, image: np.ndarray
-) -> None:
+def test_very_distant_neighbours_give_a_weight_of_one(fitted: PatchCore, image: np.ndarray) -> None:
     """exp(709) is the largest there is; a network without a bounded output soon exceeds it."""
     bank = fitted.bank_.vectors[:5] * np.float32(1e5) * np.arange(1, 6, dtype=np.float32)[:, None]
     many = with_bank(fitted, bank).score(Batch([image], ["one"])).image[0]

@@ -102,7 +102,10 @@ def test_a_sweep_takes_every_combination_and_draws_it(task):
     axes = {"coreset_ratio": ["0.01", "0.1"], "taps": ["stride8", "stride8+stride16"]}
     cards = list(sweep(task, SETTINGS, axes))
     assert [c.settings["swept"] for c in cards] == list(grid(axes))
-    assert [list(c.settings["parameters"]["taps"]) for c in cards[:2]] == [["stride8"], ["stride8", "stride16"]]
+    assert [list(c.settings["parameters"]["taps"]) for c in cards[:2]] == [
+        ["stride8"],
+        ["stride8", "stride16"],
+    ]
     assert all(c.error is None for c in cards)
     rows = list(sweep_rows(cards))
     assert rows[0][:2] == ["coreset_ratio", "taps"] and len(rows) == 5

@@ -120,9 +120,7 @@ def load(tmp_path: Path) -> Callable[[bytes], str]:
     return run
 
 
-def pack(
-    card: dict[str, Any] | bytes, members: dict[str, bytes], *, rehash: bool = True
-) -> bytes:
+def pack(card: dict[str, Any] | bytes, members: dict[str, bytes], *, rehash: bool = True) -> bytes:
     """A model file around a card: with the right hashes, as a careful stranger would make it."""
     files = {name: data for name, data in members.items() if name != "card.json"}
     if isinstance(card, bytes):
@@ -188,9 +186,7 @@ def test_cut_anywhere(data: st.DataObject, model: bytes, load: Callable[[bytes],
 
 @RELAXED
 @given(data=st.data())
-def test_flipped_bytes_are_found(
-    data: st.DataObject, model: bytes, load: Callable[[bytes], str]
-) -> None:
+def test_flipped_bytes_are_found(data: st.DataObject, model: bytes, load: Callable[[bytes], str]) -> None:
     """Hashes cover all contents; only a few fields of zip (dates, attributes) mean nothing."""
     edited = bytearray(model)
     for place in data.draw(st.lists(st.integers(0, len(model) - 1), min_size=1, max_size=4)):
@@ -297,9 +293,7 @@ def test_any_json_anywhere_in_the_card(
     ],
     ids=range(14),
 )  # fmt: skip
-def test_cards_that_are_none(
-    text: bytes, members: dict[str, bytes], load: Callable[[bytes], str]
-) -> None:
+def test_cards_that_are_none(text: bytes, members: dict[str, bytes], load: Callable[[bytes], str]) -> None:
     assert load(pack(text, members)) != "loaded"
 
 
@@ -356,9 +350,7 @@ def test_a_missing_and_a_surplus_member(
     fewer = {name: data for name, data in members.items() if name != "embedding.onnx"}
     more = {**members, "other.onnx": b"x"}
     for files in (fewer, more):
-        assert "does not hold the files that its card lists" in load(
-            pack(members["card.json"], files)
-        )
+        assert "does not hold the files that its card lists" in load(pack(members["card.json"], files))
     assert "lacks what a model needs" in load(pack(card, fewer))
 
 
@@ -373,9 +365,7 @@ def test_repeated_members(members: dict[str, bytes], load: Callable[[bytes], str
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_bombs_are_not_inflated(
-    method: int, members: dict[str, bytes], load: Callable[[bytes], str]
-) -> None:
+def test_bombs_are_not_inflated(method: int, members: dict[str, bytes], load: Callable[[bytes], str]) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         archive.writestr("card.json", members["card.json"])
@@ -398,9 +388,7 @@ def test_members_that_share_their_bytes_are_refused(load: Callable[[bytes], str]
                 b"PK\x01\x02", 20, 20, 0, 0, 0, 33, *sizes, len(other), 0, 0, 0, 0, 0, len(body)
             ) + other  # fmt: skip
         body += local.pack(b"PK\x03\x04", 20, 0, 0, 0, 33, *sizes, len(name), 0) + name + content
-    end = struct.pack(
-        "<4s4H2LH", b"PK\x05\x06", 0, 0, len(names), len(names), len(directory), len(body), 64
-    )
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, len(names), len(names), len(directory), len(body), 64)
     comment = hashlib.sha256(text).hexdigest().encode()
     assert "packed by another program" in load(body + directory + end + comment)
 
@@ -413,9 +401,7 @@ def test_very_many_members_are_not_listed(load: Callable[[bytes], str]) -> None:
 
 
 @pytest.mark.parametrize("field", ["compress_size", "file_size"])
-def test_sizes_beyond_the_file_are_refused(
-    field: str, model: bytes, load: Callable[[bytes], str]
-) -> None:
+def test_sizes_beyond_the_file_are_refused(field: str, model: bytes, load: Callable[[bytes], str]) -> None:
     edited = bytearray(model)
     start = model.index(b"PK\x01\x02", model.index(b"PK\x01\x02") + 1)
     offset = {"compress_size": 20, "file_size": 24}[field]

@@ -105,9 +105,7 @@ def test_huge_counts(data: st.DataObject, small_file: bytes, tmp_path: Path) -> 
         max_size=80,
     )
 )
-def test_programs_of_allowed_opcodes(
-    opcodes: list[bytes], small_file: bytes, tmp_path: Path
-) -> None:
+def test_programs_of_allowed_opcodes(opcodes: list[bytes], small_file: bytes, tmp_path: Path) -> None:
     start = small_file.index(b"ccollections")
     read(small_file[:start] + b"".join(opcodes) + b".", tmp_path)
 

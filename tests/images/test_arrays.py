@@ -12,9 +12,7 @@ from anomalens.errors import ImageError, ImageSetError
 from anomalens.images import MAX_PIXELS, as_pixels, split_stack
 
 
-@given(
-    hnp.arrays(np.uint8, st.tuples(st.integers(2, 9), st.integers(2, 9), st.sampled_from([1, 3])))
-)
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(2, 9), st.integers(2, 9), st.sampled_from([1, 3]))))
 def test_eight_bits_stay_as_they_are(array: np.ndarray) -> None:
     pixels = as_pixels(array, "a")
     assert pixels.dtype == np.uint8

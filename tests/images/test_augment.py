@@ -33,19 +33,14 @@ def test_copies_depend_on_seed_image_and_copy_alone(real_set: Callable[[str], Pa
     pixels = decode(min(folder.glob("*.jpg"))).pixels
     three = ALL.copies(pixels, image_index=5, n=3, seed=1)
     assert np.array_equal(three[0], ALL.copies(pixels, image_index=5, n=1, seed=1)[0])
-    others = ALL.copies(pixels, image_index=6, n=1, seed=1) + ALL.copies(
-        pixels, image_index=5, n=1, seed=2
-    )
+    others = ALL.copies(pixels, image_index=6, n=1, seed=1) + ALL.copies(pixels, image_index=5, n=1, seed=2)
     assert all(not np.array_equal(three[0], other) for other in (*three[1:], *others))
     assert all(copy.std() > 5 for copy in three)
 
 
 def test_each_change_does_what_it_says() -> None:
     pixels = np.random.default_rng(0).integers(0, 200, (20, 30, 3), dtype=np.uint8)
-    seen = {
-        Augmentation(flip="both").apply(pixels, np.random.default_rng(i)).tobytes()
-        for i in range(40)
-    }
+    seen = {Augmentation(flip="both").apply(pixels, np.random.default_rng(i)).tobytes() for i in range(40)}
     flips = (pixels, pixels[:, ::-1], pixels[::-1], pixels[::-1, ::-1])
     assert seen == {np.ascontiguousarray(flip).tobytes() for flip in flips}
     assert np.array_equal(Augmentation().apply(pixels, np.random.default_rng(0)), pixels)

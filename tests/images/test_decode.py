@@ -31,9 +31,7 @@ def saved(path: Path, image: Image.Image, **options: object) -> Path:
 
 def png_header(width: int, height: int) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
@@ -134,9 +132,7 @@ def test_transparency_shows_white(tmp_path: Path) -> None:
     assert decode(path).pixels[1, 1].tolist() == [40, 50, 60]
     path = saved(tmp_path / "P2.png", palette, transparency=bytes([0, 255]))
     assert decode(path).pixels[0, 0].tolist() == [255, 255, 255]
-    path = saved(
-        tmp_path / "RGB.png", Image.fromarray(COLOUR), transparency=tuple(COLOUR[0, 0].tolist())
-    )
+    path = saved(tmp_path / "RGB.png", Image.fromarray(COLOUR), transparency=tuple(COLOUR[0, 0].tolist()))
     assert decode(path).pixels[0, 0].tolist() == [255, 255, 255]
 
 
@@ -289,9 +285,7 @@ def test_large_images_within_the_limit_raise_no_pillow_warning(tmp_path: Path) -
     for name, options in (("a.png", {}), ("a.tif", {"compression": "group4"})):
         with pytest.raises(ImageError, match=r"truncated|damaged"):
             path = saved(tmp_path / name, image, **options)
-            path.write_bytes(
-                path.read_bytes()[:-40] if name == "a.png" else huge_tiff(13_400, 13_400)
-            )
+            path.write_bytes(path.read_bytes()[:-40] if name == "a.png" else huge_tiff(13_400, 13_400))
             decode(path)
     assert before == Image.MAX_IMAGE_PIXELS
 
@@ -343,13 +337,9 @@ def encoded(suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    suffix=st.sampled_from(
-        [".png", ".jpg", ".tif", ".gif", ".webp", ".bmp", ".tga", ".ppm", ".jp2"]
-    ),
+    suffix=st.sampled_from([".png", ".jpg", ".tif", ".gif", ".webp", ".bmp", ".tga", ".ppm", ".jp2"]),
     changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=6),
     kept=st.floats(0.3, 1),
 )

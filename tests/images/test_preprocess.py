@@ -110,9 +110,7 @@ def test_sixteen_and_eight_bits_agree(real_set: Callable[[str], Path]) -> None:
     assert difference.mean() < 1
 
 
-def test_replay_is_bit_identical_after_json(
-    tmp_path: Path, real_set: Callable[[str], Path]
-) -> None:
+def test_replay_is_bit_identical_after_json(tmp_path: Path, real_set: Callable[[str], Path]) -> None:
     mask = tmp_path / "mask.png"
     Image.fromarray(np.pad(np.full((4, 6), 255, np.uint8), 2)).save(mask)
     text = f"crop,grey,standardise,background=#101010:8,mask={mask}"
@@ -145,9 +143,7 @@ def test_standardise_removes_exposure(gain: float, offset: int) -> None:
     plain = steps.apply(picture(scene)).pixels
     assert abs(plain.mean() - 100) < 0.1
     assert abs(plain.std() - 30) < 0.1
-    assert np.allclose(
-        steps.apply(picture(scene * np.float32(gain) + offset)).pixels, plain, atol=0.1
-    )
+    assert np.allclose(steps.apply(picture(scene * np.float32(gain) + offset)).pixels, plain, atol=0.1)
 
 
 def test_standardise_of_constant_and_padded_images() -> None:

@@ -12,9 +12,7 @@ from anomalens import AnomalensWarning, ImageSet, Inspector
 from anomalens.errors import InputError, SettingError
 
 
-def test_another_policy_changes_the_threshold_alone(
-    inspector: Inspector, fresh: np.ndarray
-) -> None:
+def test_another_policy_changes_the_threshold_alone(inspector: Inspector, fresh: np.ndarray) -> None:
     other = inspector.calibrate("quantile=0.5")
     assert other.calibration.threshold.value == np.median(inspector.calibration.scores)
     assert other.calibration.method == "out-of-fold"
@@ -85,17 +83,13 @@ def test_a_labelled_manifest_chooses_the_best_split(
     np.testing.assert_array_equal(rate.calibration.scores, other.calibration.scores)
 
 
-def test_declared_groups_of_held_out_images_are_counted(
-    inspector: Inspector, fresh: np.ndarray
-) -> None:
+def test_declared_groups_of_held_out_images_are_counted(inspector: Inspector, fresh: np.ndarray) -> None:
     images = ImageSet.from_arrays(fresh, groups=[f"part {i // 4}" for i in range(12)])
     assert inspector.calibrate("max", images).calibration.n_groups == 3
 
 
 @pytest.mark.parametrize("policy", ["f1", "youden"])
-def test_policies_that_need_labels_say_so(
-    policy: str, inspector: Inspector, fresh: np.ndarray
-) -> None:
+def test_policies_that_need_labels_say_so(policy: str, inspector: Inspector, fresh: np.ndarray) -> None:
     for images in (None, fresh):
         with pytest.raises(SettingError, match="needs labelled anomalies"):
             inspector.calibrate(policy, images)
@@ -108,9 +102,7 @@ def test_an_unknown_policy_or_place_is_refused(inspector: Inspector, tmp_path: P
         inspector.calibrate("max", tmp_path / "nowhere")
 
 
-def test_the_new_threshold_is_saved(
-    inspector: Inspector, fresh: np.ndarray, tmp_path: Path
-) -> None:
+def test_the_new_threshold_is_saved(inspector: Inspector, fresh: np.ndarray, tmp_path: Path) -> None:
     other = inspector.calibrate("false-alarm-rate=0.25", fresh)
     loaded = Inspector.load(other.save(tmp_path / "model.anomalens"), threads=1)
     assert loaded.calibration.to_json() == other.calibration.to_json()

@@ -99,9 +99,7 @@ def test_arrays_that_are_no_images_are_findings_with_an_error(
     assert [finding.error is None for finding in findings] == [True, False, True]
 
 
-def test_a_score_does_not_depend_on_the_other_images(
-    inspector: Inspector, fresh: np.ndarray
-) -> None:
+def test_a_score_does_not_depend_on_the_other_images(inspector: Inspector, fresh: np.ndarray) -> None:
     together = [finding.score for finding in inspector.check(fresh)]
     backwards = [finding.score for finding in inspector.check(fresh[::-1])][::-1]
     alone = [next(iter(inspector.check(image[None]))).score for image in fresh]

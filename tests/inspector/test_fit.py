@@ -169,9 +169,7 @@ def test_declared_groups_leave_together(normal: np.ndarray, fast: dict[str, Any]
 
 
 @pytest.mark.parametrize("policy", ["f1", "youden"])
-def test_policies_that_need_labels_are_refused(
-    policy: str, normal: np.ndarray, fast: dict[str, Any]
-) -> None:
+def test_policies_that_need_labels_are_refused(policy: str, normal: np.ndarray, fast: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=r"needs labelled anomalies.*anomalens calibrate"):
         Inspector.fit(normal, **{**fast, "policy": policy})
 
@@ -261,9 +259,7 @@ def test_the_share_of_normal_images_with_a_region_is_at_most_the_flagged_one(
     assert flagged > 0
 
 
-def test_preprocessing_is_taken_as_text_or_as_an_object(
-    normal: np.ndarray, fast: dict[str, Any]
-) -> None:
+def test_preprocessing_is_taken_as_text_or_as_an_object(normal: np.ndarray, fast: dict[str, Any]) -> None:
     made = Preprocessing.parse("pad,grey", width=64, height=64)
     one = Inspector.fit(normal[:10], preprocess=made, **fast)
     two = Inspector.fit(normal[:10], preprocess="pad,grey", **fast)

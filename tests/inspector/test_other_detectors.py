@@ -73,9 +73,7 @@ def test_it_is_listed_behind_ours(package: Path) -> None:
 
 
 def test_it_is_cross_fitted_with_whole_groups_left_out(package: Path, normal: np.ndarray) -> None:
-    inspector = Inspector.fit(
-        normal[:20], detector="contrast", size=32, policy="false-alarm-rate=0.1"
-    )
+    inspector = Inspector.fit(normal[:20], detector="contrast", size=32, policy="false-alarm-rate=0.1")
     fits = sys.modules["contrast_detector"].FITTED_ON
     assert fits == [20, 16, 16, 16, 16, 16]
     assert inspector.calibration.method == "out-of-fold"
@@ -91,9 +89,7 @@ def test_copies_are_cross_fitted_with_their_images(package: Path, normal: np.nda
     assert len(inspector.calibration.scores) == 20
 
 
-def test_it_is_saved_and_loaded_and_answers(
-    package: Path, normal: np.ndarray, fresh: np.ndarray
-) -> None:
+def test_it_is_saved_and_loaded_and_answers(package: Path, normal: np.ndarray, fresh: np.ndarray) -> None:
     fitted = Inspector.fit(normal[:20], detector="contrast", size=32, policy="max")
     loaded = Inspector.load(fitted.save(package / "model.anomalens"))
     images = np.concatenate([fresh[:2], 255 * (fresh[:1] > 128).astype(np.uint8)])

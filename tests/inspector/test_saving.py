@@ -101,9 +101,7 @@ def test_another_runtime_agrees_within_the_stated_tolerance(
     there = Inspector.load(saved, runtime="openvino", threads=1)
     assert there.runtime.name == "openvino"
     for images in (fresh, defects):
-        np.testing.assert_allclose(
-            scores(there, images), scores(here, images), rtol=TOLERANCE["float32"]
-        )
+        np.testing.assert_allclose(scores(there, images), scores(here, images), rtol=TOLERANCE["float32"])
 
 
 @needs_openvino
@@ -117,9 +115,7 @@ def test_a_runtime_that_drifts_is_replaced_by_the_recorded_one_with_a_warning(
     assert scores(loaded, fresh) == scores(Inspector.load(saved, threads=1), fresh)
 
 
-def test_the_recorded_runtime_is_trusted_without_scoring_anything(
-    saved: Path, tmp_path: Path
-) -> None:
+def test_the_recorded_runtime_is_trusted_without_scoring_anything(saved: Path, tmp_path: Path) -> None:
     model = edited(saved, tmp_path / "m.anomalens", golden=doctored_golden(saved))
     assert Inspector.load(model).runtime.name == "onnxruntime"
 
@@ -129,9 +125,7 @@ def test_a_newer_runtime_that_agrees_is_taken_silently(saved: Path, tmp_path: Pa
     assert Inspector.load(model, threads=1).runtime.name == "onnxruntime"
 
 
-def test_where_no_runtime_agrees_the_user_is_told_to_calibrate(
-    saved: Path, tmp_path: Path
-) -> None:
+def test_where_no_runtime_agrees_the_user_is_told_to_calibrate(saved: Path, tmp_path: Path) -> None:
     model = edited(
         saved,
         tmp_path / "m.anomalens",
@@ -144,9 +138,7 @@ def test_where_no_runtime_agrees_the_user_is_told_to_calibrate(
 
 def test_a_golden_score_that_is_no_number_is_a_drift(saved: Path, tmp_path: Path) -> None:
     golden = {**doctored_golden(saved), "scores": [1e-30, 1e-30]}
-    model = edited(
-        saved, tmp_path / "m.anomalens", calibrated_on=other_version(saved), golden=golden
-    )
+    model = edited(saved, tmp_path / "m.anomalens", calibrated_on=other_version(saved), golden=golden)
     with pytest.warns(AnomalensWarning, match="No runtime here reproduces"):
         Inspector.load(model, threads=1)
 

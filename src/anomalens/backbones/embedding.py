@@ -176,9 +176,7 @@ def _grids(edited: Graph, taps: list[str], size: tuple[int, int]) -> list[tuple[
     return grids
 
 
-def _resize(
-    edited: Graph, value: str, number: int, grid: tuple[int, int], target: tuple[int, int]
-) -> str:
+def _resize(edited: Graph, value: str, number: int, grid: tuple[int, int], target: tuple[int, int]) -> str:
     # Constant factors and not sizes: a constant list of sizes would have to fix n as well.
     factors = [1.0, 1.0, *(_factor(a, b) for a, b in zip(grid, target, strict=True))]
     edited.constant(f"{EMBEDDING}/roi{number}", np.zeros(0, np.float32))

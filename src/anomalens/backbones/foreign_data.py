@@ -57,9 +57,7 @@ def check_self_contained(graph: bytes) -> None:
             raise _Malformed
         foreign = _is_foreign(memoryview(graph), "Model", 0)
     except _Malformed:
-        raise BackboneError(
-            "The graph is not an ONNX model: export it again in the ONNX format."
-        ) from None
+        raise BackboneError("The graph is not an ONNX model: export it again in the ONNX format.") from None
     if foreign:
         raise BackboneError(
             "The graph keeps weights in another file, which is not allowed: save it again as one "

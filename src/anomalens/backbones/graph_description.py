@@ -161,8 +161,7 @@ def _scaling(value: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
             or not all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
         ):
             raise BackboneError(
-                f'the scaling\'s "{name}" must be three numbers in units of 0-255, for red, green '
-                "and blue."
+                f'the scaling\'s "{name}" must be three numbers in units of 0-255, for red, green and blue.'
             )
     return tuple(map(float, value["mean"])), tuple(map(float, value["std"]))
 
@@ -176,9 +175,7 @@ def _size(value: Any) -> tuple[int, int]:
 
 def _whole(value: Any, what: str, lowest: int, highest: int = MAX_SIDE) -> int:
     if type(value) is not int or not lowest <= value <= highest:
-        raise BackboneError(
-            f'the entry "{what}" must be a whole number from {lowest} to {highest}.'
-        )
+        raise BackboneError(f'the entry "{what}" must be a whole number from {lowest} to {highest}.')
     return value
 
 

@@ -42,9 +42,7 @@ class Graph:
         try:
             model.ParseFromString(data)
         except Exception as problem:  # protobuf's implementations raise different classes
-            raise BackboneError(
-                f"The graph is not an ONNX model ({problem}): export it again."
-            ) from None
+            raise BackboneError(f"The graph is not an ONNX model ({problem}): export it again.") from None
         return cls(model)
 
     @property
@@ -129,9 +127,7 @@ class Graph:
         graph.name = source.name or "graph"
         graph.node.extend(kept)
         graph.initializer.extend(t for t in source.initializer if t.name in used)
-        graph.sparse_initializer.extend(
-            t for t in source.sparse_initializer if t.values.name in used
-        )
+        graph.sparse_initializer.extend(t for t in source.sparse_initializer if t.values.name in used)
         graph.input.extend(v for v in self.inputs() if v.name in used)
         for name, shape in outputs:
             graph.output.append(helper.make_tensor_value_info(name, FLOAT, shape))

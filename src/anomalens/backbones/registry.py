@@ -75,7 +75,6 @@ def load_backbone(name_or_path: str | Path = DEFAULT) -> Backbone:
         return UserGraph.load(path.with_suffix(".onnx"), card=path)
     if isinstance(name_or_path, Path) or path.exists():
         raise SettingError(
-            f"The backbone {name} is neither an .onnx file nor its .json card: export the network "
-            "to ONNX."
+            f"The backbone {name} is neither an .onnx file nor its .json card: export the network to ONNX."
         )
     raise unknown_name("backbone", name, NAMES)

@@ -60,13 +60,11 @@ class Runtime:
             raise unknown_name("precision", str(self.precision), PRECISIONS)
         if type(self.threads) is not int or not 1 <= self.threads <= 256:
             raise SettingError(
-                f"The number of threads must be a whole number from 1 to 256, "
-                f"not {self.threads!r:.40}."
+                f"The number of threads must be a whole number from 1 to 256, not {self.threads!r:.40}."
             )
         if self.precision == "bfloat16" and self.name == "onnxruntime":
             raise SettingError(
-                "ONNX Runtime has no bfloat16 on a CPU: use the precision float32, "
-                "or the runtime openvino."
+                "ONNX Runtime has no bfloat16 on a CPU: use the precision float32, or the runtime openvino."
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -84,8 +82,7 @@ class Runtime:
         """
         if not isinstance(data, Mapping) or set(data) != set(cls.__dataclass_fields__):
             raise SettingError(
-                "A runtime's settings must be an object with exactly "
-                f"{', '.join(cls.__dataclass_fields__)}."
+                f"A runtime's settings must be an object with exactly {', '.join(cls.__dataclass_fields__)}."
             )
         if not isinstance(data["name"], str) or not isinstance(data["precision"], str):
             raise SettingError("A runtime's name and precision must be texts.")
@@ -276,9 +273,7 @@ def _check_possible(runtime: Runtime) -> None:
     if runtime.precision == "bfloat16":
         able = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if "BF16" not in able:
-            raise SettingError(
-                "This processor has no bfloat16 instructions: use the precision float32."
-            )
+            raise SettingError("This processor has no bfloat16 instructions: use the precision float32.")
 
 
 def _openvino() -> ModuleType:

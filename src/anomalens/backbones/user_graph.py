@@ -111,16 +111,13 @@ def _check_model(data: bytes, opset: int) -> None:
 
     if opset < LOWEST_OPSET:
         raise BackboneError(
-            f"The graph has opset {opset}; {LOWEST_OPSET} or later is needed: export it with "
-            "opset 17."
+            f"The graph has opset {opset}; {LOWEST_OPSET} or later is needed: export it with opset 17."
         )
     try:
         checker.check_model(data)
     except Exception as problem:  # ValidationError, or protobuf's own classes
         reason = next((line for line in str(problem).splitlines() if line.strip()), "no reason")
-        raise BackboneError(
-            f"onnx's checker refuses the graph ({reason[:200]}): export it again."
-        ) from None
+        raise BackboneError(f"onnx's checker refuses the graph ({reason[:200]}): export it again.") from None
 
 
 def _normalized(edited: Graph, description: Description) -> tuple[bytes, tuple[int, int], bool]:
@@ -166,8 +163,7 @@ def _entry(edited: Graph, description: Description) -> Any:
         )
     if len(entry.type.tensor_type.shape.dim) != 4:
         raise BackboneError(
-            f"The graph's input {entry.name!r} does not have the four dimensions of a batch of "
-            "images."
+            f"The graph's input {entry.name!r} does not have the four dimensions of a batch of images."
         )
     return entry
 
@@ -191,9 +187,7 @@ def _agreed_size(sides: tuple[int, int], description: Description) -> tuple[tupl
     stated = description.size
     if stated is None:
         if not all(sides):
-            raise BackboneError(
-                'The graph takes images of any size: add the entry "size" to its card.'
-            )
+            raise BackboneError('The graph takes images of any size: add the entry "size" to its card.')
         stated = sides
     if any(side not in (0, want) for side, want in zip(sides, stated, strict=True)):
         raise BackboneError(

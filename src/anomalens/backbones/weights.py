@@ -152,9 +152,7 @@ def _texts(keys: Any) -> list[str]:
     return keys
 
 
-def _build(
-    tensors: dict[str, TensorReference], storages: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def _build(tensors: dict[str, TensorReference], storages: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     # Tensors may share a storage, so a small file could ask for a large copy many times over.
     wanted = sum(math.prod(tensor.shape) for tensor in tensors.values())
     if wanted > sum(storage.size for storage in storages.values()):

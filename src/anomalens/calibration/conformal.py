@@ -96,13 +96,9 @@ class Calibration:
         maxima = None if map_maxima is None else np.sort(np.asarray(map_maxima, np.float64))
         policy = policy or Policy()
         threshold = policy.threshold(scores, anomalous)
-        return cls(
-            scores, maxima, len(scores) if n_groups is None else n_groups, method, policy, threshold
-        )
+        return cls(scores, maxima, len(scores) if n_groups is None else n_groups, method, policy, threshold)
 
-    def with_policy(
-        self, policy: Policy, *, anomalous: NDArray[np.float64] | None = None
-    ) -> Calibration:
+    def with_policy(self, policy: Policy, *, anomalous: NDArray[np.float64] | None = None) -> Calibration:
         """The same normal scores under another policy."""
         threshold = policy.threshold(self.scores, anomalous)
         return replace(self, policy=policy, threshold=threshold)

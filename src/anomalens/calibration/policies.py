@@ -82,9 +82,7 @@ class Policy:
         limits = _KINDS[self.kind]
         if limits is None:
             if self.value is not None:
-                raise SettingError(
-                    f"The policy {self.kind!r} takes no value; it was given {self.value}."
-                )
+                raise SettingError(f"The policy {self.kind!r} takes no value; it was given {self.value}.")
             return
         default, low, high = limits
         value = default if self.value is None else self.value
@@ -206,9 +204,7 @@ def _pareto(normal: NDArray[np.float64], rate: float) -> Threshold:
     )
 
 
-def _best_split(
-    normal: NDArray[np.float64], anomalous: NDArray[np.float64], kind: str
-) -> float:
+def _best_split(normal: NDArray[np.float64], anomalous: NDArray[np.float64], kind: str) -> float:
     """The midpoint between neighbouring scores that maximises F1 or TPR − FPR."""
     values = np.unique(np.concatenate([normal, anomalous]))
     cuts = np.concatenate([[np.nextafter(values[0], -np.inf)], (values[1:] + values[:-1]) / 2])

@@ -11,12 +11,26 @@ from anomalens.cli.bars import bar
 
 @click.command()
 @click.argument("suite", type=click.Path(path_type=Path), metavar="SUITE.toml")
-@click.option("--root", type=click.Path(path_type=Path), metavar="DIR",
-              help="Where the datasets are. [default: what the suite says]")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("benchmark-cards"),
-              show_default=True, metavar="DIR", help="Where the result cards are kept.")
-@click.option("--table", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Also write the table as Markdown.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the datasets are. [default: what the suite says]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("benchmark-cards"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the result cards are kept.",
+)
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write the table as Markdown.",
+)
 @click.option("--again", is_flag=True, help="Run every cell anew, also those that are done.")
 def benchmark(suite: Path, root: Path | None, out: Path, table: Path | None, again: bool) -> int:
     """Evaluate many datasets, detectors and seeds.

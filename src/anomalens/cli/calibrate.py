@@ -14,8 +14,13 @@ from anomalens.cli.sources import image_set
 @click.command(short_help="Another threshold, without fitting again.")
 @click.argument("model", type=click.Path(path_type=Path, readable=False), metavar="FILE")
 @click.argument("normal", nargs=-1, metavar="[NORMAL]...")
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="The model file to write; may be the one that was read.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The model file to write; may be the one that was read.",
+)
 @policy_options
 @runtime_options
 def calibrate(

@@ -9,10 +9,18 @@ import click
 
 @click.command()
 @click.argument("cards", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CARDS...")
-@click.option("--reference", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE.md",
-              help="A table of published figures to print beside, such as docs/reference-results.md.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.md",
-              help="Write the tables to a file too.")
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE.md",
+    help="A table of published figures to print beside, such as docs/reference-results.md.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.md",
+    help="Write the tables to a file too.",
+)
 def compare(cards: tuple[Path, ...], reference: Path | None, out: Path | None) -> int:
     """Compare detectors on the same images.
 

@@ -10,8 +10,14 @@ from anomalens.cli.bars import bar
 
 
 @click.command(short_help="The main job on real photographs; start here.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("anomalens-demo"),
-              show_default=True, metavar="DIR", help="Folder for tiles, models and pages.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("anomalens-demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Folder for tiles, models and pages.",
+)
 def demo(out: Path) -> int:
     """Learn from intact tiles of real photographs, then find painted defects in other tiles.
 

@@ -20,27 +20,61 @@ from anomalens.cli.sources import image_set
 
 @click.command(short_help="Learn from normal pictures and save one file.")
 @click.argument("normal", nargs=-1, required=True, metavar="NORMAL...")
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="The model file to write, e.g. part.anomalens.")
-@click.option("--detector", default="patchcore", show_default=True, metavar="NAME",
-              help="See `anomalens detectors`.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The model file to write, e.g. part.anomalens.",
+)
+@click.option(
+    "--detector", default="patchcore", show_default=True, metavar="NAME", help="See `anomalens detectors`."
+)
 @click.option("--backbone", metavar="NAME", help="A name from `anomalens backbones`, or an ONNX file.")
-@click.option("--size", default=256, show_default=True, type=click.IntRange(16, 4096), metavar="PX",
-              help="Side of the prepared images.")
-@click.option("--preprocess", default="stretch", show_default=True, metavar="STEPS",
-              help="Comma-separated: stretch, pad or crop; grey; standardise; "
-              "background=#RRGGBB:TOLERANCE; mask=FILE.")
-@click.option("--augment", metavar="KINDS",
-              help="Also learn from changed copies: flip, rotate=15, shear=5, scale=0.1, crop=0.1, "
-              "brightness=0.2.")
-@click.option("--copies", default=4, show_default=True, type=click.IntRange(1, 100),
-              help="Changed copies of each image, with --augment.")
+@click.option(
+    "--size",
+    default=256,
+    show_default=True,
+    type=click.IntRange(16, 4096),
+    metavar="PX",
+    help="Side of the prepared images.",
+)
+@click.option(
+    "--preprocess",
+    default="stretch",
+    show_default=True,
+    metavar="STEPS",
+    help="Comma-separated: stretch, pad or crop; grey; standardise; background=#RRGGBB:TOLERANCE; mask=FILE.",
+)
+@click.option(
+    "--augment",
+    metavar="KINDS",
+    help="Also learn from changed copies: flip, rotate=15, shear=5, scale=0.1, crop=0.1, brightness=0.2.",
+)
+@click.option(
+    "--copies",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Changed copies of each image, with --augment.",
+)
 @policy_options
 @runtime_options
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), metavar="N",
-              help="Same images, same seed, same runtime: the same model.")
-@click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE",
-              help="A parameter of the detector; repeat for more.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2**31 - 1),
+    metavar="N",
+    help="Same images, same seed, same runtime: the same model.",
+)
+@click.option(
+    "-p",
+    "parameters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A parameter of the detector; repeat for more.",
+)
 def fit(
     normal: tuple[str, ...],
     out: Path,

@@ -91,9 +91,7 @@ def spoken_warnings() -> Iterator[None]:
     """Print our warnings as one line each on standard error, as they come."""
     shown: set[str] = set()
 
-    def show(
-        message: Warning | str, category: type[Warning], *_: object, **__: object
-    ) -> None:
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         text = str(message)
         if issubclass(category, AnomalensWarning) and text not in shown:
             shown.add(text)

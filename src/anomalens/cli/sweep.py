@@ -14,25 +14,50 @@ from anomalens.cli.tables import columns
 
 @click.command()
 @click.argument("dataset", metavar="DATASET")
-@click.option("--over", "over", multiple=True, required=True, metavar="KEY=V1,V2",
-              help="What to vary: a parameter of the detector, or size, preprocess, augment, copies, policy, "
-              "seed; repeat for more. Lists inside a value take +: taps=stride8,stride8+stride16.")
+@click.option(
+    "--over",
+    "over",
+    multiple=True,
+    required=True,
+    metavar="KEY=V1,V2",
+    help="What to vary: a parameter of the detector, or size, preprocess, augment, copies, policy, "
+    "seed; repeat for more. Lists inside a value take +: taps=stride8,stride8+stride16.",
+)
 @click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="Where named datasets are.")
 @click.option("--protocol", metavar="NAME", help="As for `anomalens evaluate`.")
 @click.option("--category", metavar="NAME", help="One category of a dataset that has several.")
 @click.option("--normal-class", metavar="NAME", help="One normal class of a one-vs-rest dataset.")
 @click.option("--shots", type=click.IntRange(1), metavar="K", help="Learn from K normal images only.")
-@click.option("--detector", default="patchcore", show_default=True, metavar="NAME",
-              help="See `anomalens detectors`.")
-@click.option("--size", type=click.IntRange(16, 4096), metavar="PX",
-              help="Side of the prepared images. [default: 256; 64 for images up to 96 px]")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1),
-              help="Of the fits and of what is drawn.")
+@click.option(
+    "--detector", default="patchcore", show_default=True, metavar="NAME", help="See `anomalens detectors`."
+)
+@click.option(
+    "--size",
+    type=click.IntRange(16, 4096),
+    metavar="PX",
+    help="Side of the prepared images. [default: 256; 64 for images up to 96 px]",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2**31 - 1),
+    help="Of the fits and of what is drawn.",
+)
 @click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter that stays the same.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Write the result cards.")
-@click.option("--curves", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.svg",
-              help="Draw the figures against the first key.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the result cards.",
+)
+@click.option(
+    "--curves",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.svg",
+    help="Draw the figures against the first key.",
+)
 def sweep(
     dataset: str,
     over: tuple[str, ...],
@@ -75,9 +100,7 @@ def sweep(
     settings = FitSettings(detector=detector, parameters=key_values(parameters), size=size)
     words = ["anomalens", "sweep", dataset, *(part for text in over for part in ("--over", text))]
     cards = []
-    for card in room.sweep(
-        tasks[0], settings, axes, seed=seed, command=shlex.join(words), progress=bar
-    ):
+    for card in room.sweep(tasks[0], settings, axes, seed=seed, command=shlex.join(words), progress=bar):
         cards.append(card)
         if json_file is not None:
             write_cards(json_file, cards)

@@ -97,9 +97,7 @@ def run_demo(
         yield _try(workspace, name, tile=tile, size=size, seed=seed, progress=progress)
 
 
-def _try(
-    workspace: Workspace, name: str, *, tile: int, size: int, seed: int, progress: Progress
-) -> Trial:
+def _try(workspace: Workspace, name: str, *, tile: int, size: int, seed: int, progress: Progress) -> Trial:
     folder, model = workspace.fresh(name), workspace.out / f"{name}.anomalens"
     tiles = Tiles.cut(load_photograph(name), side=tile, seed=seed)
     with workspace.writing():

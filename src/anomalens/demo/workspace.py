@@ -41,8 +41,7 @@ class Workspace:
         with claimed.writing():
             if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
                 raise InputError(
-                    f"{out} holds things that the demonstration did not make; give a new folder "
-                    "with --out."
+                    f"{out} holds things that the demonstration did not make; give a new folder with --out."
                 )
             out.mkdir(parents=True, exist_ok=True)
             (out / MARKER).write_text(_TEXT, encoding="utf-8")

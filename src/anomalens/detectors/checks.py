@@ -92,9 +92,7 @@ class Check:
         except _Broken as broken:
             raise AssertionError(f"{self.name}: {detector} {broken}") from None
         except Exception as error:  # a detector may fail in any way
-            raise AssertionError(
-                f"{self.name}: {detector} raised {type(error).__name__}: {error}"
-            ) from error
+            raise AssertionError(f"{self.name}: {detector} raised {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -247,9 +245,7 @@ def _fit_and_score_change_no_image(trial: _Trial) -> None:
     detector = trial.new()
     trial.fit(detector, images)
     trial.scores(detector, images.pixels)
-    same = all(
-        np.array_equal(now, then) for now, then in zip(images, trial.training, strict=True)
-    )
+    same = all(np.array_equal(now, then) for now, then in zip(images, trial.training, strict=True))
     _require(same, "changes the images that it is given.")
     _require(np.array_equal(images.groups, trial.training.groups), "changes the groups in fit.")
 
@@ -357,9 +353,7 @@ def _its_state_rebuilds_it(trial: _Trial) -> None:
         _equal(trial.scores(detector, images), trial.scores(rebuilt, images)),
         "scores otherwise after state and from_state; the scores must be equal bit for bit.",
     )
-    _require(
-        _same_state(state, rebuilt.state()), "has another state after state and from_state."
-    )
+    _require(_same_state(state, rebuilt.state()), "has another state after state and from_state.")
 
 
 def _the_same_seed_gives_the_same_state(trial: _Trial) -> None:

@@ -141,9 +141,7 @@ def _typed(key: str, value: Any, default: Any) -> Any:
     if fits and isinstance(default, tuple):
         fits = all(isinstance(item, type(default[0]) if default else str) for item in value)
     if not fits:
-        raise SettingError(
-            f"The parameter {key} was given {value!r:.60}; it needs a value like {default!r}."
-        )
+        raise SettingError(f"The parameter {key} was given {value!r:.60}; it needs a value like {default!r}.")
     return type(default)(value) if isinstance(default, float | tuple) else value
 
 

@@ -157,7 +157,9 @@ def read_cards(paths: Iterable[Path]) -> list[ResultCard]:
     for path in paths:
         files = sorted(path.glob("**/*.json")) if path.is_dir() else [path]
         if not files:
-            raise InputError(f"The folder {path} holds no result card; run  anomalens evaluate … --json FILE.")
+            raise InputError(
+                f"The folder {path} holds no result card; run  anomalens evaluate … --json FILE."
+            )
         for file in files:
             cards += _read_file(file)
     return cards

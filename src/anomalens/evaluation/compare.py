@@ -96,7 +96,9 @@ def compare_cards(cards: Iterable[ResultCard]) -> Comparison:
                 continue
             pair = _paired(found[a], found[b])
             if pair is None:
-                notes.append(f"Not compared: {a} and {b} share no two normal and two anomalous images of {task}.")
+                notes.append(
+                    f"Not compared: {a} and {b} share no two normal and two anomalous images of {task}."
+                )
                 continue
             differences.append(Difference(task, seed, a, b, delong_test(*pair)))
     return Comparison(tuple(differences), _mean_ranks(shared), len(shared), tuple(notes))
@@ -110,9 +112,7 @@ def _name(card: ResultCard, taken: Mapping[str, ResultCard]) -> str:
     return name
 
 
-def _paired(
-    a: ResultCard, b: ResultCard
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def _paired(a: ResultCard, b: ResultCard) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Scores of both and labels, on the images that both could read."""
     second = {score.image: score.score for score in b.scores}
     rows = [
@@ -146,7 +146,9 @@ def _second(item: tuple[str, float]) -> float:
     return item[1]
 
 
-REFERENCE_TITLE: Final = "Published figures of these datasets (full data, other networks: not comparable one to one):"
+REFERENCE_TITLE: Final = (
+    "Published figures of these datasets (full data, other networks: not comparable one to one):"
+)
 
 
 def published_rows(reference: Path, cards: Sequence[ResultCard]) -> list[str]:

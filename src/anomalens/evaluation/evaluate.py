@@ -107,9 +107,7 @@ def _evaluate(
     for entry, finding in zip(task.test, inspector.check(task.test, progress=progress), strict=True):
         label = entry.label or GOOD
         scores.append(
-            ImageScore(
-                entry.id, label, finding.score, finding.p_value, finding.anomalous, finding.error
-            )
+            ImageScore(entry.id, label, finding.score, finding.p_value, finding.anomalous, finding.error)
         )
         begin = time.perf_counter()
         if finding.map is not None and with_masks:

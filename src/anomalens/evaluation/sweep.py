@@ -16,7 +16,14 @@ from anomalens.progress import Progress, silent
 
 MAX_CELLS: Final = 10_000
 # Options of a fit that may be swept beside the detector's own parameters, and how their texts read.
-FIT_OPTIONS: Final = {"size": int, "preprocess": str, "augment": str, "copies": int, "policy": str, "seed": int}
+FIT_OPTIONS: Final = {
+    "size": int,
+    "preprocess": str,
+    "augment": str,
+    "copies": int,
+    "policy": str,
+    "seed": int,
+}
 FIGURES: Final = ("image_auroc", "pixel_auroc", "aupro", "false_alarm_rate", "detection_rate", "ms_per_image")
 
 
@@ -34,7 +41,9 @@ def grid(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
             raise SettingError(f"The sweep over {name} has no values; write  --over {name}=1,2,3.")
         count *= len(values)
     if not axes or count > MAX_CELLS:
-        raise SettingError(f"A sweep takes 1 to {MAX_CELLS} combinations; these axes give {count if axes else 0}.")
+        raise SettingError(
+            f"A sweep takes 1 to {MAX_CELLS} combinations; these axes give {count if axes else 0}."
+        )
     for combination in product(*axes.values()):
         yield dict(zip(axes, combination, strict=True))
 

@@ -156,14 +156,8 @@ def _split_array(stack: np.ndarray) -> list[np.ndarray]:
             "ones; give a list of arrays."
         )
     if stack.ndim == 4 and stack.shape[-1] not in CHANNELS:
-        hint = (
-            "use numpy.moveaxis(stack, 1, -1)"
-            if stack.shape[1] in CHANNELS
-            else "give [n, h, w, 3]"
-        )
-        raise ImageSetError(
-            f"A stack of shape {shape} must have its 1, 3 or 4 channels last; {hint}."
-        )
+        hint = "use numpy.moveaxis(stack, 1, -1)" if stack.shape[1] in CHANNELS else "give [n, h, w, 3]"
+        raise ImageSetError(f"A stack of shape {shape} must have its 1, 3 or 4 channels last; {hint}.")
     return list(stack)
 
 

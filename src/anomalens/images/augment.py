@@ -58,9 +58,7 @@ class Augmentation:
         for name, limit in _LIMITS.items():
             value = getattr(self, name)
             if not 0 <= value <= limit:
-                raise SettingError(
-                    f"augmentation: {name}={value} is out of range; give 0 to {limit:g}."
-                )
+                raise SettingError(f"augmentation: {name}={value} is out of range; give 0 to {limit:g}.")
 
     @classmethod
     def parse(cls, text: str) -> Augmentation:
@@ -117,10 +115,7 @@ class Augmentation:
 
     def copies(self, pixels: Pixels, *, image_index: int, n: int, seed: int) -> list[Pixels]:
         """`n` copies of the image with this index; the same whatever the order of the images."""
-        return [
-            self.apply(pixels, np.random.default_rng([seed, image_index, copy]))
-            for copy in range(n)
-        ]
+        return [self.apply(pixels, np.random.default_rng([seed, image_index, copy])) for copy in range(n)]
 
     def _move(self, pixels: Pixels, draws: np.ndarray) -> Pixels:
         height, width = pixels.shape[:2]
@@ -138,9 +133,7 @@ class Augmentation:
         # One pixel more than the samples reach, for bilinear interpolation at the edge.
         low = np.maximum(0, np.ceil(-corners.min(axis=0)) + 1).astype(int)
         high = np.maximum(0, np.ceil(corners.max(axis=0) - [width, height]) + 1).astype(int)
-        wide: Pixels = np.pad(
-            pixels, ((low[1], high[1]), (low[0], high[0]), (0, 0)), mode="symmetric"
-        )
+        wide: Pixels = np.pad(pixels, ((low[1], high[1]), (low[0], high[0]), (0, 0)), mode="symmetric")
         offset = offset + low
         matrix: Matrix = (
             float(linear[0, 0]), float(linear[0, 1]), float(offset[0]),

@@ -133,18 +133,14 @@ def decode_bytes(
     return _decode_file(io.BytesIO(data), suffix, page, reduce_to, name)
 
 
-def _decode_file(
-    file: IO[bytes], suffix: str, page: int, reduce_to: int | None, name: str
-) -> Picture:
+def _decode_file(file: IO[bytes], suffix: str, page: int, reduce_to: int | None, name: str) -> Picture:
     try:
         with _recognise(file, suffix, name) as image:
             return _decode(image, page, reduce_to, name)
     except ImageError:
         raise
     except MemoryError:
-        raise ImageError(
-            name, "there is not enough memory to decode it; resize or tile it."
-        ) from None
+        raise ImageError(name, "there is not enough memory to decode it; resize or tile it.") from None
     # Pillow's readers raise nearly every kind of exception on damaged files.
     except Exception as error:
         raise ImageError(name, _damage(error)) from error
@@ -177,9 +173,7 @@ def _open_file(path: str | os.PathLike[str], name: str) -> IO[bytes]:
     except FileNotFoundError:
         raise ImageError(name, "there is no such file; check the path.") from None
     except PermissionError:
-        raise ImageError(
-            name, "permission to read the file was refused; change its permissions."
-        ) from None
+        raise ImageError(name, "permission to read the file was refused; change its permissions.") from None
     except (OSError, ValueError) as error:
         raise ImageError(name, f"the file cannot be opened ({_reason(error)}).") from None
 
@@ -216,9 +210,7 @@ def _decode(image: ImageFile.ImageFile, page: int, reduce_to: int | None, name: 
         raise ImageError(name, problem)
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         if getattr(image, "is_animated", False):
-            raise ImageError(
-                name, "it is an animation; export the frames that matter as single images."
-            )
+            raise ImageError(name, "it is an animation; export the frames that matter as single images.")
         return _upright(image, reduce_to, name)
     _load_tiff(image)
     pixels = _to_pixels(image, name)
@@ -294,8 +286,7 @@ def _deep_values(image: Image.Image, name: str) -> np.ndarray:
         if low < 0 or high > 65535:
             raise ImageError(
                 name,
-                f"its integer values go from {low} to {high} and 0 to 65535 is needed; "
-                "save it with 16 bits.",
+                f"its integer values go from {low} to {high} and 0 to 65535 is needed; save it with 16 bits.",
             )
     return values.astype(np.float32) / np.float32(257)
 

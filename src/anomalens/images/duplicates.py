@@ -140,9 +140,7 @@ def collect(image_set: ImageSet) -> Thumbnails:
     """Decode a set for its thumbnails alone."""
     thumbnails = Thumbnails()
     wanted = image_set if len(image_set) <= LIMIT else image_set.subset(range(LIMIT))
-    images = stream(
-        wanted, lambda picture: resize(picture.pixels, (SIDE, SIDE)), reduce_to=2 * SIDE
-    )
+    images = stream(wanted, lambda picture: resize(picture.pixels, (SIDE, SIDE)), reduce_to=2 * SIDE)
     for index, small in images:
         if not isinstance(small, ImageError):
             thumbnails.add(index, small)
@@ -270,9 +268,7 @@ def _similarity(detail: Floats, pairs: Pairs) -> Floats:
     best = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), BLOCK):
         part = pairs[start : start + BLOCK]
-        first, second = (
-            np.fft.rfft2(detail[part[:, side]].reshape(-1, SIDE, SIDE)) for side in (0, 1)
-        )
+        first, second = (np.fft.rfft2(detail[part[:, side]].reshape(-1, SIDE, SIDE)) for side in (0, 1))
         correlation = np.fft.irfft2(first.conj() * second, s=(SIDE, SIDE))
         best[start : start + BLOCK] = correlation[:, shifts[:, None], shifts].max(axis=(1, 2))
     return best

@@ -136,13 +136,9 @@ class ImageSet:
                 f"{'' if recursive else ' (not in its sub-folders)'}."
             )
         entries = [
-            entry
-            for path in images
-            for entry in _file_entries(path, path.relative_to(root).as_posix())
+            entry for path in images for entry in _file_entries(path, path.relative_to(root).as_posix())
         ]
-        return cls(
-            tuple(entries), str(root), tuple(p.relative_to(root).as_posix() for p in ignored)
-        )
+        return cls(tuple(entries), str(root), tuple(p.relative_to(root).as_posix() for p in ignored))
 
     @classmethod
     def from_glob(cls, pattern: str) -> ImageSet:
@@ -165,9 +161,7 @@ class ImageSet:
                 "check it, and quote it for the shell."
             )
         entries = [
-            entry
-            for path in images
-            for entry in _file_entries(path, path.relative_to(root).as_posix())
+            entry for path in images for entry in _file_entries(path, path.relative_to(root).as_posix())
         ]
         return cls(tuple(entries), pattern, tuple(p.relative_to(root).as_posix() for p in ignored))
 
@@ -330,9 +324,7 @@ class ImageSet:
                 content = self.sha256(index)
             except ImageError:
                 content = "unreadable"
-            digest.update(
-                f"{self.entries[index].id}\0{content}\n".encode("utf-8", "surrogateescape")
-            )
+            digest.update(f"{self.entries[index].id}\0{content}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
 
@@ -346,8 +338,7 @@ def test_set(layout: Layout) -> ImageSet:
     """
     if not layout.test:
         raise ImageSetError(
-            f"{layout.root} has no test images: folders such as test/good and test/<defect> "
-            "were looked for."
+            f"{layout.root} has no test images: folders such as test/good and test/<defect> were looked for."
         )
     entries: list[ImageEntry] = []
     ignored: list[str] = []
@@ -372,9 +363,7 @@ def _file_entries(path: Path, name: str) -> list[ImageEntry]:
     pages = count_pages(path) if path.suffix.lower() in _TIFF_SUFFIXES else 1
     if pages == 1:
         return [ImageEntry(name, path)]
-    return [
-        ImageEntry(f"{name}#page{page + 1}", path, page=page, group=name) for page in range(pages)
-    ]
+    return [ImageEntry(f"{name}#page{page + 1}", path, page=page, group=name) for page in range(pages)]
 
 
 def _prefixed(prefix: str, group: str | None) -> str | None:

@@ -67,6 +67,4 @@ class Fields:
         return value[0], value[1], value[2]
 
     def _wrong(self, name: str, needed: str) -> SettingError:
-        return SettingError(
-            f"{self._kind}: {name} is {self.data[name]!r:.60} and must be {needed}."
-        )
+        return SettingError(f"{self._kind}: {name} is {self.data[name]!r:.60} and must be {needed}.")

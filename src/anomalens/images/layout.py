@@ -141,23 +141,17 @@ def _classes(root: Path, below: list[Path]) -> Layout | None:
 
 def _labelled(folders: list[Path]) -> dict[str, Path]:
     return {
-        GOOD if _plain(sub.name) in GOOD_NAMES else sub.name: sub
-        for sub in folders
-        if _holds_images(sub)
+        GOOD if _plain(sub.name) in GOOD_NAMES else sub.name: sub for sub in folders if _holds_images(sub)
     }
 
 
 def _good_folder(folders: list[Path]) -> Path | None:
-    return next(
-        (sub for sub in folders if _plain(sub.name) in GOOD_NAMES and _holds_images(sub)), None
-    )
+    return next((sub for sub in folders if _plain(sub.name) in GOOD_NAMES and _holds_images(sub)), None)
 
 
 def _folders(root: Path) -> list[Path]:
     try:
-        return sorted(
-            sub for sub in root.iterdir() if sub.is_dir() and not sub.name.startswith((".", "__"))
-        )
+        return sorted(sub for sub in root.iterdir() if sub.is_dir() and not sub.name.startswith((".", "__")))
     except OSError:
         return []
 

@@ -63,9 +63,7 @@ def _text(manifest: Path) -> str:
     except OSError as error:
         raise ImageSetError(f"The manifest {manifest} cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
-        raise ImageSetError(
-            f"The manifest {manifest} is not UTF-8 text; save it as CSV UTF-8."
-        ) from None
+        raise ImageSetError(f"The manifest {manifest} is not UTF-8 text; save it as CSV UTF-8.") from None
     if not text.strip():
         raise ImageSetError(
             f"The manifest {manifest} is empty; give a line of column names "
@@ -89,8 +87,7 @@ def _check_columns(manifest: Path, columns: list[str]) -> None:
     for place, name in enumerate(columns):
         if name not in COLUMNS:
             raise ImageSetError(
-                f"The manifest {manifest} has an unknown column {name!r}; use only "
-                f"{', '.join(COLUMNS)}."
+                f"The manifest {manifest} has an unknown column {name!r}; use only {', '.join(COLUMNS)}."
             )
         if name in columns[:place]:
             raise ImageSetError(f"The manifest {manifest} has two columns {name!r}; keep one.")

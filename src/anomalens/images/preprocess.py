@@ -148,9 +148,7 @@ class Preprocessing:
                 raise SettingError(f"The preprocessing step {word} takes no value; drop ={value}.")
             if word in MODES:
                 if resize is not None:
-                    raise SettingError(
-                        f"{resize.mode} and {word} are two ways to resize; give one of them."
-                    )
+                    raise SettingError(f"{resize.mode} and {word} are two ways to resize; give one of them.")
                 resize = Resize(width=width, height=height, mode=cast(Mode, word))
             else:
                 steps.append(_value_step(word, value))

@@ -28,9 +28,7 @@ def warp(pixels: Pixels, size: tuple[int, int], matrix: Matrix) -> Pixels:
     """
     return _each(
         pixels,
-        lambda image: image.transform(
-            size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
-        ),
+        lambda image: image.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR),
     )
 
 
@@ -40,9 +38,7 @@ def luma(pixels: Pixels) -> Pixels:
         return np.array(Image.fromarray(pixels).convert("L"))
     weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
     # Not a matrix product: its order of summation may change between machines.
-    grey: Pixels = (
-        pixels[..., 0] * weights[0] + pixels[..., 1] * weights[1] + pixels[..., 2] * weights[2]
-    )
+    grey: Pixels = pixels[..., 0] * weights[0] + pixels[..., 1] * weights[1] + pixels[..., 2] * weights[2]
     return grey
 
 
@@ -50,7 +46,5 @@ def _each(pixels: Pixels, change: Callable[[Image.Image], Image.Image]) -> Pixel
     if pixels.dtype == np.uint8:
         return np.array(change(Image.fromarray(pixels)))
     # Pillow has no three-channel float mode.
-    channels = [
-        np.asarray(change(Image.fromarray(np.ascontiguousarray(pixels[..., c])))) for c in range(3)
-    ]
+    channels = [np.asarray(change(Image.fromarray(np.ascontiguousarray(pixels[..., c])))) for c in range(3)]
     return np.stack(channels, axis=2)

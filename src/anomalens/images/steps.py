@@ -55,9 +55,7 @@ class Resize:
         for name, side in (("width", self.width), ("height", self.height)):
             _check_int(self.kind, name, side, 1, MAX_SIDE)
         if self.mode not in MODES:
-            raise SettingError(
-                f"resize: the mode {self.mode!r} is unknown; use {', '.join(MODES)}."
-            )
+            raise SettingError(f"resize: the mode {self.mode!r} is unknown; use {', '.join(MODES)}.")
         if self.fill != "border":
             _check_colour(self.kind, self.fill)
 
@@ -67,9 +65,7 @@ class Resize:
         here, there = picture.pixels.shape[1], picture.pixels.shape[0]
         if self.mode == "stretch":
             pixels = resize(picture.pixels, (self.width, self.height))
-            return Prepared(
-                pixels, Affine(width / self.width, height / self.height, 0.0, 0.0), picture.size
-            )
+            return Prepared(pixels, Affine(width / self.width, height / self.height, 0.0, 0.0), picture.size)
         if self.mode == "crop":
             scale = max(self.width / width, self.height / height)
             part_w, part_h = min(width, self.width / scale), min(height, self.height / scale)
@@ -323,9 +319,7 @@ def _border_mean(pixels: Pixels) -> np.ndarray:
 
 def _check_int(kind: str, name: str, value: object, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise SettingError(
-            f"{kind}: {name} is {value!r} and must be a whole number from {low} to {high}."
-        )
+        raise SettingError(f"{kind}: {name} is {value!r} and must be a whole number from {low} to {high}.")
 
 
 def _check_colour(kind: str, colour: object) -> None:

@@ -72,9 +72,7 @@ def card(row: Row, kind: Literal["flagged", "unflagged"]) -> str:
         parts.append('<ul class="regions">')
         for region in shown:
             x0, y0, x1, y1 = region.box
-            parts.append(
-                f"<li>x {x0} to {x1}, y {y0} to {y1}: {region.area} px, peak {region.peak:.3g}</li>"
-            )
+            parts.append(f"<li>x {x0} to {x1}, y {y0} to {y1}: {region.area} px, peak {region.peak:.3g}</li>")
         if len(finding.regions) > len(shown):
             parts.append(f"<li>and {len(finding.regions) - len(shown)} more, weaker</li>")
         parts.append("</ul>")

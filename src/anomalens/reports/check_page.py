@@ -47,9 +47,7 @@ def render_page(inspector: Inspector, rows: Sequence[Row], *, origin: str) -> st
     """
     unreadable = [row for row in rows if row.finding.error is not None]
     flagged = _by_score(row for row in rows if row.finding.error is None and row.finding.anomalous)
-    unflagged = _by_score(
-        row for row in rows if row.finding.error is None and not row.finding.anomalous
-    )
+    unflagged = _by_score(row for row in rows if row.finding.error is None and not row.finding.anomalous)
     carded = [row for row in unflagged if row.picture is not None]
     listed = [row for row in unflagged if row.picture is None]
     readable = len(flagged) + len(unflagged)
@@ -84,18 +82,14 @@ def _by_score(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (-(row.finding.score or 0.0), row.index))
 
 
-def _head(
-    inspector: Inspector, title: str, flagged: int, readable: int, unreadable: int, origin: str
-) -> str:
+def _head(inspector: Inspector, title: str, flagged: int, readable: int, unreadable: int, origin: str) -> str:
     calibration = inspector.calibration
     rate = calibration.threshold.expected_rate
     state = "flagged" if flagged else "unflagged"
     parts = [f'<header><h1 class="{state}">{title}</h1>']
     if unreadable:
         those = "image has" if unreadable == 1 else "images have"
-        parts.append(
-            f'<p class="lead unreadable">{unreadable} more {those} no answer: not readable.</p>'
-        )
+        parts.append(f'<p class="lead unreadable">{unreadable} more {those} no answer: not readable.</p>')
     if readable and calibration.calibrated:
         chance = (
             f"If all {readable} were normal, about {_count(rate * readable)} would be flagged by "

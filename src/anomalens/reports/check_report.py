@@ -120,9 +120,7 @@ class CheckReport:
         if finding.map is None and not finding.regions:
             return replace(row, picture=picture, shown=plain.size)
         overlay = render_overlay(pixels, finding, self._scale)
-        return replace(
-            row, picture=picture, overlay=self._save(overlay, "overlays", stem), shown=plain.size
-        )
+        return replace(row, picture=picture, overlay=self._save(overlay, "overlays", stem), shown=plain.size)
 
     def _save(self, picture: Image.Image, folder: str, stem: str) -> str:
         name = self._folder.free_name(folder, stem, ".jpg")

@@ -109,6 +109,4 @@ def _outline(picture: Image.Image, size: tuple[int, int], finding: Finding) -> N
         for grow, colour, thick in ((2 * line, _DARK, 3 * line), (line, _LIGHT, line)):
             left, top = max(0, box[0] - grow), max(0, box[1] - grow)
             right, bottom = min(width - 1, box[2] + grow), min(height - 1, box[3] + grow)
-            draw.rectangle(
-                (left, top, max(left, right), max(top, bottom)), outline=colour, width=thick
-            )
+            draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=thick)

@@ -22,9 +22,7 @@ from anomalens.errors import InputError
 
 LIST: Final = ".anomalens-report.json"
 # The list is only a file: what it names is believed where it can be nothing else than ours.
-_OURS: Final = re.compile(
-    r"index\.html|findings\.jsonl|(?:overlays|pictures)/[0-9]{4,}-[\w.-]+\.jpg"
-)
+_OURS: Final = re.compile(r"index\.html|findings\.jsonl|(?:overlays|pictures)/[0-9]{4,}-[\w.-]+\.jpg")
 
 
 class OwnedFolder:

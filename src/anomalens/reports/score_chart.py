@@ -28,9 +28,7 @@ class Axis:
     high: float
 
     @classmethod
-    def around(
-        cls, normal: NDArray[np.float64], checked: NDArray[np.float64], threshold: float
-    ) -> Axis:
+    def around(cls, normal: NDArray[np.float64], checked: NDArray[np.float64], threshold: float) -> Axis:
         """From the lowest to the highest, but no outlier may squeeze the rest into a corner."""
         low, high = min(float(normal[0]), threshold), max(float(normal[-1]), threshold)
         spread = max(high - low, 1e-9 + 1e-3 * abs(high))
@@ -80,8 +78,7 @@ def score_chart(
         f'<svg class="chart" role="img" width="100%" height="{base + 74}" '
         f'aria-label="{_spoken(len(ranks), len(flagged), len(unflagged), threshold)}">',
         _stretched(22, _BARS, f'<path class="bars" d="{bars}"/>'),
-        f'<text class="soft" x="0" y="13">bars: {len(ranks)} normal images, '
-        f"tallest {top}</text>",
+        f'<text class="soft" x="0" y="13">bars: {len(ranks)} normal images, tallest {top}</text>',
         f'<line class="axis" x1="0" x2="100%" y1="{base}" y2="{base}"/>',
         _stretched(base + 4, 16, f'<path class="t-flagged" d="{_ticks(flagged, axis, 16)}"/>'),
         _stretched(base + 22, 16, f'<path class="t-normal" d="{_ticks(unflagged, axis, 16)}"/>'),

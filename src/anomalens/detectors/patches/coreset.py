@@ -80,9 +80,7 @@ class Coreset:
                 return kept
         else:
             first = [0]
-        more = np.fromiter(
-            _greedy(x, norms, bound, nearest, first, int(lost.sum())), np.int64
-        )
+        more = np.fromiter(_greedy(x, norms, bound, nearest, first, int(lost.sum())), np.int64)
         return np.concatenate([kept, rows[more]])
 
 
@@ -185,9 +183,7 @@ def _greedy(
             yield pending[-1]
 
 
-def _lower(
-    x: Floats, norms: Floats, bound: Floats, nearest: Ints, centres: Floats, place: int
-) -> None:
+def _lower(x: Floats, norms: Floats, bound: Floats, nearest: Ints, centres: Floats, place: int) -> None:
     """Lower every row's bound by some chosen rows, the first of which was taken as number `place`."""
     factor = np.ascontiguousarray(-2 * centres.T)  # [k, p]
     centre_norms = np.einsum("ij,ij->i", centres, centres)

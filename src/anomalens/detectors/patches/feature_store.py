@@ -28,9 +28,7 @@ class FeatureStore:
     seed : int
     """
 
-    def __init__(
-        self, channels: int, *, memory_mb: int, keep: int, expected: int, seed: int
-    ) -> None:
+    def __init__(self, channels: int, *, memory_mb: int, keep: int, expected: int, seed: int) -> None:
         self._capacity = int(memory_mb * 1e6 / (4 * channels + _OVERHEAD))
         if self._capacity < 2 * keep:
             raise SettingError(

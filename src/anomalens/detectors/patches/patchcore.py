@@ -66,18 +66,12 @@ class PatchCoreSettings(Settings):
     neighbourhood: int = parameter(
         3, "side of the window that features are averaged over, in patches", limits=(1, 15)
     )
-    coreset_ratio: float = parameter(
-        0.01, "share of all patches that the bank keeps", limits=(1e-6, 1.0)
-    )
+    coreset_ratio: float = parameter(0.01, "share of all patches that the bank keeps", limits=(1e-6, 1.0))
     min_bank: int = parameter(1000, "the bank keeps at least this many patches", limits=(1, 10**6))
     max_bank: int = parameter(10_000, "the bank keeps at most this many patches", limits=(1, 10**6))
-    n_neighbors: int = parameter(
-        9, "b of the re-weighting; 1 switches it off", limits=(1, 1000)
-    )
+    n_neighbors: int = parameter(9, "b of the re-weighting; 1 switches it off", limits=(1, 1000))
     sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
-    memory_mb: int = parameter(
-        1000, "budget for patch features while fitting, in MB", limits=(16, 10**6)
-    )
+    memory_mb: int = parameter(1000, "budget for patch features while fitting, in MB", limits=(16, 10**6))
 
 
 class PatchCore(Detector):
@@ -116,9 +110,7 @@ class PatchCore(Detector):
         )
         store = self._collect(images, seed, progress)
         wanted = max(s.min_bank, round(s.coreset_ratio * store.seen))
-        coreset = greedy_coreset(
-            store.features, min(wanted, s.max_bank), seed=seed, progress=progress
-        )
+        coreset = greedy_coreset(store.features, min(wanted, s.max_bank), seed=seed, progress=progress)
         self._set_bank(store.features[coreset.chosen])
         return self._out_of_fold(images, store, coreset, seed, progress)
 
@@ -159,9 +151,7 @@ class PatchCore(Detector):
             raise ValueError("the bank holds no vectors of finite numbers")
         if not (1 <= grid[0] <= size[0] and 1 <= grid[1] <= size[1]):
             raise ValueError(f"the grid {list(grid)} does not fit images of {list(size)}")
-        detector = cls(
-            PatchCoreSettings(sigma=float(n["sigma"]), n_neighbors=int(n["n_neighbors"]))
-        )
+        detector = cls(PatchCoreSettings(sigma=float(n["sigma"]), n_neighbors=int(n["n_neighbors"])))
         detector._embed = PatchEmbedder(
             state.graphs["embedding"],
             mean=n["mean"],
@@ -254,9 +244,7 @@ class PatchCore(Detector):
             for fold in range(int(folds.max()) + 1)
         ]
 
-    def _features_again(
-        self, images: TrainingImages, store: FeatureStore, wanted: NDArray[np.bool_]
-    ) -> Any:
+    def _features_again(self, images: TrainingImages, store: FeatureStore, wanted: NDArray[np.bool_]) -> Any:
         """Each image's features [p, d], or None where they are not wanted: held, or computed again."""
         patches = self._grid[0] * self._grid[1]
         if not store.reduced:
