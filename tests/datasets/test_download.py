@@ -90,7 +90,7 @@ def test_a_file_is_fetched_checked_and_not_fetched_again(server, tmp_path):
 @pytest.mark.parametrize("ranges", [True, False])
 def test_an_interrupted_fetch_goes_on(server, tmp_path, ranges):
     server.ranges, server.stop_after = ranges, 100_000
-    with pytest.raises(InputError, match="the connection ended early.*go on where it stopped"):
+    with pytest.raises(InputError, match=r"the connection ended early.*go on where it stopped"):
         fetch(published(server), tmp_path)
     part = tmp_path / "set.bin.part"
     assert 0 < part.stat().st_size <= 100_000 and not (tmp_path / "set.bin").exists()

@@ -181,7 +181,7 @@ def test_a_forged_array_is_refused_before_memory_is_taken(tmp_path, header, data
 def test_a_damaged_archive_of_arrays_is_refused(tmp_path, cut):
     path = save_npz(tmp_path / "a.npz")
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(ImageSetError, match="damaged or no .npz"):
+    with pytest.raises(ImageSetError, match=r"damaged or no \.npz"):
         load_tasks(path)
 
 
@@ -239,6 +239,11 @@ def test_a_compressed_or_truncated_tar_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:700])
     with pytest.raises(ImageSetError, match=r"damaged|truncated"):
         load_tasks(path)
+    whole = pack(tmp_path / "c.tar", *names).read_bytes()
+    for broken in (whole[:2048], whole[:2048] + b"x" * 512 + whole[2560:]):
+        path.write_bytes(broken)  # tarfile itself takes both for the end of the archive
+        with pytest.raises(ImageSetError, match="damaged or truncated behind its file 2"):
+            load_tasks(path)
     path.write_bytes(b"no tar at all" * 100)
     with pytest.raises(ImageSetError, match="damaged or no tar"):
         load_tasks(path)
@@ -326,7 +331,7 @@ def test_unknown_and_missing_names_say_what_to_do(tmp_path):
         load_tasks("visa", root=tmp_path)
     with pytest.raises(ImageSetError, match="anomalens datasets svhn --root DIR --download"):
         load_tasks("svhn", root=tmp_path)
-    with pytest.raises(ImageSetError, match="no folder .*check --root"):
+    with pytest.raises(ImageSetError, match=r"no folder .*check --root"):
         load_tasks("visa", root=tmp_path / "nowhere")
     with pytest.raises(ImageSetError, match="no file or folder"):
         load_tasks(tmp_path / "nothing")
@@ -351,7 +356,12 @@ def test_masks_that_do_not_fit_are_refused(draw, tmp_path):
     with pytest.raises(ImageSetError, match=r"24 x 20 pixels and its image a has 20 x 24"):
         read_mask(entry, (20, 24))
     boxes = tmp_path / "boxes.txt"
-    for text, problem in (("1 2 3", "no box"), ("a b c d", "no box"), ("0 0 99 5 1", "outside"), ("5 5 2 9", "outside")):
+    for text, problem in (
+        ("1 2 3", "no box"),
+        ("a b c d", "no box"),
+        ("0 0 99 5 1", "outside"),
+        ("5 5 2 9", "outside"),
+    ):
         boxes.write_text(text)
         with pytest.raises(ImageSetError, match=problem):
             read_mask(ImageEntry("a", tmp_path, mask=boxes), (24, 20))

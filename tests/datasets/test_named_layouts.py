@@ -238,7 +238,10 @@ def write_idx(path, array, *, zipped):
 @pytest.mark.parametrize("zipped", [True, False])
 def test_mnist_as_published(tmp_path, zipped):
     rng = np.random.default_rng(0)
-    images = {"train": rng.integers(0, 255, (20, 28, 28), np.uint8), "t10k": rng.integers(0, 255, (10, 28, 28), np.uint8)}
+    images = {
+        "train": rng.integers(0, 255, (20, 28, 28), np.uint8),
+        "t10k": rng.integers(0, 255, (10, 28, 28), np.uint8),
+    }
     for stem, array in images.items():
         end = ".gz" if zipped else ""
         write_idx(tmp_path / f"{stem}-images-idx3-ubyte{end}", array, zipped=zipped)
@@ -263,8 +266,14 @@ def cifar_files(prefix, names, parts, *, coarse):
 @pytest.mark.parametrize("name", ["cifar-10", "cifar-100"])
 def test_cifar_in_its_binary_version(tmp_path, name, packed):
     coarse = name == "cifar-100"
-    batches = ["train.bin", "test.bin"] if coarse else [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
-    listed = ("coarse_label_names.txt", "fish\nflowers\n") if coarse else ("batches.meta.txt", "ship\ntruck\n\n")
+    batches = (
+        ["train.bin", "test.bin"]
+        if coarse
+        else [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    )
+    listed = (
+        ("coarse_label_names.txt", "fish\nflowers\n") if coarse else ("batches.meta.txt", "ship\ntruck\n\n")
+    )
     files = cifar_files("cifar-bin", listed, batches, coarse=coarse)
     if packed:
         with tarfile.open(tmp_path / f"{name}-binary.tar.gz", "w:gz") as archive:

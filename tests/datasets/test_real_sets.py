@@ -179,9 +179,7 @@ def test_clips_of_frames_keep_their_order_and_labels(real_set):
 
 def test_few_shots_are_seeded_draws_of_the_training_images(real_set):
     root = real_set("mvtec_transistor")
-    (first,), (again,), (other,) = (
-        load_tasks(root, shots=4, seed=seed) for seed in (0, 0, 1)
-    )
+    (first,), (again,), (other,) = (load_tasks(root, shots=4, seed=seed) for seed in (0, 0, 1))
     assert (first.protocol, first.shots, len(first.train), len(first.test)) == ("few-shot", 4, 4, 100)
     ids = [[entry.id for entry in task.train] for task in (first, again, other)]
     assert ids[0] == ids[1] != ids[2]

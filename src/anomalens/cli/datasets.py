@@ -13,12 +13,11 @@ from anomalens.cli.printing import count, json_text
 
 @click.command(short_help="The datasets known by name, and how to get them.")
 @click.argument("name", required=False)
+@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="Where datasets were unpacked.")
 @click.option(
-    "--root", type=click.Path(path_type=Path), metavar="DIR", help="Where datasets were unpacked."
-)
-@click.option(
-    "--download", is_flag=True, help="Fetch NAME into --root, where a stable address with a checksum is "
-    "known."
+    "--download",
+    is_flag=True,
+    help="Fetch NAME into --root, where a stable address with a checksum is known.",
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def datasets(name: str | None, root: Path | None, download: bool, as_json: bool) -> int:

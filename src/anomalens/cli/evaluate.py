@@ -39,6 +39,8 @@ from anomalens.cli.tables import columns
 @click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter of the detector.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write the result cards.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="DIR",
+              help="Write a page to decide by, with pictures, and its Markdown and JSON twins.")
 def evaluate(
     dataset: str,
     root: Path | None,
@@ -61,6 +63,7 @@ def evaluate(
     threads: int | None,
     parameters: tuple[str, ...],
     json_file: Path | None,
+    report: Path | None,
 ) -> int:
     """Fit on DATASET's normal images, score its test images.
 
@@ -89,6 +92,13 @@ def evaluate(
     )  # fmt: skip
     if tested is not None:
         detectors = (tested.detector.name,)
+    album = None
+    if report is not None:
+        from anomalens.reports.evaluation_pictures import Album
+        from anomalens.reports.evaluation_report import report_folder, write_report
+
+        report_folder(report)  # what is refused there is refused before the work
+        album = Album()
     cards: list[ResultCard] = []
     for seed in seeds or (0,):
         tasks = load_tasks(
@@ -123,13 +133,18 @@ def evaluate(
                     if value is not None:
                         words += [option, str(value)]
                 command = f"{shlex.join(words)} {settings.options()}"
-                cards.append(
-                    evaluate_task(
-                        task, settings, seed=seed, model=tested, command=command, progress=bar
-                    )
-                )
+                fitted: list[Inspector] = []
+                card = evaluate_task(
+                    task, settings, seed=seed, model=tested, command=command,
+                    on_fitted=fitted.append, progress=bar,
+                )  # fmt: skip
+                cards.append(card)
+                if album is not None and fitted:
+                    album.add(card, fitted[0], task)
                 if json_file is not None:  # after each, so that a killed run keeps what is done
                     write_cards(json_file, cards)
     for line in columns(summary_rows(cards)):
         click.echo(line)
+    if report is not None:
+        click.echo(f"page: {write_report(cards, report, pictures=album)}")
     return 2 if any(card.error is not None for card in cards) else 0

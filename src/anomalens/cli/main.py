@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "benchmark": "benchmark:benchmark",
     "sweep": "sweep:sweep",
     "compare": "compare:compare",
+    "report": "report:report",
     "datasets": "datasets:datasets",
     "doctor": "doctor:doctor",
 }

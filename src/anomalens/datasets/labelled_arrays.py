@@ -49,9 +49,5 @@ def labelled_arrays(
 
 def normal_by_name(names: Sequence[str]) -> str | None:
     """The one class whose name says that it is normal; None for none or several."""
-    found = [
-        name
-        for name in names
-        if name.strip().lower().replace("-", "_").replace(" ", "_") in GOOD_NAMES
-    ]
+    found = [name for name in names if name.strip().lower().replace("-", "_").replace(" ", "_") in GOOD_NAMES]
     return found[0] if len(found) == 1 else None

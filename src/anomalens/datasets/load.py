@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -111,9 +112,10 @@ def load_tasks(
 
 def dataset_rows(root: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
     """What is known by name: plain data, and where each was found (below `root`, or installed)."""
+    searched = search(Path(root)) if root is not None else []
     rows = []
     for entry in DATASETS.values():
-        found = locate(entry, Path(root) if root is not None else None)
+        found = locate(entry, searched)
         rows.append({
             "name": entry.name,
             "what": entry.what,
@@ -140,9 +142,8 @@ def known_dataset(name: str) -> Dataset:
     return DATASETS[known]
 
 
-def locate(dataset: Dataset, root: Path | None) -> Found | None:
-    """Where a dataset lies: at the root or up to two folders below it, or where a package put it."""
-    searched = [] if root is None else _search(root)
+def locate(dataset: Dataset, searched: Sequence[Path]) -> Found | None:
+    """Where a dataset lies: in one of the folders, the root first, or where a package put it."""
     for form in dataset.forms:
         found = (
             folder
@@ -152,7 +153,7 @@ def locate(dataset: Dataset, root: Path | None) -> Found | None:
         first = next(found, None)
         if first is None:
             continue
-        if form is folders.CATEGORY and dataset.categories and first != root:
+        if form is folders.CATEGORY and dataset.categories and first != searched[0]:
             beside = [folder for folder in found if folder.parent == first.parent]
             return Found((first, *beside), form)
         return Found((first,), form)
@@ -188,7 +189,7 @@ def _read(
     if known is not None:
         # "mnist" in a folder that holds one of this name means that one
         place = Path(root) if root is not None else path if path.is_dir() else None
-        found = locate(DATASETS[known], place)
+        found = locate(DATASETS[known], search(place) if place is not None else [])
         if found is None:
             raise missing(DATASETS[known], place)
         return known, found.read(DATASETS[known], seed)
@@ -270,15 +271,13 @@ def _has_name(key: str, plain: str) -> bool:
     return key in plain and not any(key in other and other != key and other in plain for other in others)
 
 
-def _search(root: Path) -> list[Path]:
+def search(root: Path) -> list[Path]:
     """The root, the folders in it, and the folders in those; a bounded number."""
     if not root.exists():
         raise ImageSetError(f"There is no folder {root}; check --root.")
     found = [root]
-    for depth in range(2):
-        level = found if depth == 0 else found[1:]
-        for folder in list(level):
-            found += [sub for sub in folders.folders_in(folder) if sub not in found]
-            if len(found) > _MAX_SEARCHED:
-                return found[:_MAX_SEARCHED]
-    return found
+    for folder in (root, *folders.folders_in(root)):
+        found += folders.folders_in(folder)
+        if len(found) > _MAX_SEARCHED:
+            break
+    return found[:_MAX_SEARCHED]

@@ -170,9 +170,7 @@ def _in_vs_out(dataset: str, data: Classes, chosen: str | None, outsiders: Outsi
     return [task]
 
 
-_CLASS_PROTOCOLS: Final[
-    dict[str, Callable[[str, Classes, str | None, Outsiders | None], list[Task]]]
-] = {
+_CLASS_PROTOCOLS: Final[dict[str, Callable[[str, Classes, str | None, Outsiders | None], list[Task]]]] = {
     "split": _split,
     "one-vs-rest": _one_vs_rest,
     "leave-one-class-out": _leave_one_out,
@@ -206,9 +204,7 @@ def _normal_only(images: ImageSet) -> ImageSet:
 def _with_outsiders(test: ImageSet, outsiders: Outsiders) -> ImageSet:
     name, images = outsiders
     outside = relabelled(images, name)
-    named = tuple(
-        replace(entry, id=f"{name}/{entry.id}", group=None, mask=None) for entry in outside
-    )
+    named = tuple(replace(entry, id=f"{name}/{entry.id}", group=None, mask=None) for entry in outside)
     return ImageSet.concatenate([test, replace(outside, entries=named)])
 
 

@@ -12,7 +12,7 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ def evaluate_task(
     seed: int = 0,
     model: Inspector | None = None,
     command: str | None = None,
+    on_fitted: Callable[[Inspector], None] | None = None,
     progress: Progress = silent,
 ) -> ResultCard:
     """Fit, check, and put what came out on a card.
@@ -64,6 +65,8 @@ def evaluate_task(
         Test this one instead of fitting.
     command : str, optional
         The command that reproduces the card.
+    on_fitted : callable, optional
+        Is given the inspector before it is tested, for callers that ask it more afterwards.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def evaluate_task(
     """
     blank = _blank(task, settings, seed, command)
     try:
-        return _evaluate(task, settings, seed, model, blank, progress)
+        return _evaluate(task, settings, seed, model, blank, on_fitted, progress)
     except AnomalensError as error:
         return ResultCard(**{**blank, "error": str(error)})
 
@@ -84,6 +87,7 @@ def _evaluate(
     seed: int,
     model: Inspector | None,
     blank: dict[str, Any],
+    on_fitted: Callable[[Inspector], None] | None,
     progress: Progress,
 ) -> ResultCard:
     if not len(task.test):
@@ -97,6 +101,8 @@ def _evaluate(
         fit_seconds: float | None = time.perf_counter() - start
     else:
         inspector, fit_seconds = model, None
+    if on_fitted is not None:
+        on_fitted(inspector)
     scores: list[ImageScore] = []
     maps: list[tuple[Map, Mask | None]] = []
     notes = [*task.notes, *inspector.card.get("notes", ())]

@@ -18,11 +18,12 @@ from anomalens.datasets.masks import read_mask
 from anomalens.datasets.task import Task
 from anomalens.errors import AnomalensError
 from anomalens.evaluation.cards import ImageScore, ResultCard
+from anomalens.images.image_set import ImageEntry
 from anomalens.inspector.finding import Finding
 from anomalens.inspector.inspector import Inspector
 from anomalens.reports.colours import ColourScale
 from anomalens.reports.evaluation_numbers import CardNumbers
-from anomalens.reports.overlay import plain_picture, render_overlay
+from anomalens.reports.overlay import LONG_SIDE, plain_picture, render_overlay
 
 LONGEST: Final = 400  # px
 PER_GROUP: Final = 6
@@ -110,7 +111,7 @@ class Album:
         exhibits = []
         for i, finding in enumerate(inspector.check(images, workers=1)):
             try:
-                pixels = images.read(i).pixels
+                pixels = images.read(i, reduce_to=LONG_SIDE).pixels
             except AnomalensError:
                 continue  # it was there when it was scored: its score stands, its picture is gone
             exhibits.append(_exhibit(*wanted[i], pixels, finding, scale, images[i]))
@@ -142,7 +143,7 @@ def _exhibit(
     pixels: np.ndarray,
     finding: Finding,
     scale: ColourScale | None,
-    entry: object,
+    entry: ImageEntry,
 ) -> Exhibit:
     size = finding.original_size or (pixels.shape[1], pixels.shape[0])
     plain = plain_picture(pixels, size)
@@ -154,10 +155,10 @@ def _exhibit(
     return Exhibit(group, score, _jpeg(plain), overlay, plain.size, outlined)
 
 
-def _outline(picture: Image.Image, entry: object, size: tuple[int, int]) -> bool:
+def _outline(picture: Image.Image, entry: ImageEntry, size: tuple[int, int]) -> bool:
     """Draw a line around the true defect, a little outside of it; False where none is known."""
     try:
-        mask = read_mask(entry, size)  # type: ignore[arg-type]
+        mask = read_mask(entry, size)
     except AnomalensError:
         return False
     if mask is None or not mask.any() or mask.all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,14 @@ from anomalens.images.layout import GOOD, GOOD_NAMES, Layout, recognise
 def folders_in(root: Path) -> list[Path]:
     """The visible folders directly in one, by name; none for what cannot be listed."""
     try:
-        return sorted(
-            sub for sub in root.iterdir() if sub.is_dir() and not sub.name.startswith((".", "__"))
-        )
+        # scandir knows what is a folder without asking for each of 20,000 images
+        with os.scandir(root) as found:
+            names = sorted(
+                item.name for item in found if not item.name.startswith((".", "__")) and item.is_dir()
+            )
     except OSError:
         return []
+    return [root / name for name in names]
 
 
 def child(root: Path, *names: str) -> Path | None:
@@ -44,9 +48,7 @@ def layout_of(folder: Path) -> Layout | None:
 def labelled_files(folder: Path, root: Path, label: str, group: str | None = None) -> list[ImageEntry]:
     """The image files below a folder under one label; ids are paths below the root."""
     images, _ = find_files(folder)
-    return [
-        ImageEntry(path.relative_to(root).as_posix(), path, label=label, group=group) for path in images
-    ]
+    return [ImageEntry(path.relative_to(root).as_posix(), path, label=label, group=group) for path in images]
 
 
 def is_category(folder: Path) -> bool:
@@ -55,11 +57,7 @@ def is_category(folder: Path) -> bool:
     if train is None or not any(sub.name.lower() in GOOD_NAMES for sub in folders_in(train)):
         return False
     layout = layout_of(folder)
-    return (
-        layout is not None
-        and layout.kind == "mvtec"
-        and bool(layout.test or child(folder, "validation"))
-    )
+    return layout is not None and layout.kind == "mvtec" and bool(layout.test or child(folder, "validation"))
 
 
 def read_category(folder: Path, name: str | None) -> Split:
@@ -120,11 +118,7 @@ def _class_parts(root: Path) -> tuple[Path, Path] | None:
 
 
 def _image_folders(root: Path) -> list[Path]:
-    return [
-        sub
-        for sub in folders_in(root)
-        if any(path.suffix.lower() in SUFFIXES for path in _peek(sub))
-    ]
+    return [sub for sub in folders_in(root) if any(path.suffix.lower() in SUFFIXES for path in _peek(sub))]
 
 
 def _peek(folder: Path) -> Iterable[Path]:
@@ -202,7 +196,5 @@ CATEGORIES = Form(
 CLASS_PARTS = Form(
     "train/<class>/*, test/<class>/*", lambda root: _class_parts(root) is not None, read_class_parts
 )
-CLASS_FOLDERS = Form(
-    "<class>/*", lambda root: len(_image_folders(root)) > 1, read_class_folders
-)
+CLASS_FOLDERS = Form("<class>/*", lambda root: len(_image_folders(root)) > 1, read_class_folders)
 FLAT = Form("images in one folder", _is_flat, read_flat)

@@ -81,9 +81,7 @@ def _names(file: Path, arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
             "needed (numpy.array(names), not of type object)."
         )
     try:
-        names = tuple(
-            name.decode() if isinstance(name, bytes) else str(name) for name in given.tolist()
-        )
+        names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in given.tolist())
     except UnicodeDecodeError:
         raise ImageSetError(f"{file}: class_names is not UTF-8 text; write it again.") from None
     if len(set(names)) < len(names):
@@ -99,6 +97,10 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
                 name = info.filename.removesuffix(".npy")
                 if name not in _KNOWN:
                     continue
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ImageSetError(
+                        f"{file}: {name} is packed in an unusual way; write it with numpy.savez."
+                    )
                 if name in found:
                     raise ImageSetError(f"{file} holds two arrays {name}; write it again.")
                 with archive.open(info) as member:
@@ -119,9 +121,7 @@ def _read_array(file: Path, name: str, declared: int, member: IO[bytes]) -> np.n
     if version not in ((1, 0), (2, 0)) or length > _MAX_HEADER:
         raise ImageSetError(f"{file}: {name} has a header of an unknown kind; write it with numpy.savez.")
     header = io.BytesIO(length.to_bytes(width, "little") + member.read(length))
-    reader = (
-        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    )
+    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = reader(header)
     if dtype.hasobject or dtype.kind not in "uifUSb":
         raise ImageSetError(

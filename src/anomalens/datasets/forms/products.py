@@ -95,9 +95,7 @@ def _board_groups(root: Path) -> list[Path]:
             found.append(folder)
             continue
         found += [
-            sub
-            for sub in folders_in(folder)
-            if (folder / f"{sub.name}_not").is_dir() and sub.name.isdigit()
+            sub for sub in folders_in(folder) if (folder / f"{sub.name}_not").is_dir() and sub.name.isdigit()
         ]
     return found
 

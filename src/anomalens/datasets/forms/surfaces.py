@@ -201,4 +201,3 @@ METU = two_folders(("Negative",), ("Positive",), "crack")
 MALARIA = two_folders(("Uninfected",), ("Parasitized",), "parasitized")
 BRAIN_MRI = two_folders(("no",), ("yes",), "tumor")
 CRACKFOREST = Form("image/*.jpg, groundTruth/*.mat", _is_crackforest, read_crackforest)
-

@@ -38,6 +38,7 @@ def list_images(file: Path) -> list[tuple[PurePosixPath, Packed]]:
         members.
     """
     found: list[tuple[PurePosixPath, Packed]] = []
+    count = -1
     try:
         with file.open("rb") as stream:
             if stream.read(6).startswith(_COMPRESSED):
@@ -45,11 +46,12 @@ def list_images(file: Path) -> list[tuple[PurePosixPath, Packed]]:
                     f"{file} is a compressed tar, which cannot be read in place; unpack it with "
                     f"tar xf {file.name} and give the folder."
                 )
-        size = file.stat().st_size
+        size, end = file.stat().st_size, 0
         with tarfile.open(file, "r:") as archive:
             for count, member in enumerate(archive):
                 if count >= MAX_MEMBERS:
                     raise ImageSetError(f"{file} holds more than {MAX_MEMBERS} files; split it.")
+                end = member.offset_data + (-(-member.size // 512) * 512 if member.isreg() else 0)
                 name = _safe_name(file, member)
                 if name is None or name.suffix.lower() not in SUFFIXES or name.name.startswith("."):
                     continue
@@ -59,6 +61,13 @@ def list_images(file: Path) -> list[tuple[PurePosixPath, Packed]]:
                         f"{MAX_MEMBER_BYTES // 1024**2} MiB; fetch the archive again."
                     )
                 found.append((name, Packed(file, member.offset_data, member.size, name.suffix.lower())))
+        with file.open("rb") as stream:
+            stream.seek(end)
+            # tarfile takes a damaged header for the end, which would silently drop what follows
+            if stream.read(512) != bytes(512):
+                raise ImageSetError(
+                    f"{file} is damaged or truncated behind its file {count + 1}; fetch it again."
+                )
     except tarfile.TarError as error:
         raise ImageSetError(f"{file} is damaged or no tar ({error}); fetch it again.") from None
     except OSError as error:
