@@ -146,7 +146,6 @@ def test_the_nearest_vector_is_found_as_by_brute_force(n: int, m: int, d: int, s
     queries, bank = vectors(n, d, 1) + np.float32(shift), vectors(m, d, 2) + np.float32(shift)
     exact = distances(queries, bank)
     np.testing.assert_allclose(Bank(bank).nearest(queries), exact.min(1), rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(Bank(bank).squared_distances(queries), exact**2, rtol=1e-3, atol=1e-3)
 
 
 def test_a_vector_of_the_bank_is_at_distance_nought() -> None:

@@ -314,7 +314,7 @@ def test_an_edited_card_is_noticed(
     assert "the card was damaged or changed" in load(bytes(edited))
 
 
-@pytest.mark.parametrize("name", ["arrays.safetensors", "embedding.onnx"])
+@pytest.mark.parametrize("name", ["arrays.safetensors", "patches.onnx"])
 def test_an_edited_member_is_noticed(
     name: str, members: dict[str, bytes], load: Callable[[bytes], str]
 ) -> None:
@@ -327,7 +327,7 @@ def test_an_edited_member_is_noticed(
 def test_swapped_members(
     card: dict[str, Any], members: dict[str, bytes], load: Callable[[bytes], str]
 ) -> None:
-    one, two = "arrays.safetensors", "embedding.onnx"
+    one, two = "arrays.safetensors", "patches.onnx"
     swapped = {**members, one: members[two], two: members[one]}
     assert load(pack(members["card.json"], swapped)) != "loaded"
     assert load(pack(card, swapped)) != "loaded"
@@ -347,7 +347,7 @@ def test_members_that_no_model_has(
 def test_a_missing_and_a_surplus_member(
     card: dict[str, Any], members: dict[str, bytes], load: Callable[[bytes], str]
 ) -> None:
-    fewer = {name: data for name, data in members.items() if name != "embedding.onnx"}
+    fewer = {name: data for name, data in members.items() if name != "patches.onnx"}
     more = {**members, "other.onnx": b"x"}
     for files in (fewer, more):
         assert "does not hold the files that its card lists" in load(pack(members["card.json"], files))
@@ -472,7 +472,7 @@ def test_fuzzed_arrays_and_graphs_with_right_hashes(
     members: dict[str, bytes],
     load: Callable[[bytes], str],
 ) -> None:
-    name = data.draw(st.sampled_from(["arrays.safetensors", "embedding.onnx"]))
+    name = data.draw(st.sampled_from(["arrays.safetensors", "patches.onnx"]))
     edited = bytearray(members[name])
     end = min(len(edited), 300) - 1  # the structures come first, plain numbers follow
     for place in data.draw(st.lists(st.integers(0, end), min_size=1, max_size=3)):
@@ -511,5 +511,5 @@ def test_a_grid_that_does_not_fit_the_network(
 def test_graphs_of_a_stranger_are_answered(
     card: dict[str, Any], members: dict[str, bytes], load: Callable[[bytes], str]
 ) -> None:
-    for graph in (b"", b"\0", b"\xff" * 100, tiny_network(), members["embedding.onnx"] * 2):
-        assert load(pack(card, {**members, "embedding.onnx": graph})) != "loaded"
+    for graph in (b"", b"\0", b"\xff" * 100, tiny_network(), members["patches.onnx"] * 2):
+        assert load(pack(card, {**members, "patches.onnx": graph})) != "loaded"

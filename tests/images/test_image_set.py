@@ -253,3 +253,15 @@ def test_flat_folders(tmp_path: Path) -> None:
     with pytest.raises(ImageSetError, match="is not a folder"):
         recognise(tmp_path / "none")
     assert len(ImageSet.normal([tmp_path / "2.png"])) == 1
+
+
+def test_a_manifest_is_learnt_from_only_where_it_is_normal_training_data(tmp_path):
+    for name in "abcd":
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    csv = tmp_path / "parts.csv"
+    csv.write_text("path,label,split\na.png,good,train\nb.png,scratch,train\nc.png,good,test\nd.png,,\n")
+    assert [entry.id for entry in ImageSet.normal(csv)] == ["a.png", "d.png"]
+    assert len(ImageSet.open(csv)) == 4
+    csv.write_text("path,label\nb.png,scratch\n")
+    with pytest.raises(ImageSetError, match="no normal image to learn from"):
+        ImageSet.normal(csv)

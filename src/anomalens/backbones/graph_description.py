@@ -31,7 +31,7 @@ SCALINGS: Final[dict[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
 # Outputs that later nodes will have.
-_RESERVED: Final = ("image", "embedding", "features")
+_RESERVED: Final = ("image", "embedding", "features", "nearest", "anomaly_map")
 
 
 @dataclass(frozen=True)

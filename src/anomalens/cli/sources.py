@@ -66,7 +66,7 @@ def _open(argument: str, *, alone: bool, normal: bool) -> ImageSet:
         # from_paths puts the folder before the ids, so that a.png of two folders stay apart
         return ImageSet.from_paths([recognise(path).train_normal if normal else path])
     if path.suffix.lower() == ".csv":
-        return ImageSet.from_manifest(path)
+        return ImageSet.normal(path) if normal else ImageSet.from_manifest(path)
     if path.exists() or not any(sign in argument for sign in "*?["):
         return ImageSet.from_paths([path])
     found = ImageSet.from_glob(argument)

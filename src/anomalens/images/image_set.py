@@ -106,6 +106,8 @@ class ImageSet:
     def normal(cls, source: object) -> ImageSet:
         """Like `open`, but of a folder laid out as a dataset take the normal training images only.
 
+        Of a manifest, the rows of the split train (or of none) that are labelled good (or not at all).
+
         The images are labelled "good": whoever gives them to `fit` says that they are normal.
         """
         if isinstance(source, str | os.PathLike) and Path(source).is_dir():
@@ -116,6 +118,8 @@ class ImageSet:
                     opened, entries=tuple(replace(entry, label=GOOD) for entry in opened.entries)
                 )
             return opened
+        if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() == ".csv":
+            return cls._listed(source, normal=True)
         return cls.open(source)
 
     @classmethod
@@ -194,11 +198,23 @@ class ImageSet:
     @classmethod
     def from_manifest(cls, csv: str | os.PathLike[str]) -> ImageSet:
         """Take the images that a CSV file lists; see `anomalens.images.manifest`."""
+        return cls._listed(csv, normal=False)
+
+    @classmethod
+    def _listed(cls, csv: str | os.PathLike[str], *, normal: bool) -> ImageSet:
         from anomalens.images.manifest import read_manifest
 
+        rows = read_manifest(csv)
+        if normal:
+            rows = [row for row in rows if row.split in (None, "train") and row.label in (None, GOOD)]
+            if not rows:
+                raise ImageSetError(
+                    f"The manifest {csv} lists no normal image to learn from: rows of the split train with "
+                    "the label good, or without a label."
+                )
         entries = [
             replace(entry, label=row.label, mask=row.mask, group=row.group or entry.group)
-            for row in read_manifest(csv)
+            for row in rows
             for entry in _file_entries(row.path, row.id)
         ]
         return cls(_unique_ids(entries), str(csv))

@@ -57,8 +57,10 @@ def live_chart(numbers: CardNumbers) -> str:
     )
     alarms, misses, above = numbers.counts_above(threshold)
     n_calibration = len(numbers.calibration)
+    guess = (numbers.card.calibration or {}).get("calibrated") is False
+    expected = "expected on normal images" + (" (a guess: uncalibrated)" if guess else "")
     rate = (
-        f'<div><dt>expected on normal images</dt><dd data-say="rate">'
+        f'<div><dt>{expected}</dt><dd data-say="rate">'
         f"{per_cent((1 + above) / (n_calibration + 1))}</dd></div>"
         if n_calibration
         else ""
@@ -69,8 +71,9 @@ def live_chart(numbers: CardNumbers) -> str:
         'aria-label="Threshold"></div>'
         '<dl class="counts">'
         f'<div><dt>threshold</dt><dd data-say="cut">{threshold:.6g}</dd></div>'
-        f'<div class="c-flagged"><dt>false alarms</dt><dd data-say="alarms">{share(alarms, len(numbers.normal))}'
-        f'</dd></div><div class="c-flagged"><dt>misses</dt><dd data-say="misses">'
+        '<div class="c-flagged"><dt>false alarms</dt><dd data-say="alarms">'
+        f'{share(alarms, len(numbers.normal))}</dd></div><div class="c-flagged"><dt>misses</dt>'
+        '<dd data-say="misses">'
         f"{share(misses, len(numbers.anomalous))}</dd></div>{rate}</dl>"
         '<p class="soft hint" hidden>Drag the handle, or use the arrow keys. A threshold that is chosen '
         "here has seen the labels, so its figures flatter. "
@@ -146,9 +149,7 @@ def _live_data(numbers: CardNumbers, axis: Axis, threshold: float) -> dict[str, 
     }
 
 
-def two_sided(
-    upper: Side, lower: Side, axis: Axis, threshold: float | None, *, wrong: bool = False
-) -> str:
+def two_sided(upper: Side, lower: Side, axis: Axis, threshold: float | None, *, wrong: bool = False) -> str:
     """The chart as an `<svg>` element; `wrong` tints false alarms and misses."""
     middle = _TOP + _TALL
     end = middle + 1 + _TALL
@@ -186,11 +187,13 @@ def two_sided(
         place = float(axis.share(np.array([value]))[0])
         side = "start" if place < 0.04 else "end" if place > 0.96 else "middle"
         parts.append(
-            f'<text class="soft" x="{axis.per_cent(value)}" y="{end + 33}" text-anchor="{side}">{value:g}</text>'
+            f'<text class="soft" x="{axis.per_cent(value)}" y="{end + 33}" text-anchor="{side}">'
+            f"{value:g}</text>"
         )
     if beyond:
         parts.append(
-            f'<text class="soft" x="100%" y="13" text-anchor="end">{beyond} beyond, up to {highest:.4g} →</text>'
+            f'<text class="soft" x="100%" y="13" text-anchor="end">{beyond} beyond, up to '
+            f"{highest:.4g} →</text>"
         )
     parts.append(
         f'<text class="soft" x="50%" y="{end + 50}" text-anchor="middle">raw score (higher: less like the '

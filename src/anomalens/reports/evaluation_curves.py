@@ -20,8 +20,9 @@ from anomalens.reports.evaluation_texts import seen
 
 Points = NDArray[np.float64]
 
-_SIDE: Final = 240
-_LEFT, _TOP, _BOTTOM, _RIGHT = 34, 10, 34, 10
+SIDE: Final = 240
+LEFT, TOP = 46, 10
+_BOTTOM, _RIGHT = 34, 10
 _MAX_CURVES: Final = 8
 
 
@@ -75,36 +76,36 @@ def training_curves(settings: Mapping[str, Any]) -> str:
 def _square(
     path: str, *, point: tuple[str, float, float] | None, aside: str, x: str, y: str, spoken: str
 ) -> str:
-    width, height = _LEFT + _SIDE + _RIGHT, _TOP + _SIDE + _BOTTOM
-    base, right = _TOP + _SIDE, _LEFT + _SIDE
+    width, height = LEFT + SIDE + _RIGHT, TOP + SIDE + _BOTTOM
+    base, right = TOP + SIDE, LEFT + SIDE
     dot = ""
     if point is not None:
         kind, px, py = point
         dot = (
-            f'<circle class="dot" data-dot="{kind}" cx="{_LEFT + _SIDE * px:.2f}" '
-            f'cy="{_TOP + _SIDE * (1 - py):.2f}" r="4.5"/>'
+            f'<circle class="dot" data-dot="{kind}" cx="{LEFT + SIDE * px:.2f}" '
+            f'cy="{TOP + SIDE * (1 - py):.2f}" r="4.5"/>'
         )
     ticks = "".join(
-        f'<text class="soft" x="{_LEFT + _SIDE * v:g}" y="{base + 14}" text-anchor="middle">{v:g}</text>'
-        f'<text class="soft" x="{_LEFT - 5}" y="{_TOP + _SIDE * (1 - v) + 4:g}" text-anchor="end">{v:g}</text>'
+        f'<text x="{LEFT + SIDE * v:g}" y="{base + 14}" text-anchor="middle">{v:g}</text>'
+        f'<text x="{LEFT - 5}" y="{TOP + SIDE * (1 - v) + 4:g}" text-anchor="end">{v:g}</text>'
         for v in (0, 0.5, 1)
     )
     return (
         f'<svg class="curve" role="img" viewBox="0 0 {width} {height}" aria-label="{escape(spoken)}">'
-        f'<rect class="frame" x="{_LEFT}" y="{_TOP}" width="{_SIDE}" height="{_SIDE}"/>{ticks}'
+        f'<rect class="frame" x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}"/>{ticks}'
         f'<path class="aside" d="{aside}"/><path class="line" d="{path}"/>{dot}'
-        f'<text class="soft" x="{(_LEFT + right) / 2}" y="{base + 29}" text-anchor="middle">{x}</text>'
-        f'<text class="soft" transform="translate(11 {_TOP + _SIDE / 2}) rotate(-90)" '
+        f'<text x="{(LEFT + right) / 2}" y="{base + 29}" text-anchor="middle">{x}</text>'
+        f'<text transform="translate(11 {TOP + SIDE / 2}) rotate(-90)" '
         f'text-anchor="middle">{y}</text></svg>'
     )
 
 
 def _path(points: Points) -> str:
     """A path through points in the unit square, on a grid of half a pixel."""
-    xs = np.rint(2 * _SIDE * points[:, 0]).astype(int)
-    ys = np.rint(2 * _SIDE * (1 - points[:, 1])).astype(int)
+    xs = np.rint(2 * SIDE * points[:, 0]).astype(int)
+    ys = np.rint(2 * SIDE * (1 - points[:, 1])).astype(int)
     kept = _thinned(xs, ys)
-    places = [f"{_LEFT + xs[i] / 2:g} {_TOP + ys[i] / 2:g}" for i in kept]
+    places = [f"{LEFT + xs[i] / 2:g} {TOP + ys[i] / 2:g}" for i in kept]
     return "M" + "L".join(places)
 
 
@@ -141,16 +142,16 @@ def _line_chart(name: str, points: Points) -> str:
     size = np.where(high > low, high - low, 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
         unit = np.nan_to_num((points - low) / size)
-    base = _TOP + _SIDE
+    base = TOP + SIDE
     texts = (
-        f'<text class="soft" x="{_LEFT - 4}" y="{_TOP + 9}" text-anchor="end">{high[1]:.3g}</text>'
-        f'<text class="soft" x="{_LEFT - 4}" y="{base}" text-anchor="end">{low[1]:.3g}</text>'
-        f'<text class="soft" x="{_LEFT}" y="{base + 14}">{low[0]:g}</text>'
-        f'<text class="soft" x="{_LEFT + _SIDE}" y="{base + 14}" text-anchor="end">{high[0]:g}</text>'
+        f'<text x="{LEFT - 4}" y="{TOP + 9}" text-anchor="end">{high[1]:.3g}</text>'
+        f'<text x="{LEFT - 4}" y="{base}" text-anchor="end">{low[1]:.3g}</text>'
+        f'<text x="{LEFT}" y="{base + 14}">{low[0]:g}</text>'
+        f'<text x="{LEFT + SIDE}" y="{base + 14}" text-anchor="end">{high[0]:g}</text>'
     )
     return (
-        f'<figure><svg class="curve" role="img" viewBox="0 0 {_LEFT + _SIDE + _RIGHT} {base + _BOTTOM}" '
-        f'aria-label="{escape(name)}"><rect class="frame" x="{_LEFT}" y="{_TOP}" width="{_SIDE}" '
-        f'height="{_SIDE}"/>{texts}<path class="line" d="{_path(unit)}"/></svg>'
+        f'<figure><svg class="curve" role="img" viewBox="0 0 {LEFT + SIDE + _RIGHT} {base + _BOTTOM}" '
+        f'aria-label="{escape(name)}"><rect class="frame" x="{LEFT}" y="{TOP}" width="{SIDE}" '
+        f'height="{SIDE}"/>{texts}<path class="line" d="{_path(unit)}"/></svg>'
         f"<figcaption>{escape(name)}: from {points[0, 1]:.4g} to {points[-1, 1]:.4g}</figcaption></figure>"
     )

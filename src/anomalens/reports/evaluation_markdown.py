@@ -40,14 +40,17 @@ def _lines(cards: Sequence[ResultCard]) -> Iterator[str]:
     yield "# Evaluation report"
     yield ""
     yield (
-        "All figures are of raw scores. The threshold was chosen from normal training images only; test labels "
-        "were used for figures alone. Intervals are 95 %."
+        "All figures are of raw scores. The threshold was chosen from normal training images only; test "
+        "labels were used for figures alone. Intervals are 95 %."
     )
     if len(cards) > 1:
         overview = overview_of(cards)
         yield from ("", "## Overview", "")
         yield from _table([[_unbold(cell) for cell in row] for row in overview.results])
-        for head, rows in (("Ranks by image AUROC", overview.ranks), ("Paired differences", overview.differences)):
+        for head, rows in (
+            ("Ranks by image AUROC", overview.ranks),
+            ("Paired differences", overview.differences),
+        ):
             if rows:
                 yield from ("", f"### {head}", "")
                 yield from _table(rows)
@@ -71,7 +74,7 @@ def _section(numbers: CardNumbers) -> Iterator[str]:
     ):  # fmt: skip
         if sentences:
             yield from ("", f"### {head}", "")
-            yield from (f"- {_plain(text)}" for text in sentences)
+            yield from (f"- {_with_code(text)}" for text in sentences)
     yield from ("", "### Figures", "")
     rows = [*figure_rows(numbers), *verdict_rows(numbers), *pixel_rows(numbers)]
     yield from _table([["figure", "value", "95 %", "what it says"], *map(_row, rows)])
@@ -125,6 +128,11 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _unbold(cell: str) -> str:
     return cell[2:-2] if cell.startswith("**") and cell.endswith("**") and len(cell) > 4 else cell
+
+
+def _with_code(sentence: str) -> str:
+    parts = re.split("(`[^`]+`)", sentence)
+    return "".join(part if i % 2 else _plain(part) for i, part in enumerate(parts))
 
 
 def _plain(text: str) -> str:

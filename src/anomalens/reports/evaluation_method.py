@@ -28,7 +28,9 @@ def method_of(detector: str) -> Method:
     try:
         found = load_detector(detector)
     except SettingError:
-        return Method(f"The detector {detector!r} is not installed here, so nothing is said about it.", "", "")
+        return Method(
+            f"The detector {detector!r} is not installed here, so nothing is said about it.", "", ""
+        )
     text = sys.modules[found.__module__].__doc__ or found.__doc__ or ""
     paragraphs = [part for part in re.split(r"\n\s*\n", text) if part.strip() and not part.startswith(" ")]
     words = [" ".join(part.split()) for part in paragraphs]

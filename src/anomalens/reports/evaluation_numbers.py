@@ -197,8 +197,8 @@ def checked_card(card: ResultCard) -> ResultCard:
         value = getattr(card, f.name)
         if not _fits(f.name, str(f.type), value):
             raise InputError(
-                f"The result card of {str(card.dataset)!r:.60} says {f.name} = {value!r:.60}, which is no value "
-                "for it; evaluate again."
+                f"The result card of {str(card.dataset)!r:.60} says {f.name} = {value!r:.60}, which is no "
+                "value for it; evaluate again."
             )
     return card
 

@@ -16,6 +16,8 @@ from anomalens.reports.evaluation_texts import card_names, seen
 
 ROWS_SHOWN: Final = 400
 DIFFERENCES_SHOWN: Final = 60
+_FIGURE: Final = re.compile(r"[-+]?[0-9.]+( [(±]|$)")
+_ONE_CLASS: Final = ", mean of 1 classes**"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def overview_of(cards: Sequence[ResultCard]) -> Overview:
         for card, name in zip(cards, map(_in_a_cell, card_names(cards)), strict=True)
     ]
     lines = results_table(told).splitlines()
-    rows = [_cells(line) for line in lines if line.startswith("|")]
+    rows = [_cells(line) for line in lines if line.startswith("|") and _ONE_CLASS not in line]
     rows.pop(1)  # the line of dashes
     notes = [line for line in lines if line and not line.startswith("|")][:ROWS_SHOWN]
     if len(rows) > ROWS_SHOWN + 1:
@@ -60,7 +62,7 @@ def _comparison_rows(found: Comparison) -> tuple[list[list[str]], list[list[str]
     ranks: list[list[str]] = []
     if len(found.mean_ranks) > 1:
         ranked = sorted(found.mean_ranks.items(), key=lambda item: item[1])
-        ranks = [["detector", f"mean rank over {found.n_tasks} tasks and seeds (1 is best)"]]
+        ranks = [["detector", f"mean rank (1 is best); pairs of task and seed: {found.n_tasks}"]]
         ranks += [[name, f"{rank:.2f}"] for name, rank in ranked]
     differences = [["task", "seed", "A", "B", "AUROC A", "AUROC B", "A − B", "95 % interval", "p (DeLong)"]]
     widest = sorted(found.differences, key=lambda d: -abs(d.test.difference))
@@ -92,12 +94,19 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
     for row in rows[1:]:
         bold = row[0].startswith("**") and row[0].endswith("**") and len(row[0]) > 4
         cells = [row[0][2:-2] if bold else row[0], *row[1:]]
-        tag = "th" if bold else "td"
-        body.append("<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>")
+        body.append("<tr>" + "".join(_html_cell(cell, "th" if bold else "td") for cell in cells) + "</tr>")
     return (
         f'<div class="scroll compact"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody>'
         "</table></div>"
     )
+
+
+def _html_cell(text: str, tag: str) -> str:
+    if not _FIGURE.match(text):
+        return f"<{tag}>{escape(text)}</{tag}>"
+    # a figure keeps its interval on one line below it
+    broken = re.sub(r" (?=[(±])", "<br>", escape(text))
+    return f'<{tag} class="number">{broken}</{tag}>'
 
 
 def html_overview(overview: Overview) -> str:

@@ -29,9 +29,7 @@ _NO_ROOM: Final = "Pictures are left out, to keep this page small."
 _SHARE_FOR_DETAIL: Final = 0.8  # of the bytes; the rest is for short sections, then for pictures
 
 
-def render_report(
-    cards: Sequence[ResultCard], *, pictures: PictureSource | None, max_bytes: int
-) -> str:
+def render_report(cards: Sequence[ResultCard], *, pictures: PictureSource | None, max_bytes: int) -> str:
     """The page, at most `max_bytes` long where leaving out sections and pictures can achieve that."""
     names = card_names(cards)
     head, foot = _head(cards), _foot()
@@ -80,7 +78,7 @@ def _full(
 
 def _left_out(detailed: Sequence[bool], bodies: Sequence[str]) -> str:
     gone = sum(not body for body in bodies)
-    short = sum('class="result short"' in body[:40] for body in bodies)
+    short = sum(body.startswith('<section class="result short"') for body in bodies)
     parts = []
     if short:
         parts.append(f"{counted(short, 'section')} above shortened")
@@ -111,8 +109,8 @@ def _head(cards: Sequence[ResultCard]) -> str:
     if len(cards) != 1:
         tasks = len({card.title for card in cards})
         detectors = len({card.detector for card in cards})
-        lead = f"{counted(len(cards), 'result card')}: {counted(tasks, 'task')}, {counted(detectors, 'detector')}."
-        parts.append(f'<p class="lead">{lead}</p>')
+        told = f"{counted(tasks, 'task')}, {counted(detectors, 'detector')}"
+        parts.append(f'<p class="lead">{counted(len(cards), "result card")}: {told}.</p>')
         if failed:
             parts.append(f'<p class="lead unreadable">{counted(failed, "evaluation")} failed.</p>')
     parts.append(
@@ -134,10 +132,7 @@ def _title(cards: Sequence[ResultCard]) -> str:
 
 def _foot() -> str:
     return (
-        f"<footer>Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by Anomalens {escape(__version__)}. Beside it: "
-        "report.md, the same in Markdown, and report.json, the result cards.</footer>"
+        f"<footer>Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by Anomalens {escape(__version__)}. Beside "
+        "it: report.md, the same in Markdown, and report.json, the result cards.</footer>"
         f"<script>{SCRIPT}</script></body></html>\n"
     )
-
-
-

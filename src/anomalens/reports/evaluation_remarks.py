@@ -52,7 +52,7 @@ def remarks_on(numbers: CardNumbers) -> Remarks:
 
 def headline(numbers: CardNumbers) -> str:
     """What happened, in one sentence."""
-    asked = numbers.asked_rate
+    asked, card = numbers.asked_rate, numbers.card
     found, alarms = numbers.detection_rate, numbers.false_alarm_rate
     parts = []
     if found.total:
@@ -63,6 +63,8 @@ def headline(numbers: CardNumbers) -> str:
             f"{counted(alarms.count, 'false alarm')} in {counted(alarms.total, 'normal image')} "
             f"({per_cent(alarms.value)}{wanted})"
         )
+    if card.image_auroc is not None:
+        parts.append(f"image AUROC {card.image_auroc:.3f}")
     return ", ".join(parts) + "."
 
 
@@ -70,18 +72,37 @@ def _grade(numbers: CardNumbers) -> tuple[Grade, str]:
     card = numbers.card
     if card.image_auroc is None:
         return "open", "Both normal and anomalous test images are needed to judge."
-    low = float(card.ci.get("image_auroc", [card.image_auroc])[0])
+    low, told = _sure_auroc(numbers)
     found, alarms = numbers.detection_rate, numbers.false_alarm_rate
-    told = f"image AUROC is {card.image_auroc:.3f}, with 95 % confidence at least {low:.3f}"
     if low < 0.7:
         return "weak", f"The ranking is weak or too uncertain: {told}."
     if _too_many_alarms(numbers):
-        return "mixed", f"Far more false alarms than asked: {rate_text(alarms)}; {told}."
+        grade: Grade = "weak" if (alarms.value or 0.0) > 0.2 else "mixed"
+        return grade, f"Far more false alarms than asked: {rate_text(alarms)}; {told}."
     if (found.value or 0.0) < 0.8:
-        return "mixed", f"The threshold lets many anomalies pass: {rate_text(found)} found; {told}."
+        grade = "weak" if (found.value or 0.0) < 0.3 else "mixed"
+        return grade, f"The threshold lets many anomalies pass: {rate_text(found)} found; {told}."
     if low < 0.9:
         return "mixed", f"The ranking is fair: {told}."
     return "good", f"{told[0].upper()}{told[1:]}; found: {rate_text(found)}."
+
+
+def _sure_auroc(numbers: CardNumbers) -> tuple[float, str]:
+    """The least image AUROC that the data supports, and the figure in words.
+
+    Classes that do not overlap stay apart in every bootstrap sample, so that its interval has no width
+    however few they are; the rule of three on the smaller class stands in.
+    """
+    auroc = numbers.card.image_auroc or 0.0
+    low, high = numbers.card.ci.get("image_auroc", (auroc, auroc))
+    if low < high:
+        return float(low), f"image AUROC is {auroc:.3f}, with 95 % confidence at least {low:.3f}"
+    smaller = min(len(numbers.normal), len(numbers.anomalous))
+    low = max(0.0, auroc - 3 / max(smaller, 1))
+    return low, (
+        f"image AUROC is {auroc:.3f}, but with {counted(smaller, 'image')} in the smaller class the true one "
+        f"may be as low as {low:.2f}"
+    )
 
 
 def _too_many_alarms(numbers: CardNumbers) -> bool:
@@ -91,23 +112,24 @@ def _too_many_alarms(numbers: CardNumbers) -> bool:
 
 def _strengths(numbers: CardNumbers) -> Iterator[str]:
     card = numbers.card
-    low = card.ci.get("image_auroc", (0.0, 1.0))[0]
-    if card.image_auroc is not None and low >= 0.95:
-        yield (
-            f"Ranks anomalies above normal images almost always (image AUROC {card.image_auroc:.3f}, with 95 % "
-            f"confidence at least {low:.3f})."
-        )
+    if card.image_auroc is not None:
+        low, told_auroc = _sure_auroc(numbers)
+        if low >= 0.95:
+            yield f"Ranks anomalies above normal images almost always: {told_auroc}."
     sure = [kind for kind in numbers.kinds if (kind.found.value or 0) >= 0.95 and kind.found.total >= 5]
-    if sure:
+    if sure and not _too_many_alarms(numbers):
         told = [f"{seen(k.name)} ({k.found.count} of {k.found.total})" for k in sure]
         yield f"Finds (nearly) all of: {listed(told, 8)}."
     asked, alarms = numbers.asked_rate, numbers.false_alarm_rate
     if asked is not None and alarms.total >= 30 and alarms.low <= asked <= alarms.high:
-        yield f"Keeps the false-alarm rate of {per_cent(asked)} that was asked, as far as this data can tell: {rate_text(alarms)}."
+        yield (
+            f"Keeps the false-alarm rate of {per_cent(asked)} that was asked, as far as this data can tell: "
+            f"{rate_text(alarms)}."
+        )
     if card.aupro is not None and card.aupro >= 0.85:
         yield f"Shows where the defects are (AUPRO {card.aupro:.3f})."
     if card.ms_per_image is not None and 0 < card.ms_per_image <= 100:
-        yield f"Fast: {1000 / card.ms_per_image:.0f} images a second on the machine that made this card, decoding included."
+        yield f"Fast: {1000 / card.ms_per_image:.0f} images a second where this was run, decoding included."
 
 
 def _limits(numbers: CardNumbers) -> Iterator[str]:
@@ -119,17 +141,11 @@ def _limits(numbers: CardNumbers) -> Iterator[str]:
     if len(values) > 1 and values.min() == values.max():
         yield "All test images have the same score: this detector tells nothing apart here."
     elif card.image_auroc is not None and card.ci.get("image_auroc", (0, 1))[1] < 0.5:
-        yield "Worse than chance: anomalies score lower than normal images. They may be simpler pictures than the normal ones."
-    missed = [kind for kind in numbers.kinds if kind.found.total >= 2 and (kind.found.value or 0) < 0.5]
-    ranked = [k for k in missed if (k.auroc or 0) >= 0.9]
-    unseen = [k for k in missed if k.auroc is not None and k.auroc < 0.8]
-    if unseen:
-        yield f"Hardly sees these kinds (AUROC below 0.8): {listed(_told(unseen))}."
-    if ranked:
-        yield f"Ranks these kinds above normal images, but mostly below the threshold: {listed(_told(ranked))}."
-    between = [k for k in missed if k not in unseen and k not in ranked]
-    if between:
-        yield f"Misses most of: {listed(_told(between))}."
+        yield (
+            "Worse than chance: anomalies score lower than normal images. They may be simpler pictures than "
+            "the normal ones."
+        )
+    yield from _limits_by_kind(numbers)
     few = [
         counted(n, noun)
         for n, noun in ((len(numbers.normal), "normal image"), (len(numbers.anomalous), "anomaly"))
@@ -141,10 +157,10 @@ def _limits(numbers: CardNumbers) -> Iterator[str]:
     if _too_many_alarms(numbers) and asked is not None:
         yield f"More false alarms than the {per_cent(asked)} that was asked: {rate_text(alarms)}."
     elif asked and alarms.total and alarms.high > 3 * asked:
-        need = math.ceil(3 / asked)
         yield (
-            f"{counted(alarms.total, 'normal test image')} cannot prove a false-alarm rate of {per_cent(asked)}: it "
-            f"may be as high as {per_cent(alarms.high)}. {need} without a false alarm would show it."
+            f"{counted(alarms.total, 'normal test image')} cannot prove a false-alarm rate of "
+            f"{per_cent(asked)}: it may be as high as {per_cent(alarms.high)}. {math.ceil(3 / asked)} "
+            "without a false alarm would show it."
         )
     drift = numbers.drift
     if drift is not None and drift.visible:
@@ -153,23 +169,48 @@ def _limits(numbers: CardNumbers) -> Iterator[str]:
             f"{per_cent(drift.higher)} of pairs): expect more false alarms than asked."
         )
     if calibration.get("calibrated") is False:
-        yield "Uncalibrated: there were too few normal images to leave any out, so the threshold is a guess."
+        yield "Uncalibrated: too few normal images to leave any out, so the threshold is a guess."
     elif calibration.get("supported") is False:
-        n = calibration.get("n")
-        yield f"{n} normal images are too few for the false-alarm rate that was asked; the threshold is their largest score."
-    if card.image_auroc is not None and card.image_auroc >= 0.95 and card.aupro is not None and card.aupro < 0.7:
-        yield f"Flags the right images but outlines defects poorly (AUPRO {card.aupro:.3f}): use its verdict, not its regions."
-    if (card.pixel_auroc or 0) >= 0.95 and card.pixel_ap is not None and card.pixel_ap < 0.3:
         yield (
-            f"Pixel AUROC ({card.pixel_auroc:.3f}) flatters, because nearly all pixels are normal; pixel AP is "
-            f"{card.pixel_ap:.3f}."
+            f"{seen(str(calibration.get('n')))} normal images are too few for the false-alarm rate that was "
+            "asked; the threshold is their largest score."
         )
-    suspects = numbers.suspect_normal
+    yield from _limits_of_pixels(numbers)
+    suspects = [seen(score.image) for score in numbers.suspect_normal]
     if suspects:
-        names = listed([seen(s.image) for s in suspects])
-        yield f"Normal images that score above the middle anomaly, perhaps labelled wrongly: {names}."
+        yield (
+            f"{counted(len(suspects), 'normal image')} above the middle anomaly, perhaps labelled wrongly: "
+            f"{listed(suspects)}."
+        )
     if (card.ms_per_image or 0) > 1000:
         yield f"Slow: {(card.ms_per_image or 0) / 1000:.2g} s an image."
+
+
+def _limits_by_kind(numbers: CardNumbers) -> Iterator[str]:
+    missed = [kind for kind in numbers.kinds if kind.found.total >= 2 and (kind.found.value or 0) < 0.5]
+    ranked = [k for k in missed if (k.auroc or 0) >= 0.9]
+    unseen = [k for k in missed if k.auroc is not None and k.auroc < 0.8]
+    between = [k for k in missed if k not in unseen and k not in ranked]
+    if unseen:
+        yield f"Hardly sees these kinds (AUROC below 0.8): {listed(_told(unseen))}."
+    if ranked:
+        yield f"Ranks these kinds high, but mostly below the threshold: {listed(_told(ranked))}."
+    if between:
+        yield f"Misses most of: {listed(_told(between))}."
+
+
+def _limits_of_pixels(numbers: CardNumbers) -> Iterator[str]:
+    card = numbers.card
+    if (card.image_auroc or 0) >= 0.95 and card.aupro is not None and card.aupro < 0.7:
+        yield (
+            f"Flags the right images but outlines defects poorly (AUPRO {card.aupro:.3f}): use its verdict, "
+            "not its regions."
+        )
+    if (card.pixel_auroc or 0) >= 0.95 and card.pixel_ap is not None and card.pixel_ap < 0.3:
+        yield (
+            f"Pixel AUROC ({card.pixel_auroc:.3f}) flatters, because nearly all pixels are normal; pixel AP "
+            f"is {card.pixel_ap:.3f}."
+        )
 
 
 def _told(kinds: list[Kind]) -> list[str]:
@@ -182,28 +223,34 @@ def _recommendations(numbers: CardNumbers, grade: Grade) -> Iterator[str]:
         missing = "anomalous" if len(numbers.normal) else "normal"
         yield f"Add {missing} test images, with labels, and evaluate again."
     drift = numbers.drift
-    drifted = drift is not None and drift.visible
-    if drifted or _too_many_alarms(numbers):
-        yield (
-            "Calibrate on normal images that were taken like those to be checked and that the model has not seen: "
-            "anomalens calibrate MODEL NORMAL --out NEW."
-        )
+    off = _too_many_alarms(numbers) or (drift is not None and drift.visible)
     calibration = card.calibration or {}
     asked = numbers.asked_rate
-    unsupported = calibration.get("calibrated") is False or calibration.get("supported") is False
-    if unsupported and asked:
-        yield f"Give at least {math.ceil(1 / asked - 1 - 1e-9)} normal images: so many a rate of {per_cent(asked)} needs."
-    if not drifted and not _too_many_alarms(numbers):
+    if calibration.get("calibrated") is False or calibration.get("supported") is False:
+        if asked:
+            yield (
+                f"Give at least {math.ceil(1 / asked - 1 - 1e-9)} normal images: so many a false-alarm rate "
+                f"of {per_cent(asked)} needs."
+            )
+    elif off:
+        yield (
+            "Calibrate on normal images that the model has not seen and that were taken like those to be "
+            "checked: `anomalens calibrate MODEL NORMAL --out NEW`."
+        )
+    if not off:
         yield from _another_rate(numbers)
     unseen = [k for k in numbers.kinds if k.auroc is not None and k.auroc < 0.8 and k.found.total >= 2]
     size = card.settings.get("fitted_size")
     if unseen and isinstance(size, list) and size and type(size[0]) is int:
-        larger = "" if size[0] >= 256 else f"small defects may vanish at {size[0]} px, try --size {2 * size[0]}; "
-        yield f"For {listed([seen(k.name) for k in unseen])}: {larger}or try another detector (anomalens detectors)."
+        larger = ""
+        if size[0] < 256:
+            larger = f"try `--size {2 * size[0]}`, small defects may vanish at {size[0]} px; or "
+        names = listed([seen(k.name) for k in unseen])
+        yield f"For {names}: {larger}try another detector (`anomalens detectors`)."
     if numbers.suspect_normal:
-        yield "Look at the normal images named above before trusting any figure: one wrong label moves them all."
+        yield "Look at the normal images named above before trusting a figure: a wrong label moves all."
     if grade == "good":
-        yield "Try it on images of your own line that nobody has tuned on; count false alarms there for a day."
+        yield "Try it on pictures of your own that nobody has tuned on, and count its false alarms there."
 
 
 def _another_rate(numbers: CardNumbers) -> Iterator[str]:
@@ -225,7 +272,8 @@ def _another_rate(numbers: CardNumbers) -> Iterator[str]:
         return
     rate, hits, alarms = best
     yield (
-        f"If a miss costs more than a false alarm: --false-alarm-rate {rate:g} would have found {hits} instead of "
-        f"{found.count} of {found.total} here, with {counted(alarms, 'false alarm')} in "
-        f"{counted(len(numbers.normal), 'normal image')} (anomalens calibrate MODEL --false-alarm-rate {rate:g} --out NEW)."
+        f"If a miss costs more than a false alarm: a false-alarm rate of {per_cent(rate)} would have found "
+        f"{hits} instead of {found.count} of {found.total} here, with {counted(alarms, 'false alarm')} in "
+        f"{counted(len(numbers.normal), 'normal image')}: "
+        f"`anomalens calibrate MODEL --false-alarm-rate {rate:g} --out NEW`."
     )

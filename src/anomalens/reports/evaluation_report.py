@@ -82,12 +82,14 @@ def report_folder(out: str | Path) -> Path:
         page = folder / "report.html"
         ours = page.is_file() and MARK in page.read_text(encoding="utf-8", errors="replace")[:5000]
     except OSError as error:
-        raise InputError(f"The report cannot be written to {folder} ({error.strerror}); choose another folder.") from None
+        raise InputError(
+            f"The report cannot be written to {folder} ({error.strerror}); choose another folder."
+        ) from None
     for name in _FILES:
         if not ours and os.path.lexists(folder / name):
             raise InputError(
-                f"{folder / name} is there and no report of Anomalens wrote it; choose another folder, or move "
-                "that file."
+                f"{folder / name} is there and no report of Anomalens wrote it; choose another folder, or "
+                "move that file."
             )
     return folder
 
@@ -97,16 +99,18 @@ def _identity(card: ResultCard) -> str:
 
 
 def _cards_json(cards: Sequence[ResultCard]) -> str:
-    return json.dumps([card.to_json() for card in cards], ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    return (
+        json.dumps([card.to_json() for card in cards], ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    )
 
 
 def _write(path: Path, text: str) -> None:
     try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as beside:
+            part = Path(beside) / path.name
             # a name that is no Unicode text; in JSON its escape is read back as it was
-            file.write(text.encode("utf-8", "backslashreplace"))
-        Path(beside).replace(path)
+            part.write_bytes(text.encode("utf-8", "backslashreplace"))
+            part.replace(path)
     except OSError as error:
         raise InputError(
             f"The report cannot be written to {path} ({error.strerror}); choose another folder or make room."

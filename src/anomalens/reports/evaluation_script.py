@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from string import Template
 from typing import Final
 
-SCRIPT: Final = """
+from anomalens.reports.evaluation_curves import LEFT, SIDE, TOP
+
+_SOURCE: Final = """
 'use strict';
+const LEFT = $LEFT, TOP = $TOP, SIDE = $SIDE;
 for (const box of document.querySelectorAll('[data-live]')) {
   const data = JSON.parse(box.dataset.live);
   const slider = box.querySelector('input'), hint = box.querySelector('.hint');
@@ -23,7 +27,8 @@ for (const box of document.querySelectorAll('[data-live]')) {
     const place = box.querySelector(`[data-say="${name}"]`);
     if (place) place.textContent = text;
   };
-  const percent = x => x > 0.999 && x < 1 ? `${Math.floor(1e5 * x) / 1e3} %` : `${Number((100 * x).toPrecision(3))} %`;
+  const short = x => x > 0.999 && x < 1 ? Math.floor(1e5 * x) / 1e3 : Number((100 * x).toPrecision(3));
+  const percent = x => `${short(x)} %`;
   const share = (n, of) => of ? `${n} of ${of} (${percent(n / of)})` : 'none there';
   const set = (selector, values) => {
     const part = chart.querySelector(selector);
@@ -33,7 +38,7 @@ for (const box of document.querySelectorAll('[data-live]')) {
   const show = () => {
     const step = Number(slider.value), exact = step === own;
     const cut = exact ? data.cut : data.low + (data.high - data.low) * step / steps;
-    const [alarms, misses, above] = exact ? data.at : [data.alarms[step], data.misses[step], data.above[step]];
+    const [alarms, misses, above] = exact ? data.at : ['alarms', 'misses', 'above'].map(k => data[k][step]);
     const at = Math.min(100, Math.max(0, 100 * (cut - data.low) / (data.high - data.low)));
     const text = Number(cut.toPrecision(6)).toString();
     set('.cut', {x1: `${at}%`, x2: `${at}%`});
@@ -53,8 +58,8 @@ for (const box of document.querySelectorAll('[data-live]')) {
       const roc = dot.dataset.dot === 'roc', flagged = alarms + hits;
       const x = roc ? alarms / normal : hits / anomalous, y = roc ? hits / anomalous : hits / flagged;
       dot.setAttribute('visibility', Number.isFinite(x) && Number.isFinite(y) ? 'visible' : 'hidden');
-      if (Number.isFinite(x)) dot.setAttribute('cx', 34 + 240 * x);
-      if (Number.isFinite(y)) dot.setAttribute('cy', 10 + 240 * (1 - y));
+      if (Number.isFinite(x)) dot.setAttribute('cx', LEFT + SIDE * x);
+      if (Number.isFinite(y)) dot.setAttribute('cy', TOP + SIDE * (1 - y));
     }
   };
   slider.value = own;
@@ -67,6 +72,8 @@ addEventListener('beforeprint', () => {
   for (const part of document.querySelectorAll('details')) part.open = true;
 });
 """
+
+SCRIPT: Final = Template(_SOURCE).safe_substitute(LEFT=LEFT, TOP=TOP, SIDE=SIDE)
 
 POLICY: Final = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
 from anomalens.evaluation.cards import ResultCard
+from anomalens.images.layout import GOOD
 from anomalens.reports.cards import visible
 from anomalens.reports.evaluation_charts import calibration_chart, density_charts, live_chart
 from anomalens.reports.evaluation_curves import ranking_curves, training_curves
@@ -27,7 +29,7 @@ from anomalens.reports.evaluation_tables import (
     pixel_rows,
     verdict_rows,
 )
-from anomalens.reports.evaluation_texts import counted, figure
+from anomalens.reports.evaluation_texts import counted
 
 _HEADS = {
     "miss": ("Worst misses", "missed"),
@@ -40,8 +42,8 @@ _HEADS = {
 def failed_section(card: ResultCard, name: str, anchor: str) -> str:
     """The section of a card that holds an error."""
     return (
-        f'<section class="result" id="{anchor}"><h2>{visible(card.title)} · {visible(name)} · seed {card.seed} '
-        '<span class="grade weak">failed</span></h2>'
+        f'<section class="result" id="{anchor}"><h2>{visible(card.title)} · {visible(name)} · seed '
+        f'{card.seed} <span class="grade weak">failed</span></h2>'
         f'<p class="note">{visible(card.error or "")}</p>{_command(card)}</section>'
     )
 
@@ -79,7 +81,7 @@ def short_section(numbers: CardNumbers, name: str, anchor: str) -> str:
     return (
         f'<section class="result short" id="{anchor}"><h2>{visible(card.title)} · {visible(name)} · seed '
         f'{card.seed} <span class="grade {remarks.grade}">{GRADES[remarks.grade]}</span></h2>'
-        f'<p class="lead">{visible(headline(numbers))} Image AUROC {figure(card.image_auroc)}.</p></section>'
+        f'<p class="lead">{visible(headline(numbers))}</p></section>'
     )
 
 
@@ -94,7 +96,7 @@ def _parts(
         ("Limits", remarks.limits, "None that these figures show."),
         ("What to do", remarks.recommendations, "Nothing that follows from these figures."),
     ):
-        items = "".join(f"<li>{visible(text)}</li>" for text in sentences) or f"<li>{none}</li>"
+        items = "".join(f"<li>{_with_code(text)}</li>" for text in sentences) or f"<li>{none}</li>"
         yield f"<div><h3>{head}</h3><ul>{items}</ul></div>"
     yield "</div>"
     if chart := live_chart(numbers):
@@ -102,11 +104,17 @@ def _parts(
     yield '<h3>Figures</h3><div class="beside"><div>'
     rows = figure_rows(numbers)
     if not rows:
-        yield '<p class="soft">Ranking figures need normal and anomalous test images; here one of them is missing.</p>'
+        yield (
+            '<p class="soft">Ranking figures need normal and anomalous test images; here one of them is '
+            "missing.</p>"
+        )
     yield _figures([("On raw scores", rows), ("At the threshold", verdict_rows(numbers)),
                     ("Pixels", pixel_rows(numbers))])  # fmt: skip
     if not pixel_rows(numbers):
-        yield '<p class="soft">No pixel figures: they need masks of the defects and a detector that makes maps.</p>'
+        yield (
+            '<p class="soft">No pixel figures: they need masks of the defects and a detector that makes '
+            "maps.</p>"
+        )
     yield f"</div><div>{_confusion(card)}</div></div>"
     if curves := ranking_curves(numbers):
         yield f'<div class="curves">{curves}</div>'
@@ -130,10 +138,16 @@ def _parts(
         yield f"<p>{visible(method.does)}</p>"
     if method.fails:
         yield f"<p><b>When it fails.</b> {visible(method.fails)}</p>"
-    yield f"<h3>Data, settings and cost</h3>{_facts([*data_facts(numbers), *method_facts(numbers), *cost_facts(numbers)])}"
+    facts = [*data_facts(numbers), *method_facts(numbers), *cost_facts(numbers)]
+    yield f"<h3>Data, settings and cost</h3>{_facts(facts)}"
     for note in dict.fromkeys(card.notes):
         yield f'<p class="note">{visible(note)}</p>'
     yield _command(card)
+
+
+def _with_code(sentence: str) -> str:
+    """A remark as HTML; commands stand between backticks."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", visible(sentence))
 
 
 def _figures(blocks: Iterable[tuple[str, Sequence[Row]]]) -> str:
@@ -168,9 +182,7 @@ def _confusion(card: ResultCard) -> str:
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:]
-    )
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -195,18 +207,20 @@ def _exhibits(numbers: CardNumbers, exhibits: Sequence[Exhibit], why_bare: str) 
         yield f'<h3>{head}{of}</h3><div class="cards">'
         for score in members:
             kind = "flagged" if group in ("miss", "false-alarm") else "unflagged"
-            label = "" if group in ("false-alarm", "quiet") else f"<span>labelled <b>{visible(score.label)}</b></span>"
+            labelled = "" if score.label == GOOD else f"<span>labelled <b>{visible(score.label)}</b></span>"
             p = "" if score.p_value is None else f"<span>p-value <b>{score.p_value:.2g}</b></span>"
             yield (
                 f'<article class="card {kind}"><h4><span class="badge">{badge}</span><span class="name">'
                 f"{visible(score.image)}</span></h4>{_pair(shown.get(score.image))}"
-                f'<p class="figures"><span>score <b>{score.score or 0:.4g}</b></span>{p}{label}</p></article>'
+                f'<p class="figures"><span>score <b>{score.score or 0:.4g}</b></span>'
+                f"{p}{labelled}</p></article>"
             )
         yield "</div>"
     if wanted and not exhibits:
         yield f'<p class="soft">{why_bare}</p>'
     elif len(exhibits) < len(wanted):
-        yield f'<p class="soft">{counted(len(wanted) - len(exhibits), "picture")} left out, to keep this page small.</p>'
+        pairs = counted(len(wanted) - len(exhibits), "image")
+        yield f'<p class="soft">The pictures of {pairs} are left out, to keep this page small.</p>'
 
 
 def _pair(exhibit: Exhibit | None) -> str:

@@ -24,18 +24,27 @@ summary .lead { margin-left: 1.1rem; }
 .grade.mixed { background: var(--note); color: var(--ink); border: 1px solid var(--note-line); }
 .grade.weak { background: var(--flagged-soft); color: var(--flagged); }
 .grade.open { background: var(--broken-soft); color: var(--broken); }
-.remarks { display: grid; gap: 0 1.4rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
+.remarks {
+  display: grid; gap: 0 1.4rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
+}
 .remarks h3 { margin: .8rem 0 .2rem; }
 .remarks ul { margin: 0; padding-left: 1.1rem; overflow-wrap: anywhere; }
 .remarks li { margin: .25rem 0; }
 table { border-collapse: collapse; font-size: .92rem; }
-th, td { text-align: left; padding: .25rem .9rem .25rem 0; vertical-align: top; border-bottom: 1px solid var(--line); }
+th, td {
+  text-align: left; padding: .25rem .9rem .25rem 0; vertical-align: top;
+  border-bottom: 1px solid var(--line);
+}
+.figures-table td:nth-child(-n+3) { white-space: nowrap; }
 td { overflow-wrap: anywhere; }
 tr.block th { padding-top: .8rem; color: var(--soft); font-weight: 600; }
 .scroll { overflow-x: auto; }
 .scroll th { min-width: 4.5rem; }
 .scroll.compact { font-size: .88rem; }
-.scroll.compact th, .scroll.compact td { padding-right: .7rem; overflow-wrap: normal; }
+.scroll.compact th, .scroll.compact td { padding-right: .6rem; overflow-wrap: normal; }
+.scroll.compact .number { white-space: nowrap; }
+.remarks code { font-size: .88em; }
 .beside { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-start; }
 .beside > :first-child { flex: 1 1 34rem; min-width: 0; }
 .confusion caption { text-align: left; color: var(--soft); font-size: .9rem; padding-bottom: .3rem; }
@@ -45,7 +54,7 @@ tr.block th { padding-top: .8rem; color: var(--soft); font-weight: 600; }
 .confusion .right { background: var(--normal-soft); color: var(--normal); }
 .confusion .bad { background: var(--flagged-soft); color: var(--flagged); }
 .curves { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1rem 0; }
-.curves figure { margin: 0; flex: 1 1 17rem; max-width: 24rem; break-inside: avoid; }
+.curves figure { margin: 0; flex: 1 1 17rem; max-width: 20rem; break-inside: avoid; }
 .curves figcaption { font-size: .85rem; color: var(--soft); text-align: center; }
 .curve { display: block; width: 100%; height: auto; font-size: 11px; }
 .curve text { fill: var(--soft); }
@@ -63,10 +72,11 @@ tr.block th { padding-top: .8rem; color: var(--soft); font-weight: 600; }
   background: none; -webkit-appearance: none; appearance: none; cursor: ew-resize; touch-action: pan-y;
 }
 .live input[hidden], .hint[hidden] { display: none; }
-.live input::-webkit-slider-runnable-track { background: none; height: 177px; display: flex; align-items: center; }
+.live input::-webkit-slider-runnable-track { background: none; height: 177px; }
 .live input::-moz-range-track { background: none; height: 177px; }
 .live input::-webkit-slider-thumb {
-  -webkit-appearance: none; width: 16px; height: 40px; border-radius: 8px; border: 2px solid var(--sheet);
+  -webkit-appearance: none; width: 16px; height: 40px; margin-top: 68px;
+  border-radius: 8px; border: 2px solid var(--sheet);
   background: var(--ink); cursor: ew-resize;
 }
 .live input::-moz-range-thumb {
@@ -99,7 +109,7 @@ tr.block th { padding-top: .8rem; color: var(--soft); font-weight: 600; }
 }
 @media print {
   .live input, .hint, .live input[type=range] { display: none; }
-  .card, .scores, table { break-inside: avoid; }
+  .card, .scores, .confusion, tr { break-inside: avoid; }
   .beside > :first-child { flex-basis: 24rem; }
 }
 """

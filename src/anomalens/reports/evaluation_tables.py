@@ -47,7 +47,11 @@ _PIXELS: Final = (
     ("pixel_auroc", "pixel AUROC", "as image AUROC, over pixels; high where most pixels are normal"),
     ("pixel_ap", "pixel AP", "average precision over pixels"),
     ("pixel_f1_max", "pixel F1-max", "best F1 over pixels, threshold chosen with the masks in sight"),
-    ("aupro", "AUPRO", "overlap with each defect, small ones as much as large ones, at up to 30 % false pixels"),
+    (
+        "aupro",
+        "AUPRO",
+        "overlap with each defect, small ones as much as large ones, at up to 30 % false pixels",
+    ),
     ("aupimo", "AUPIMO", "overlap with each defect at next to no false pixels in normal images"),
 )
 
@@ -88,13 +92,13 @@ def _rows(numbers: CardNumbers, names: tuple[tuple[str, str, str], ...]) -> list
 
 def kind_rows(numbers: CardNumbers) -> list[list[str]]:
     """Heading and one row a kind: how many, found, AUROC against the normal images, median score."""
-    rows = [["kind", "images", "found at the threshold", "AUROC against normal", "median score"]]
+    rows = [["kind", "images", "found at the threshold (95 %)", "AUROC against normal", "median score"]]
     for kind in numbers.kinds[:KINDS_SHOWN]:
         found = kind.found
         rows.append([
             seen(kind.name),
             str(found.total),
-            f"{found.count} ({per_cent(found.value)}; 95 %: {100 * found.low:.0f} to {100 * found.high:.0f} %)",
+            f"{found.count} ({per_cent(found.value)}; {100 * found.low:.0f} to {100 * found.high:.0f} %)",
             figure(kind.auroc),
             f"{kind.median:.4g}",
         ])  # fmt: skip
@@ -112,7 +116,9 @@ def data_facts(numbers: CardNumbers) -> list[tuple[str, str]]:
     card = numbers.card
     tested = f"{counted(len(numbers.normal), 'normal image')}, {counted(len(numbers.anomalous), 'anomaly')}"
     if numbers.kinds:
-        told = [f"{seen(k.name)} {k.found.total}" for k in sorted(numbers.kinds, key=lambda k: -k.found.total)]
+        told = [
+            f"{seen(k.name)} {k.found.total}" for k in sorted(numbers.kinds, key=lambda k: -k.found.total)
+        ]
         tested += f" ({listed(told, 12)})"
     facts = [
         ("Data", seen(card.title)),
@@ -155,7 +161,9 @@ def calibration_facts(numbers: CardNumbers) -> list[tuple[str, str]]:
     card, told = numbers.card, numbers.card.calibration or {}
     facts = []
     if card.threshold is not None:
-        facts.append(("Threshold", f"{card.threshold:.6g}, by {seen(str(told.get('policy', 'a policy not named')))}"))
+        facts.append(
+            ("Threshold", f"{card.threshold:.6g}, by {seen(str(told.get('policy', 'a policy not named')))}")
+        )
     if "n" in told:
         groups = told.get("n_groups")
         grouped = "" if groups in (None, told["n"]) else f" in {groups} groups"
@@ -187,10 +195,13 @@ def drift_sentence(numbers: CardNumbers) -> str:
     drift = numbers.drift
     if drift is None:
         return "Too few images to compare the normal test images with those of the calibration."
-    told = f"a normal test image scores above a calibration image in {per_cent(drift.higher)} of pairs, p = {drift.p:.2g}"
+    told = (
+        f"a normal test image scores above a calibration image in {per_cent(drift.higher)} of pairs, "
+        f"p = {drift.p:.2g}"
+    )
     if drift.visible:
         return (
-            f"Normal test images score visibly higher ({told}): the false-alarm rate will be higher than asked. "
-            "They may come from another session, light or camera."
+            f"Normal test images score visibly higher ({told}): the false-alarm rate will be higher than "
+            "asked. They may come from another session, light or camera."
         )
     return f"Normal test images do not score visibly higher ({told}; alike would be 50 %)."

@@ -1,7 +1,12 @@
-"""The memory bank: exact nearest-neighbour distances by blocked matrix products."""
+"""The memory bank: exact nearest-neighbour distances by blocked matrix products.
+
+Used while fitting, where every fold has a bank of its own; the fitted model searches in its graph
+(`search_graph.py`), and `fit` checks that both agree.
+"""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -22,21 +27,22 @@ class Bank:
 
     def __init__(self, vectors: Floats) -> None:
         self.vectors = vectors
+
+    @cached_property
+    def _centre(self) -> Floats:
+        return np.asarray(self.vectors.mean(0), np.float32)
+
+    @cached_property
+    def _factor(self) -> Floats:
         # Distances do not change when both sides are shifted, and small norms keep
         # |x|² + |b|² − 2xb accurate in float32.
-        self._centre = vectors.mean(0)
-        shifted = vectors - self._centre
+        shifted = self.vectors - self._centre
         norms = np.einsum("ij,ij->i", shifted, shifted)
         # One product gives |b|² − 2xb: the norms are one more row, met by a column of ones.
-        self._factor = np.ascontiguousarray(np.vstack([-2 * shifted.T, norms]), dtype=np.float32)
+        return np.ascontiguousarray(np.vstack([-2 * shifted.T, norms]), dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self.vectors)
-
-    def squared_distances(self, queries: Floats) -> Floats:
-        """Squared Euclidean distances [q, m], without the clip at 0 that rounding may need."""
-        x = self._extend(queries)
-        return np.asarray(x @ self._factor + self._norms(x)[:, None], np.float32)
 
     def nearest(self, queries: Floats) -> Floats:
         """Euclidean distance of each query [q, d] to its nearest vector: float32 [q]."""

@@ -40,8 +40,8 @@ class MapMaker:
     """Turns patch scores [h, w] into a map [height, width]."""
 
     def __init__(self, grid: tuple[int, int], size: tuple[int, int], sigma: float) -> None:
-        self._rows = enlarging_matrix(grid[0], size[0], sigma)
-        self._columns = np.ascontiguousarray(enlarging_matrix(grid[1], size[1], sigma).T)
+        self.rows = enlarging_matrix(grid[0], size[0], sigma)
+        self.columns = np.ascontiguousarray(enlarging_matrix(grid[1], size[1], sigma).T)
 
     def __call__(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(self._rows @ patches @ self._columns, np.float32)
+        return np.asarray(self.rows @ patches @ self.columns, np.float32)

@@ -38,10 +38,12 @@ from anomalens.detectors.contract import (
 )
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.coreset import Coreset, greedy_coreset
-from anomalens.detectors.patches.embedder import LARGEST, PatchEmbedder
 from anomalens.detectors.patches.feature_store import FeatureStore
 from anomalens.detectors.patches.maps import MapMaker
-from anomalens.errors import ModelFileError, SettingError
+from anomalens.detectors.patches.network import LARGEST, PatchNetwork
+from anomalens.detectors.patches.search_graph import append_search
+from anomalens.errors import BackboneError, ModelFileError, SettingError
+from anomalens.images.arrays import Pixels
 from anomalens.progress import Progress, silent
 
 Floats = NDArray[np.float32]
@@ -49,6 +51,9 @@ Floats = NDArray[np.float32]
 # Out-of-fold scores are taken from at most this many images; a rate of 0.001 needs 999.
 MAX_CALIBRATION_IMAGES: Final = 2000
 FOLDS: Final = 10
+# Largest difference of a distance between the graph and the bank, of the largest feature value: a patch
+# that is itself in the bank has a squared distance of rounding errors.
+SEARCH_TOLERANCE: Final = 1e-2
 # A reduction of the feature store keeps this many times the bank.
 _SPARE: Final = 2
 
@@ -83,7 +88,7 @@ class PatchCore(Detector):
     settings_type: ClassVar[type[Settings]] = PatchCoreSettings
     settings: PatchCoreSettings
 
-    _embed: PatchEmbedder
+    _network: PatchNetwork
     bank_: Bank
 
     def fit(
@@ -101,7 +106,7 @@ class PatchCore(Detector):
             )
         if not len(images):
             raise SettingError("PatchCore needs at least one normal image to fit and was given none.")
-        self._embed = PatchEmbedder.from_backbone(
+        self._network = PatchNetwork.from_backbone(
             s.backbone,
             s.taps,
             neighbourhood=s.neighbourhood,
@@ -111,35 +116,36 @@ class PatchCore(Detector):
         store = self._collect(images, seed, progress)
         wanted = max(s.min_bank, round(s.coreset_ratio * store.seen))
         coreset = greedy_coreset(store.features, min(wanted, s.max_bank), seed=seed, progress=progress)
-        self._set_bank(store.features[coreset.chosen])
+        self._set_bank(np.ascontiguousarray(store.features[coreset.chosen]))
+        graph = append_search(self._network.graph, self.bank_.vectors, self._make_map)
+        self._network = self._network.with_graph(graph, runtime=runtime)
+        self._check_search(next(iter(images)), runtime)
         return self._out_of_fold(images, store, coreset, seed, progress)
 
     def score(self, batch: Batch) -> Scores:
         scores = np.empty(len(batch), np.float64)
         maps = np.empty((len(batch), *self._size), np.float32)
         for i, image in enumerate(batch.images):
-            features = self._embed(image)
+            features, distances, maps[i] = self._network(image)
             if features.shape != (*self._grid, self.bank_.vectors.shape[1]):
                 raise ModelFileError(
                     f"The model's network gives features {list(features.shape)} and its bank was learnt "
                     "from others; fit the model again."
                 )
             rows = features.reshape(-1, features.shape[-1])
-            distances = self.bank_.nearest(rows)
             scores[i] = self._image_score(rows, distances, self.bank_)
-            maps[i] = self._make_map(distances.reshape(features.shape[:2]))
         return Scores(scores, maps)
 
     def state(self) -> State:
         return State(
             numbers={
-                **self._embed.numbers(),
+                **self._network.numbers(),
                 "grid": list(self._grid),
                 "sigma": self.settings.sigma,
                 "n_neighbors": self.settings.n_neighbors,
             },
             arrays={"bank": self.bank_.vectors},
-            graphs={"embedding": self._embed.graph},
+            graphs={"patches": self._network.graph},
         )
 
     @classmethod
@@ -152,8 +158,8 @@ class PatchCore(Detector):
         if not (1 <= grid[0] <= size[0] and 1 <= grid[1] <= size[1]):
             raise ValueError(f"the grid {list(grid)} does not fit images of {list(size)}")
         detector = cls(PatchCoreSettings(sigma=float(n["sigma"]), n_neighbors=int(n["n_neighbors"])))
-        detector._embed = PatchEmbedder(
-            state.graphs["embedding"],
+        detector._network = PatchNetwork(
+            state.graphs["patches"],
             mean=n["mean"],
             std=n["std"],
             size=size,
@@ -166,8 +172,25 @@ class PatchCore(Detector):
         return detector
 
     def _set_bank(self, vectors: Floats) -> None:
-        self.bank_ = Bank(np.ascontiguousarray(vectors))
+        self.bank_ = Bank(vectors)
         self._make_map = MapMaker(self._grid, self._size, self.settings.sigma)
+
+    def _embed(self, image: Pixels) -> Floats:
+        """Patch features [h, w, c]."""
+        return self._network(image)[0]
+
+    def _check_search(self, image: Pixels, runtime: Runtime) -> None:
+        """Refuse a runtime whose search disagrees with the bank's on a real image.
+
+        The out-of-fold scores use the bank's; bfloat16 is judged by its drift instead.
+        """
+        features, found, _ = self._network(image)
+        expected = self.bank_.nearest(features.reshape(-1, features.shape[-1])).reshape(self._grid)
+        scale = max(1.0, float(np.abs(features).max()))
+        if runtime.precision == "float32" and np.abs(found - expected).max() > SEARCH_TOLERANCE * scale:
+            raise BackboneError(
+                f"{runtime.name} finds other distances than the memory bank holds; use another runtime."
+            )
 
     def _collect(self, images: TrainingImages, seed: int, progress: Progress) -> FeatureStore:
         """One pass over the images: all patch features, or what the memory budget keeps of them."""

@@ -1,4 +1,4 @@
-"""Prepared image → patch features, through the ONNX graph that the model file carries."""
+"""Prepared image → patch features (and distances), through the ONNX graph that the model file carries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from anomalens.images.arrays import Pixels
 LARGEST: Final = 1e15  # sums of squares of smaller numbers stay finite in float32
 
 
-class PatchEmbedder:
-    """Scales an image as the backbone asks, runs the graph, gives features [h, w, c].
+class PatchNetwork:
+    """Scales an image as the backbone asks and runs the graph.
 
     Images are run one at a time: on a CPU a batch gains little, and so no image's score can depend on
     its neighbours in a batch.
@@ -40,7 +40,7 @@ class PatchEmbedder:
             raise ValueError(f"no image can be scaled by mean {mean} and std {std}")
         self._mean, self._std = scaling.astype(np.float32).reshape(2, 3, 1, 1)
         # where the weights come from and their licence travel with every model file
-        self._numbers = {"mean": list(mean), "std": list(std), "backbone": dict(backbone)}
+        self._numbers: dict[str, Any] = {"mean": list(mean), "std": list(std), "backbone": dict(backbone)}
         self._size = size
         self._session = open_session(graph, runtime=runtime, input_size=size)
 
@@ -76,18 +76,22 @@ class PatchEmbedder:
         """The scaling and the backbone's card, for the state."""
         return self._numbers
 
-    def __call__(self, image: Pixels) -> NDArray[np.float32]:
-        """Features float32 [h, w, c] of a prepared image [height, width, 3]."""
+    def with_graph(self, graph: bytes, *, runtime: Runtime) -> Self:
+        """The same scaling in front of another graph."""
+        return type(self)(graph, **self._numbers, size=self._size, runtime=runtime)
+
+    def __call__(self, image: Pixels) -> list[NDArray[np.float32]]:
+        """The graph's outputs for a prepared image [height, width, 3]: features [h, w, c] first."""
         x = image.transpose(2, 0, 1).astype(np.float32)
         np.subtract(x, self._mean, out=x)
         np.divide(x, self._std, out=x)
-        (features,) = self._session.run(x[None])
-        if not np.abs(features).max() < LARGEST:
+        outputs = self._session.run(x[None])
+        if not np.abs(outputs[0]).max() < LARGEST:
             raise BackboneError(
                 "The backbone gave values that are no numbers or too large; use another backbone, "
                 "precision or scaling."
             )
-        return np.asarray(features[0], np.float32)
+        return [np.asarray(output[0], np.float32) for output in outputs]
 
 
 def default_taps(card: BackboneCard) -> tuple[str, ...]:
