@@ -52,7 +52,7 @@ def calibrate(
     text = policy_text(false_alarm_rate, policy)
     inspector = inspector.calibrate(
         Policy.parse(text) if text else inspector.calibration.policy,
-        image_set(normal, normal=True) if normal else None,
+        image_set(normal, normal=True, labelled=True) if normal else None,
         progress=bar,
     )
     inspector.save(out)

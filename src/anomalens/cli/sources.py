@@ -12,22 +12,28 @@ if TYPE_CHECKING:
     from anomalens.images import ImageSet
 
 
-def image_set(arguments: Sequence[str], *, normal: bool = False) -> ImageSet:
+def image_set(arguments: Sequence[str], *, normal: bool = False, labelled: bool = False) -> ImageSet:
     """All images that the arguments name; raises for an argument that names none.
 
-    `normal` takes the normal training images only of a folder that is laid out as a dataset.
+    `normal` takes the normal training images only of a folder that is laid out as a dataset, and of a
+    manifest, unless `labelled` keeps the anomalies of manifests too.
     """
     from anomalens.images import ImageSet
 
     if len(arguments) == 1:
-        return ImageSet.normal(arguments[0]) if normal else ImageSet.open(arguments[0])
-    images, problems = usable_images(arguments, normal=normal)
+        manifest = Path(arguments[0]).suffix.lower() == ".csv"
+        if normal and not (labelled and manifest):
+            return ImageSet.normal(arguments[0])
+        return ImageSet.open(arguments[0])
+    images, problems = usable_images(arguments, normal=normal, labelled=labelled)
     if problems:
         raise problems[0]
     return images
 
 
-def usable_images(arguments: Sequence[str], *, normal: bool = False) -> tuple[ImageSet, list[ImageSetError]]:
+def usable_images(
+    arguments: Sequence[str], *, normal: bool = False, labelled: bool = False
+) -> tuple[ImageSet, list[ImageSetError]]:
     """The images of the arguments that name some, and what is wrong with the other arguments.
 
     A file that does not exist is not wrong here: it becomes an image that cannot be read, so that
@@ -46,7 +52,7 @@ def usable_images(arguments: Sequence[str], *, normal: bool = False) -> tuple[Im
     problems: list[ImageSetError] = []
     for argument in arguments:
         try:
-            parts.append(_open(argument, alone=alone, normal=normal))
+            parts.append(_open(argument, alone=alone, normal=normal, labelled=labelled))
         except ImageSetError as error:
             problems.append(error)
     if not parts:
@@ -56,7 +62,7 @@ def usable_images(arguments: Sequence[str], *, normal: bool = False) -> tuple[Im
     return replace(ImageSet.concatenate(parts), origin=f"{len(arguments)} arguments"), problems
 
 
-def _open(argument: str, *, alone: bool, normal: bool) -> ImageSet:
+def _open(argument: str, *, alone: bool, normal: bool, labelled: bool) -> ImageSet:
     from anomalens.images import ImageSet, recognise
 
     path = Path(argument)
@@ -66,7 +72,7 @@ def _open(argument: str, *, alone: bool, normal: bool) -> ImageSet:
         # from_paths puts the folder before the ids, so that a.png of two folders stay apart
         return ImageSet.from_paths([recognise(path).train_normal if normal else path])
     if path.suffix.lower() == ".csv":
-        return ImageSet.normal(path) if normal else ImageSet.from_manifest(path)
+        return ImageSet.normal(path) if normal and not labelled else ImageSet.from_manifest(path)
     if path.exists() or not any(sign in argument for sign in "*?["):
         return ImageSet.from_paths([path])
     found = ImageSet.from_glob(argument)

@@ -14,7 +14,7 @@ STYLE: Final = """
 summary { cursor: pointer; }
 summary h2 { display: inline; }
 summary .lead { margin-left: 1.1rem; }
-.headline { color: var(--ink); font-size: 1.08rem; }
+.headline { max-width: none; color: var(--ink); font-size: 1.08rem; }
 .soft { color: var(--soft); font-size: .9rem; }
 .grade {
   display: inline-block; padding: 0 .6rem; border-radius: .3rem; font-size: .85rem; font-weight: 600;
@@ -41,7 +41,8 @@ td { overflow-wrap: anywhere; }
 tr.block th { padding-top: .8rem; color: var(--soft); font-weight: 600; }
 .scroll { overflow-x: auto; }
 .scroll th { min-width: 4.5rem; }
-.scroll.compact { font-size: .88rem; }
+.scroll.compact table { font-size: .85rem; }
+.scroll.compact th { min-width: 0; }
 .scroll.compact th, .scroll.compact td { padding-right: .6rem; overflow-wrap: normal; }
 .scroll.compact .number { white-space: nowrap; }
 .remarks code { font-size: .88em; }
