@@ -6,14 +6,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
+DATA ?= ../shared/data
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup demo test check bench docs clean help
+.PHONY: setup demo test check bench bench-shared docs clean help
 
 help:
 	@sed -n 's/^# //p' Makefile | head -4
-	@echo "other targets: setup check bench docs clean"
+	@echo "other targets: setup check bench bench-shared docs clean"
 
 setup: $(VENV)/dev.installed
 
@@ -47,6 +48,10 @@ check: $(VENV)/dev.installed
 
 bench: $(VENV)/dev.installed
 	$(BIN)/python benchmarks/main_job.py
+
+bench-shared: $(VENV)/dev.installed
+	$(BIN)/anomalens benchmark suites/shared.toml --root $(DATA) --out benchmarks/cards \
+	  --table benchmarks/results.md
 
 docs: $(VENV)/core.installed
 	$(BIN)/python scripts/generate_command_reference.py
