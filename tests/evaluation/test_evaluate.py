@@ -19,7 +19,39 @@ from anomalens.evaluation.metrics import image_auroc
 from anomalens.evaluation.settings import FitSettings, fitting_size
 
 SETTINGS = FitSettings(size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1)
-STABLE_KEYS = ["dataset", "protocol", "normal_class", "shots", "detector", "seed", "n_train", "n_test", "error", "image_auroc", "image_ap", "image_f1_max", "pixel_auroc", "pixel_ap", "aupro", "fpr95", "accuracy", "precision", "recall", "f1", "confusion", "false_alarm_rate", "detection_rate", "fit_seconds", "ms_per_image", "peak_mb", "ci", "data_sha256", "versions", "settings", "scores"]
+STABLE_KEYS = [
+    "dataset",
+    "protocol",
+    "normal_class",
+    "shots",
+    "detector",
+    "seed",
+    "n_train",
+    "n_test",
+    "error",
+    "image_auroc",
+    "image_ap",
+    "image_f1_max",
+    "pixel_auroc",
+    "pixel_ap",
+    "aupro",
+    "fpr95",
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "confusion",
+    "false_alarm_rate",
+    "detection_rate",
+    "fit_seconds",
+    "ms_per_image",
+    "peak_mb",
+    "ci",
+    "data_sha256",
+    "versions",
+    "settings",
+    "scores",
+]
 
 
 def test_a_card_has_the_stable_keys_and_reads_back(card, tmp_path):

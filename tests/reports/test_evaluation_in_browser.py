@@ -54,7 +54,9 @@ def card() -> ResultCard:
         dataset="plates", protocol="split", detector="patchcore", seed=0, threshold=1.0, image_auroc=0.9,
         confusion={"tp": 0, "fp": 0, "fn": 0, "tn": 0},
         calibration={"policy": "max", "scores": rng.normal(0, 1, 50).tolist()},
-        scores=tuple(ImageScore(f"{i}.png", k, float(s), None, bool(s > 1)) for i, (s, k) in enumerate(scores)),
+        scores=tuple(
+            ImageScore(f"{i}.png", k, float(s), None, bool(s > 1)) for i, (s, k) in enumerate(scores)
+        ),
     )  # fmt: skip
 
 

@@ -214,7 +214,8 @@ def test_hostile_names_stay_text(card, tmp_path):
     scores = tuple(replace(s, image=f"{HOSTILE}{i}", label=HOSTILE if s.label == "dent" else s.label)
                    for i, s in enumerate(card.scores))  # fmt: skip
     bad = replace(
-        card, dataset=HOSTILE, category=HOSTILE, detector=HOSTILE, notes=(HOSTILE,), command=HOSTILE, scores=scores,
+        card, dataset=HOSTILE, category=HOSTILE, detector=HOSTILE, notes=(HOSTILE,), command=HOSTILE,
+        scores=scores,
         settings={HOSTILE: HOSTILE, "curves": {HOSTILE: [3, 2, 1.5]}, "parameters": {HOSTILE: [HOSTILE]}},
         versions={HOSTILE: HOSTILE}, data_sha256=HOSTILE,
     )  # fmt: skip

@@ -15,32 +15,57 @@ from anomalens.cli.tables import columns
 @click.command()
 @click.argument("dataset", metavar="DATASET")
 @click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="Where named datasets are.")
-@click.option("--protocol", metavar="NAME",
-              help="split, one-vs-rest, leave-one-class-out, in-vs-out or few-shot. [default: the dataset's]")
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    help="split, one-vs-rest, leave-one-class-out, in-vs-out or few-shot. [default: the dataset's]",
+)
 @click.option("--category", metavar="NAME", help="One category of a dataset that has several.")
-@click.option("--normal-class", metavar="NAME", help="One normal class, of a protocol that takes each in turn.")
+@click.option("--normal-class", metavar="NAME", help="One normal class of a one-vs-rest dataset.")
 @click.option("--shots", type=click.IntRange(1), metavar="K", help="Learn from K normal images only.")
-@click.option("--detector", "detectors", multiple=True, metavar="NAME",
-              help="Repeat for more. [default: patchcore]")
-@click.option("--seed", "seeds", multiple=True, type=click.IntRange(0, 2**31 - 1),
-              help="Repeat for more. [default: 0]")
-@click.option("--model", type=click.Path(path_type=Path), metavar="FILE",
-              help="Test a saved model instead of fitting.")
+@click.option(
+    "--detector", "detectors", multiple=True, metavar="NAME", help="Repeat for more. [default: patchcore]"
+)
+@click.option(
+    "--seed", "seeds", multiple=True, type=click.IntRange(0, 2**31 - 1), help="Repeat for more. [default: 0]"
+)
+@click.option(
+    "--model", type=click.Path(path_type=Path), metavar="FILE", help="Test a saved model instead of fitting."
+)
 @click.option("--backbone", metavar="NAME", help="As for `anomalens fit`.")
-@click.option("--size", type=click.IntRange(16, 4096), metavar="PX",
-              help="Side of the prepared images. [default: 256; 64 for images up to 96 px]")
-@click.option("--preprocess", default="stretch", show_default=True, metavar="STEPS",
-              help="As for `anomalens fit`.")
+@click.option(
+    "--size",
+    type=click.IntRange(16, 4096),
+    metavar="PX",
+    help="Side of the prepared images. [default: 256; 64 for images up to 96 px]",
+)
+@click.option(
+    "--preprocess", default="stretch", show_default=True, metavar="STEPS", help="As for `anomalens fit`."
+)
 @click.option("--augment", metavar="KINDS", help="As for `anomalens fit`.")
-@click.option("--copies", default=4, show_default=True, type=click.IntRange(1, 100),
-              help="Changed copies of each image, with --augment.")
+@click.option(
+    "--copies",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Changed copies of each image, with --augment.",
+)
 @policy_options
 @runtime_options
 @click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter of the detector.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Write the result cards.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="DIR",
-              help="Write a page to decide by, with pictures, and its Markdown and JSON twins.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the result cards.",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write a page to decide by, with pictures, and its Markdown and JSON twins.",
+)
 def evaluate(
     dataset: str,
     root: Path | None,

@@ -94,8 +94,10 @@ def sweep(
     )  # fmt: skip
     if len(tasks) != 1:
         names = ", ".join(task.name for task in tasks[:12])
-        raise SettingError(f"A sweep takes one task, and {dataset} has {len(tasks)}: {names}; choose one with "
-                           "--category or --normal-class.")  # fmt: skip
+        raise SettingError(
+            f"A sweep takes one task, and {dataset} has {len(tasks)}: {names}; choose one with --category "
+            "or --normal-class."
+        )
     axes = {key: [v for v in text.split(",") if v] for key, text in key_values(over).items()}
     settings = FitSettings(detector=detector, parameters=key_values(parameters), size=size)
     words = ["anomalens", "sweep", dataset, *(part for text in over for part in ("--over", text))]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -135,14 +134,16 @@ def _plain(value: Any) -> Any:
 
 def write_cards(path: Path, cards: Iterable[ResultCard]) -> None:
     """Write a list of cards as one JSON file, whole or not at all."""
-    text = json.dumps([card.to_json() for card in cards], ensure_ascii=False, allow_nan=False, indent=1)
+    # ASCII: names of files that are no UTF-8 hold lone surrogates, which have no other encoding
+    text = json.dumps([card.to_json() for card in cards], allow_nan=False, indent=1)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        Path(beside).replace(path)
+        beside.write_text(text + "\n", encoding="ascii")
+        beside.replace(path)
     except OSError as error:
         raise InputError(f"Result cards cannot be written to {path}: {error.strerror}.") from None
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read_cards(paths: Iterable[Path]) -> list[ResultCard]:

@@ -46,6 +46,8 @@ def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
         if classes or good[0].protocol != "one-vs-rest":
             lines.append(_row(_cells(title, detector, good)))
     for (dataset, detector), members in one_vs_rest.items():
+        if len(members) == 1:
+            continue
         lines.append(_row(_mean_cells(dataset, detector, members)))
     for card in failed:
         lines += ["", f"Failed: {card.title}, {card.detector}, seed {card.seed}: {card.error}"]
