@@ -53,18 +53,19 @@ def table(results: dict[str, Any]) -> str:
     lines = [
         "# The main job, measured",
         "",
-        f"`make bench` wrote this page and `main_job.json`. Detector `patchcore` with its defaults, seed 0; "
-        f"machine: {results['machine']}; other work may run on it, so compare times as ratios. A set's images "
+        "`make bench` wrote this page and `main_job.json`. Detector `patchcore` with its defaults, seed 0; "
+        f"machine: {results['machine']}; other work may run on it, so compare times as ratios. A set's "
+        "images "
         "are subsets of published data sets: figures are not comparable with published ones.",
         "",
         "## Accuracy and realised false-alarm rate",
         "",
-        "False alarms on held-out normal images that neither the model nor the calibration has seen, with exact "
+        "False alarms on held-out normal images that neither model nor calibration has seen, with exact "
         "95 % binomial intervals. `*`: there were too few normal images for the asked rate; scores above the "
         "largest of them are flagged.",
         "",
-        "| set | px | learnt from (groups) | normal / anomalous | image AUROC | asked 0.05: false alarms | found "
-        "| asked 0.01: false alarms | found |",
+        "| set | px | learnt from (groups) | normal / anomalous | image AUROC "
+        "| asked 0.05: false alarms | found | asked 0.01: false alarms | found |",
         "|---|--:|--:|--:|--:|---|--:|---|--:|",
     ]
     for row in good:
@@ -101,11 +102,11 @@ def table(results: dict[str, Any]) -> str:
         "",
         "## Cost of checking",
         "",
-        "Warm, one image a call, and streamed (decoding ahead of scoring); median ms per image. Cold: a fresh "
-        "process that loads the model and checks one image.",
+        "Warm, one image a call, and streamed (decoding ahead of scoring); median ms per image. Cold: a "
+        "fresh process that loads the model and checks one image.",
         "",
-        "| set | runtime | precision | ms from file | ms from array | streamed, file | streamed, array | cold s "
-        "| cold MB |",
+        "| set | runtime | precision | ms from file | ms from array | streamed, file | streamed, array "
+        "| cold s | cold MB |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for row in good:

@@ -55,7 +55,10 @@ def fit_detector(
             runtime = replace(runtime, precision="float32")
             scores = detector.fit(training, runtime=runtime, seed=seed, progress=progress)
     if training.n_groups < MIN_GROUPS:
-        return detector, _augmented(detector, training, policy, seed, progress), runtime
+        calibration = _augmented(
+            detector, training, policy=policy, runtime=runtime, seed=seed, progress=progress
+        )
+        return detector, calibration, runtime
     if scores is None:
         scores = _cross_fit(detector, training, runtime=runtime, seed=seed, progress=progress)
     chosen = training.originals[np.isfinite(scores.image[training.originals])]
@@ -116,9 +119,19 @@ def _cross_fit(
 
 
 def _augmented(
-    detector: Detector, training: TrainingSet, policy: Policy, seed: int, progress: Progress
+    detector: Detector,
+    training: TrainingSet,
+    *,
+    policy: Policy,
+    runtime: Runtime,
+    seed: int,
+    progress: Progress,
 ) -> Calibration:
-    """Too few groups: score slightly changed copies of the images the model learnt from."""
+    """Too few groups: score slightly changed copies of the images.
+
+    Of two groups each is scored by a detector fitted to the other; copies of what a model has learnt
+    score far lower than new images do. Of one group there is nothing else.
+    """
     warnings.warn(
         f"{len(training.images)} normal images form {training.n_groups} independent group"
         f"{'s' if training.n_groups > 1 else ''}, and calibration needs {MIN_GROUPS}: verdicts are "
@@ -129,14 +142,20 @@ def _augmented(
     scores: list[float] = []
     maxima: list[float] = []
     images = list(training)
-    total = len(training.images) * _STAND_IN_COPIES
+    judges = {}
+    for name in dict.fromkeys(training.group_names):
+        others = [i for i, other in enumerate(training.group_names) if other != name]
+        judges[name] = type(detector)(detector.settings) if others else detector
+        if others:
+            judges[name].fit(training.subset(others), runtime=runtime, seed=seed)
     jobs = (
-        copy
+        (judges[training.group_names[index]], copy)
         for index, place in enumerate(training.originals)
         for copy in _STAND_IN.copies(images[place], image_index=index, n=_STAND_IN_COPIES, seed=seed)
     )
-    for image in progress(jobs, label="calibrating", total=total):
-        answer = detector.score(Batch([image], ["copy"]))
+    total = len(training.images) * _STAND_IN_COPIES
+    for judge, image in progress(jobs, label="calibrating", total=total):
+        answer = judge.score(Batch([image], ["copy"]))
         scores.append(float(answer.image[0]))
         if answer.maps is not None:
             maxima.append(float(answer.maps[0].max()))
