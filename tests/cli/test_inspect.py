@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 from PIL import Image
 
 KEYS = {
     "layout", "parts", "sizes", "odd_sizes", "unreadable", "not_images", "duplicates", "leaks", "split",
+    "notes",
 }  # fmt: skip
 
 
@@ -98,3 +100,27 @@ def test_a_folder_without_images_and_a_missing_one(anomalens, tmp_path):
         assert answer.code == 2
         assert answer.out == ""
         assert answer.err.startswith("error: ") and said in answer.err
+
+
+def test_an_archive_of_classes_is_inspected_as_tasks(anomalens, tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (24, 8, 8), np.uint8)
+    labels = np.array([0, 1] * 12)
+    test = np.concatenate([images[:2], rng.integers(0, 255, (6, 8, 8), np.uint8)])
+    np.savez(
+        tmp_path / "two.npz",
+        x_train=images, y_train=labels, x_test=test, y_test=labels[:8], class_names=["cat", "dog"],
+    )  # fmt: skip
+    answer = anomalens("inspect", tmp_path / "two.npz", "--json")
+    report = json.loads(answer.out)
+    assert answer.code == 2, "the first two test images are training images"
+    assert "2 tasks, protocol one-vs-rest" in report["layout"]
+    assert report["parts"]["two/cat train"]["images"] == 12
+    assert report["sizes"][0]["size"] == "8×8"
+    assert report["leaks"]
+
+
+def test_several_categories_are_inspected_as_tasks(anomalens, real_set):
+    answer = anomalens("inspect", real_set("paper_piped"))
+    assert "6 tasks, protocol split" in answer.out
+    assert "same image in training and test" in answer.out, "bdp01_tl holds one copy across the split"

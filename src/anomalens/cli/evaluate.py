@@ -22,6 +22,7 @@ from anomalens.cli.tables import columns
 )
 @click.option("--category", metavar="NAME", help="One category of a dataset that has several.")
 @click.option("--normal-class", metavar="NAME", help="One normal class of a one-vs-rest dataset.")
+@click.option("--against", metavar="DATA", help="For in-vs-out: whose test images are the anomalies.")
 @click.option("--shots", type=click.IntRange(1), metavar="K", help="Learn from K normal images only.")
 @click.option(
     "--detector", "detectors", multiple=True, metavar="NAME", help="Repeat for more. [default: patchcore]"
@@ -72,6 +73,7 @@ def evaluate(
     protocol: str | None,
     category: str | None,
     normal_class: str | None,
+    against: str | None,
     shots: int | None,
     detectors: tuple[str, ...],
     seeds: tuple[int, ...],
@@ -134,6 +136,7 @@ def evaluate(
             normal_class=normal_class,
             shots=shots,
             seed=seed,
+            against=against,
         )
         for task in tasks:
             for name in detectors or ("patchcore",):
@@ -152,7 +155,7 @@ def evaluate(
                 words = ["anomalens", "evaluate", dataset, "--protocol", task.protocol]
                 for option, value in (
                     ("--root", root), ("--category", task.category),
-                    ("--normal-class", task.normal_class), ("--shots", task.shots),
+                    ("--normal-class", task.normal_class), ("--shots", task.shots), ("--against", against),
                     ("--model", model), ("--seed", seed),
                 ):  # fmt: skip
                     if value is not None:

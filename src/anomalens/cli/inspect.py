@@ -13,6 +13,7 @@ import click
 from anomalens.cli.bars import bar
 from anomalens.cli.printing import count, json_text
 from anomalens.cli.sources import image_set
+from anomalens.cli.task_summary import benchmark_tasks, examine_tasks
 
 
 @click.command(short_help="What a folder holds; changes nothing.")
@@ -41,6 +42,9 @@ def examine(data: Sequence[str]) -> dict[str, Any]:
     from anomalens.images import ImageSet, recognise, test_set
     from anomalens.images.layout import GOOD
 
+    tasks = benchmark_tasks(data)
+    if tasks is not None:
+        return examine_tasks(data[0], tasks)
     layout = None
     if len(data) == 1 and Path(data[0]).is_dir():
         layout = recognise(data[0])
@@ -65,6 +69,7 @@ def examine(data: Sequence[str]) -> dict[str, Any]:
         "duplicates": {name: part["duplicates"] for name, part in found.items()},
         "leaks": _leaks(found),
         "split": _split(parts, found),
+        "notes": [],
     }
 
 
@@ -169,6 +174,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
         ("copies or near copies",
          [" ~ ".join(group[:6]) + (" …" if len(group) > 6 else "")
           for part in report["duplicates"].values() for group in part]),
+        ("note", report["notes"]),
     ):  # fmt: skip
         lines += [f"{title}: {item}" for item in items[:10]]
         if len(items) > 10:

@@ -15,11 +15,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.datasets.hygiene import check_hygiene
 from anomalens.datasets.masks import read_mask
 from anomalens.datasets.task import Task
 from anomalens.errors import AnomalensError, AnomalensWarning, ImageError, InputError
@@ -39,6 +40,7 @@ from anomalens.inspector import Finding, Inspector
 from anomalens.inspector.finding import calibration_summary
 from anomalens.progress import Progress, silent
 
+_COMPARED: Final = 2000  # images that the check for leaks compares by content
 Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -105,7 +107,11 @@ def _evaluate(
         on_fitted(inspector)
     scores: list[ImageScore] = []
     maps: list[tuple[Map, Mask | None]] = []
-    notes = [*task.notes, *inspector.card.get("notes", ())]
+    notes = [
+        *task.notes,
+        *check_hygiene(task, limit=_COMPARED, seed=seed).warnings,
+        *inspector.card.get("notes", ()),
+    ]
     unmarked = 0
     with_masks = any(entry.mask is not None for entry in task.test)  # else no map is kept
     start = time.perf_counter()
