@@ -8,22 +8,20 @@ from pathlib import Path
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import key_values, policy_options, policy_text, runtime_options
+from anomalens.cli.options import (
+    key_values,
+    policy_options,
+    policy_text,
+    preparation_options,
+    runtime_options,
+    task_options,
+)
 from anomalens.cli.tables import columns
 
 
 @click.command()
 @click.argument("dataset", metavar="DATASET")
-@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="Where named datasets are.")
-@click.option(
-    "--protocol",
-    metavar="NAME",
-    help="split, one-vs-rest, leave-one-class-out, in-vs-out or few-shot. [default: the dataset's]",
-)
-@click.option("--category", metavar="NAME", help="One category of a dataset that has several.")
-@click.option("--normal-class", metavar="NAME", help="One normal class of a one-vs-rest dataset.")
-@click.option("--against", metavar="DATA", help="For in-vs-out: whose test images are the anomalies.")
-@click.option("--shots", type=click.IntRange(1), metavar="K", help="Learn from K normal images only.")
+@task_options
 @click.option(
     "--detector", "detectors", multiple=True, metavar="NAME", help="Repeat for more. [default: patchcore]"
 )
@@ -40,17 +38,7 @@ from anomalens.cli.tables import columns
     metavar="PX",
     help="Side of the prepared images. [default: 256; 64 for images up to 96 px]",
 )
-@click.option(
-    "--preprocess", default="stretch", show_default=True, metavar="STEPS", help="As for `anomalens fit`."
-)
-@click.option("--augment", metavar="KINDS", help="As for `anomalens fit`.")
-@click.option(
-    "--copies",
-    default=4,
-    show_default=True,
-    type=click.IntRange(1, 100),
-    help="Changed copies of each image, with --augment.",
-)
+@preparation_options
 @policy_options
 @runtime_options
 @click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter of the detector.")

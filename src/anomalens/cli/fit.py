@@ -11,6 +11,7 @@ from anomalens.cli.options import (
     key_values,
     policy_options,
     policy_text,
+    preparation_options,
     require_place,
     runtime_options,
 )
@@ -39,25 +40,7 @@ from anomalens.cli.sources import image_set
     metavar="PX",
     help="Side of the prepared images.",
 )
-@click.option(
-    "--preprocess",
-    default="stretch",
-    show_default=True,
-    metavar="STEPS",
-    help="Comma-separated: stretch, pad or crop; grey; standardise; background=#RRGGBB:TOLERANCE; mask=FILE.",
-)
-@click.option(
-    "--augment",
-    metavar="KINDS",
-    help="Also learn from changed copies: flip, rotate=15, shear=5, scale=0.1, crop=0.1, brightness=0.2.",
-)
-@click.option(
-    "--copies",
-    default=4,
-    show_default=True,
-    type=click.IntRange(1, 100),
-    help="Changed copies of each image, with --augment.",
-)
+@preparation_options
 @policy_options
 @runtime_options
 @click.option(

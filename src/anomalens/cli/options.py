@@ -37,6 +37,55 @@ def runtime_options(command: Command) -> Command:
     return command
 
 
+def preparation_options(command: Command) -> Command:
+    """`--preprocess`, `--augment`, `--copies`."""
+    for option in (
+        click.option(
+            "--copies",
+            default=4,
+            show_default=True,
+            type=click.IntRange(1, 100),
+            help="Changed copies of each image, with --augment.",
+        ),
+        click.option(
+            "--augment",
+            metavar="KINDS",
+            help="Also learn from changed copies: flip, rotate=15, shear=5, scale=0.1, crop=0.1, "
+            "brightness=0.2.",
+        ),
+        click.option(
+            "--preprocess",
+            default="stretch",
+            show_default=True,
+            metavar="STEPS",
+            help="Comma-separated: stretch, pad or crop; grey; standardise; background=#RRGGBB:TOLERANCE; "
+            "mask=FILE.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def task_options(command: Command) -> Command:
+    """What of a dataset: `--root`, `--protocol`, `--category`, `--normal-class`, `--against`, `--shots`."""
+    for option in (
+        click.option("--shots", type=click.IntRange(1), metavar="K", help="Learn from K normal images only."),
+        click.option("--against", metavar="DATA", help="For in-vs-out: whose test images are the anomalies."),
+        click.option("--normal-class", metavar="NAME", help="One normal class of a one-vs-rest dataset."),
+        click.option("--category", metavar="NAME", help="One category of a dataset that has several."),
+        click.option(
+            "--protocol",
+            metavar="NAME",
+            help="split, one-vs-rest, leave-one-class-out, in-vs-out or few-shot. [default: the dataset's]",
+        ),
+        click.option(
+            "--root", type=click.Path(path_type=Path), metavar="DIR", help="Where named datasets are."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def policy_options(command: Command) -> Command:
     """`--false-alarm-rate` and `--policy`."""
     for option in (

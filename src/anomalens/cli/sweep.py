@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import key_values
+from anomalens.cli.options import key_values, task_options
 from anomalens.cli.tables import columns
 
 
 @click.command()
 @click.argument("dataset", metavar="DATASET")
+@task_options
 @click.option(
     "--over",
     "over",
@@ -23,11 +24,6 @@ from anomalens.cli.tables import columns
     help="What to vary: a parameter of the detector, or size, preprocess, augment, copies, policy, "
     "seed; repeat for more. Lists inside a value take +: taps=stride8,stride8+stride16.",
 )
-@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="Where named datasets are.")
-@click.option("--protocol", metavar="NAME", help="As for `anomalens evaluate`.")
-@click.option("--category", metavar="NAME", help="One category of a dataset that has several.")
-@click.option("--normal-class", metavar="NAME", help="One normal class of a one-vs-rest dataset.")
-@click.option("--shots", type=click.IntRange(1), metavar="K", help="Learn from K normal images only.")
 @click.option(
     "--detector", default="patchcore", show_default=True, metavar="NAME", help="See `anomalens detectors`."
 )
@@ -65,6 +61,7 @@ def sweep(
     protocol: str | None,
     category: str | None,
     normal_class: str | None,
+    against: str | None,
     shots: int | None,
     detector: str,
     size: int | None,
@@ -89,9 +86,15 @@ def sweep(
     from anomalens.evaluation.settings import FitSettings
 
     tasks = load_tasks(
-        dataset, root=root, protocol=protocol, category=category, normal_class=normal_class, shots=shots,
+        dataset,
+        root=root,
+        protocol=protocol,
+        category=category,
+        normal_class=normal_class,
+        shots=shots,
         seed=seed,
-    )  # fmt: skip
+        against=against,
+    )
     if len(tasks) != 1:
         names = ", ".join(task.name for task in tasks[:12])
         raise SettingError(
