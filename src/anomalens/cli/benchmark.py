@@ -9,6 +9,13 @@ import click
 from anomalens.cli.bars import bar
 
 
+_LEGEND = (
+    "Mean ± standard deviation over the seeds; in brackets the first seed's 95 % interval (stratified bootstrap; "
+    "exact binomial for the two rates at the calibrated threshold). Fractions; raw scores. Times and memory are "
+    "means over the seeds, on a machine that may have had other work."
+)
+
+
 @click.command()
 @click.argument("suite", type=click.Path(path_type=Path), metavar="SUITE.toml")
 @click.option(
@@ -52,7 +59,7 @@ def benchmark(suite: Path, root: Path | None, out: Path, table: Path | None, aga
 
     read = Suite.read(suite)
     cards, missing = run_cells(read.cells(root), out, again=again, progress=bar)
-    text = f"# {read.title}\n\n{results_table(cards)}"
+    text = f"# {read.title}\n\n{_LEGEND}\n\n{results_table(cards)}"
     for sentence in missing:
         text += f"\nLeft out: {sentence}\n"
     if table is not None:

@@ -1,4 +1,8 @@
-"""Result cards as one Markdown table: seeds averaged, one-vs-rest classes averaged once more."""
+"""Result cards as one Markdown table: seeds averaged, one-vs-rest classes averaged once more.
+
+Mean ± standard deviation over the seeds, and in brackets the first seed's 95 % interval: the one says how much
+the detector varies, the other how much so few test images can tell.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +69,7 @@ def _cells(title: str, detector: str, cards: Sequence[ResultCard]) -> list[str]:
         text = f"{over_seeds(values).mean:.4f}"
         if len(values) > 1:
             text += f" ± {over_seeds(values).sd or 0:.4f}"
-        elif name in first.ci:
+        if name in first.ci:
             low, high = first.ci[name]
             text += f" ({low:.3f}–{high:.3f})"
         texts.append(text)
