@@ -8,11 +8,10 @@ import click
 
 from anomalens.cli.bars import bar
 
-
 _LEGEND = (
-    "Mean ± standard deviation over the seeds; in brackets the first seed's 95 % interval (stratified bootstrap; "
-    "exact binomial for the two rates at the calibrated threshold). Fractions; raw scores. Times and memory are "
-    "means over the seeds, on a machine that may have had other work."
+    "Mean ± standard deviation over the seeds; in brackets the first seed's 95 % interval (stratified "
+    "bootstrap; exact binomial for the two rates at the calibrated threshold). Fractions; raw scores. Times and "
+    "memory are means over the seeds, on a machine that may have had other work."
 )
 
 

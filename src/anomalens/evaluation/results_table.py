@@ -1,7 +1,7 @@
 """Result cards as one Markdown table: seeds averaged, one-vs-rest classes averaged once more.
 
-Mean ± standard deviation over the seeds, and in brackets the first seed's 95 % interval: the one says how much
-the detector varies, the other how much so few test images can tell.
+Mean ± standard deviation over the seeds, and in brackets the first seed's 95 % interval: the one says how
+much the detector varies, the other how much so few test images can tell.
 """
 
 from __future__ import annotations
