@@ -56,7 +56,9 @@ def table(results: dict[str, Any]) -> str:
         "`make bench` wrote this page and `main_job.json`. Detector `patchcore` with its defaults, seed 0; "
         f"machine: {results['machine']}; other work may run on it, so compare times as ratios. A set's "
         "images "
-        "are subsets of published data sets: figures are not comparable with published ones.",
+        "are subsets of published data sets: figures are not comparable with published ones. Of DeepPCB three "
+        "board groups are taken, of MNIST, CIFAR-10 and FER2013 one or two classes, to keep the run short. "
+        "Seconds of fitting and accuracy are of the default runtime in float32, with two threads.",
         "",
         "## Accuracy and realised false-alarm rate",
         "",
@@ -80,11 +82,19 @@ def table(results: dict[str, Any]) -> str:
             f"| {row['set']} | {row['size']} | {row['n_train']} ({row['n_groups']}) "
             f"| {row['n_normal']} / {row['n_anomalous']} | {row['image_auroc']:.4f} | {' | '.join(cells)} |"
         )
-    total = sum(row["n_normal"] for row in good)
     for rate in ("0.05", "0.01"):
-        alarms = sum(row[f"at_{rate}"]["false_alarms"] for row in good)
-        lines += ["", f"All sets together, asked {rate}: {alarms} of {total} normal images flagged "
-                  f"({alarms / max(total, 1):.3f})."]  # fmt: skip
+        fair = [row for row in good if row[f"at_{rate}"]["supported"]]
+        if not fair:
+            continue
+        alarms = sum(row[f"at_{rate}"]["false_alarms"] for row in fair)
+        total = sum(row["n_normal"] for row in fair)
+        shares = sorted(row[f"at_{rate}"]["false_alarm_rate"] for row in fair)
+        lines += [
+            "",
+            f"Asked {rate}, over the {len(fair)} sets that support it: {alarms} of {total} normal images flagged "
+            f"({alarms / total:.3f}); set by set from {shares[0]:.3f} to {shares[-1]:.3f}, median "
+            f"{shares[len(shares) // 2]:.3f}. Large sets weigh most in the sum.",
+        ]
     lines += [
         "",
         "## Cost of fitting",

@@ -233,3 +233,15 @@ def test_a_damaged_threshold_is_a_damaged_model_file(key: str) -> None:
 def test_what_is_no_object_is_a_damaged_model_file(data: Any) -> None:
     with pytest.raises(ModelFileError):
         Calibration.from_json(data)
+
+
+def test_exposures_of_few_parts_do_not_support_a_small_rate() -> None:
+    """210 images of 4 parts are 4 witnesses, not 210: never silent."""
+    policy = Policy("false-alarm-rate", 0.01)
+    found = Calibration.from_scores(np.arange(210.0), policy=policy, n_groups=4)
+    assert not found.threshold.supported
+    assert "4 groups" in found.threshold.note
+    assert found.threshold.value == Calibration.from_scores(np.arange(210.0), policy=policy).threshold.value
+    assert found.with_policy(Policy("false-alarm-rate", 0.2)).threshold.supported
+    interval = found.rate_interval()
+    assert interval is not None and interval[1] > 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -213,3 +214,11 @@ def test_another_runtime_agrees_within_the_stated_tolerance(anomalens, model, pa
     ]
     one, two = (np.array([json.loads(line)["score"] for line in lines]) for lines in texts)
     np.testing.assert_allclose(two, one, rtol=1e-3)
+
+
+def test_a_report_in_the_checked_folder_is_not_checked_itself(anomalens, model, normal, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copytree(normal.parent, folder)
+    first = anomalens("check", model, folder, "--out", folder / "report", "--json")
+    second = anomalens("check", model, folder, "--out", folder / "report", "--json")
+    assert len(first.out.splitlines()) == len(second.out.splitlines()) > 0

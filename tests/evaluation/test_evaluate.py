@@ -15,6 +15,7 @@ from anomalens.cli.main import run
 from anomalens.datasets import load_tasks
 from anomalens.evaluation.cards import ResultCard, read_cards, write_cards
 from anomalens.evaluation.evaluate import evaluate_task
+from anomalens.evaluation.ground_truth import visible_map
 from anomalens.evaluation.metrics import image_auroc
 from anomalens.evaluation.settings import FitSettings, fitting_size
 
@@ -174,3 +175,30 @@ def test_a_real_set_of_several_categories(real_set):
     found = evaluate_task(task, replace(SETTINGS, size=128))
     assert isinstance(found, ResultCard) and found.error is None
     assert found.image_auroc > 0.9 and found.pixel_auroc > 0.9
+
+
+def test_padding_is_no_part_of_the_pixel_figures(tmp_path):
+    images = [np.random.default_rng(i).integers(0, 255, (32, 64, 3), np.uint8) for i in range(4)]
+    with pytest.warns(AnomalensWarning):
+        inspector = replace(SETTINGS, preprocess="pad").fit(images, size=64, seed=0)
+    (finding,) = inspector.check(images[:1])
+    assert finding.map.shape == (64, 64)
+    assert visible_map(finding).shape == (32, 64)
+
+
+def test_one_bad_mask_costs_that_mask_only(woven, tmp_path):
+    root = tmp_path / "bad"
+    shutil.copytree(woven, root)
+    Image.new("L", (9, 9), 255).save(root / "ground_truth/patch/000_mask.png")
+    (task,) = load_tasks(root)
+    found = evaluate_task(task, SETTINGS)
+    assert found.error is None and found.image_auroc is not None and found.pixel_auroc is not None
+    assert any(note.startswith("A mask is left out:") for note in found.notes)
+
+
+def test_a_model_that_learnt_from_test_images_is_told_on(task, woven):
+    with pytest.warns(AnomalensWarning):
+        model = SETTINGS.fit(str(woven / "test/good"), size=64, seed=0)
+    found = evaluate_task(task, SETTINGS, model=model)
+    assert any("has learnt from 8 of the 16 test images" in note for note in found.notes)
+    assert found.settings["policy"] == str(model.calibration.policy)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +13,7 @@ from anomalens.cli.main import run
 from anomalens.errors import InputError, SettingError
 from anomalens.evaluation.benchmark import run_cells
 from anomalens.evaluation.cards import read_cards, write_cards
-from anomalens.evaluation.compare import compare_cards
+from anomalens.evaluation.compare import compare_cards, published_rows
 from anomalens.evaluation.results_table import results_table
 from anomalens.evaluation.settings import FitSettings
 from anomalens.evaluation.suite import Suite
@@ -62,6 +65,88 @@ def test_a_wrong_suite_is_one_sentence(suite, change, hint):
         Suite.read(suite)
 
 
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (("seeds = [0, 1]", "seeds = 3"), "seeds = 3"),
+        (("seeds = [0, 1]", "seeds = []"), "seeds"),
+        (("seeds = [0, 1]", "seeds = [0.5]"), "seeds"),
+        (("seeds = [0, 1]", "seeds = [-1]"), "seeds"),
+        (("seeds = [0, 1]", "seeds = [true]"), "seeds"),
+        (("seeds = [0, 1]", "root = 5"), "root = 5"),
+        (("size = 64", 'size = "64"'), "size = '64'"),
+        (("size = 64", 'shots = [1, "2"]'), "shots"),
+        (("size = 64", "against = 3"), "against = 3"),
+        (("parameters = { min_bank = 100 }", 'parameters = "min_bank=100"'), "parameters"),
+        (("[[detector]]", "[detector]"), r"\[\[detector\]\]"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_one_sentence_that_names_the_suite(suite, change, hint):
+    suite.write_text(suite.read_text().replace(*change))
+    with pytest.raises(SettingError, match=hint) as caught:
+        Suite.read(suite)
+    assert str(suite) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_suite_sets_one_dataset_against_another(suite, woven, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(woven, root / "in")
+    shutil.copytree(woven, root / "out")
+    text = suite.read_text().split("[[dataset]]")[0].replace("[0, 1]", "[1]")
+    suite.write_text(
+        f'{text}[[dataset]]\nname = "in"\nagainst = "out"\n'
+        '[[detector]]\nname = "patchcore"\nparameters = { min_bank = 100 }\n'
+    )
+    (cell,) = Suite.read(suite).cells(root)
+    at = cell.arguments.index("--against")
+    assert cell.arguments[at + 1] == str(root / "out")
+    assert cell.title == "in against out"
+    task = cell.load()
+    assert task.protocol == "in-vs-out" and len(task.train) + len(task.test) == cell.n_images
+
+
+def test_the_suites_of_the_repository_are_read_and_name_known_datasets():
+    from anomalens.datasets.load import known_dataset
+
+    folder = Path(__file__).parents[2] / "suites"
+    suites = {path.stem: Suite.read(path) for path in folder.glob("*.toml")}
+    names = [known_dataset(row["name"]).name for row in suites["published"].datasets]
+    assert len(names) == len(set(names)) >= 21
+    assert [row["against"] for row in suites["shared"].datasets if "against" in row] == [
+        "tiny_imagenet_ood",
+        "dtd_textures_ood",
+    ]
+
+
+def test_a_card_of_other_data_or_of_another_version_is_made_anew(suite, woven, tmp_path, monkeypatch):
+    root = tmp_path / "root"
+    shutil.copytree(woven, root / woven.name)
+    (cell,) = [c for c in Suite.read(suite).cells(root) if not isinstance(c, InputError) and c.seed == 1]
+    folder = tmp_path / "cards"
+    ran = []
+
+    def evaluated(cell, path):
+        ran.append(path)
+        return read_cards([path])[0]
+
+    (first,), _ = run_cells([cell], folder)
+    assert first.error is None
+    monkeypatch.setattr("anomalens.evaluation.benchmark.versions", lambda: {"anomalens": "0.1.0"})
+    monkeypatch.setattr("anomalens.evaluation.benchmark.run_cell", evaluated)
+    run_cells([cell], folder)
+    assert ran == []
+    write_cards(folder / cell.file_name, [replace(first, versions={"anomalens": "0.0.1"})])
+    run_cells([cell], folder)
+    assert len(ran) == 1
+    write_cards(folder / cell.file_name, [first])
+    image = next((root / woven.name / "train/good").iterdir())
+    shutil.copy(next((root / woven.name / "test/good").iterdir()), image)
+    run_cells([cell], folder)
+    assert len(ran) == 2
+    run_cells([replace(cell, n_images=20_001)], folder)
+    assert len(ran) == 2, "large sets are taken to be unchanged"
+
+
 def test_a_killed_benchmark_resumes_and_a_failed_cell_is_a_row(suite, woven, tmp_path):
     cells = [c for c in Suite.read(suite).cells(woven.parent) if not isinstance(c, InputError)]
     bad = replace(cells[1], arguments=(*cells[1].arguments, "-p", "nonsense=1"))
@@ -96,6 +181,29 @@ def test_one_vs_rest_classes_are_averaged(card):
     ]
     assert "mean of 2 classes" in results_table(cards)
     assert "| 0.7000 ± 0.0000 |" in results_table(cards)
+
+
+def test_cards_of_differing_settings_are_rows_of_their_own_and_not_seeds(card):
+    small = replace(card, settings={**card.settings, "size": 128}, image_auroc=0.5)
+    table = results_table([card, replace(card, seed=1), small])
+    assert "| patchcore (size 64) | 2 |" in table and "| patchcore (size 128) | 1 |" in table
+    volatile = {**card.settings, "runtime_used": {"name": "other"}, "fitted_size": [1, 1], "swept": {}}
+    table = results_table([card, replace(card, seed=1, settings=volatile)])
+    assert "| patchcore | 2 |" in table and "(size" not in table
+
+
+def test_of_cards_that_are_there_twice_the_last_counts(card):
+    table = results_table([card, replace(card, error="half a card"), replace(card, image_auroc=0.1234)])
+    assert "| patchcore | 1 |" in table and "0.1234" in table and "Failed" not in table
+
+
+def test_settings_that_many_keys_tell_apart_never_share_a_row(card):
+    changes = [(1, 1, 1, 1), (1, 1, 1, 2), (2, 2, 2, 1)]
+    cards = [
+        replace(card, settings={**card.settings, "parameters": dict(zip("abcd", values, strict=True))})
+        for values in changes
+    ]
+    assert sum("| patchcore (" in line for line in results_table(cards).splitlines()) == 3
 
 
 def test_a_sweep_takes_every_combination_and_draws_it(task):
@@ -149,6 +257,61 @@ def test_only_the_same_images_are_compared(card):
 def test_one_detector_is_not_compared_with_itself(card):
     with pytest.raises(InputError, match="two detectors"):
         compare_cards([card])
+
+
+def test_one_detector_with_two_settings_is_compared_by_what_differs(card):
+    other = replace(card, settings={**card.settings, "size": 128})
+    (difference,) = compare_cards([card, other]).differences
+    assert (difference.a, difference.b) == ("patchcore (size 64)", "patchcore (size 128)")
+
+
+def test_the_compare_command_prints_what_there_is_of_one_detector(card, tmp_path, capsys):
+    write_cards(tmp_path / "c.json", [replace(card, dataset="mnist")])
+    reference = tmp_path / "reference.md"
+    reference.write_text("| dataset | method |\n| --- | --- |\n| mnist | student |\n")
+    assert run(["compare", str(tmp_path / "c.json"), "--reference", str(reference)]) == 0
+    out = capsys.readouterr().out
+    assert "| mnist | patchcore | 1 |" in out and "| mnist | student |" in out and "no two detectors" in out
+    write_cards(tmp_path / "none.json", [])
+    assert run(["compare", str(tmp_path / "none.json")]) == 2
+    assert "no result card" in capsys.readouterr().err
+
+
+def test_published_figures_are_of_the_dataset_and_not_of_one_with_a_longer_name(card, tmp_path):
+    reference = tmp_path / "reference.md"
+    reference.write_text(
+        "| dataset | method |\n| --- | --- |\n| mnist | a |\n| fashion-mnist | b |\n| cifar-10 | c |\n"
+    )
+    rows = published_rows(reference, [replace(card, dataset="fashion_mnist")])
+    assert rows[-1] == "| fashion-mnist | b |" and "| mnist | a |" not in rows
+    assert published_rows(reference, [replace(card, dataset="cifar10")])[-1] == "| cifar-10 | c |"
+    assert published_rows(reference, [replace(card, dataset="mnist_10k")]) == []
+
+
+@pytest.mark.parametrize("command", ["benchmark", "compare", "sweep"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    command, suite, woven, card, tmp_path, capsys, monkeypatch
+):
+    write_cards(tmp_path / "c.json", [card])
+    words = {
+        "benchmark": ["benchmark", str(suite), "--out", str(tmp_path / "c"), "--table"],
+        "compare": ["compare", str(tmp_path / "c.json"), "--out"],
+        "sweep": ["sweep", str(woven), "--over", "n_neighbors=1,3", "--curves"],
+    }[command]
+    assert run([*words, str(tmp_path / "nowhere" / "file")]) == 2
+    said = capsys.readouterr()
+    assert "nowhere" in said.err and "make it first" in said.err and "patchcore" not in said.out
+    assert not (tmp_path / "c").exists()
+    monkeypatch.setattr("os.access", lambda _, mode: not mode & os.W_OK)
+    assert run([*words, str(tmp_path / "file")]) == 2
+    assert "may not be written to" in capsys.readouterr().err
+
+
+def test_a_table_is_written_whole(card, tmp_path):
+    write_cards(tmp_path / "c.json", [card])
+    assert run(["compare", str(tmp_path / "c.json"), "--out", str(tmp_path / "t.md")]) == 0
+    assert "patchcore" in (tmp_path / "t.md").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.json", "t.md"]
 
 
 def test_compare_prints_published_figures_of_the_dataset(card, tmp_path, capsys):

@@ -95,12 +95,14 @@ class Calibration:
             )
         maxima = None if map_maxima is None else np.sort(np.asarray(map_maxima, np.float64))
         policy = policy or Policy()
-        threshold = policy.threshold(scores, anomalous)
-        return cls(scores, maxima, len(scores) if n_groups is None else n_groups, method, policy, threshold)
+        n_groups = len(scores) if n_groups is None else n_groups
+        threshold = _by_groups(policy.threshold(scores, anomalous), policy, n_groups, len(scores))
+        return cls(scores, maxima, n_groups, method, policy, threshold)
 
     def with_policy(self, policy: Policy, *, anomalous: NDArray[np.float64] | None = None) -> Calibration:
         """The same normal scores under another policy."""
         threshold = policy.threshold(self.scores, anomalous)
+        threshold = _by_groups(threshold, policy, self.n_groups, len(self.scores))
         return replace(self, policy=policy, threshold=threshold)
 
     @property
@@ -135,7 +137,7 @@ class Calibration:
         highest = float(self.map_maxima[-1])
         if above == 0:
             top = float(self.scores[-1])
-            return highest * (level / top) if level > top > 0 else highest
+            return max(highest, highest * (level / top)) if level > top > 0 else highest
         return float(self.map_maxima[max(0, len(self.map_maxima) - 1 - above)])
 
     def rate_interval(self) -> tuple[float, float] | None:
@@ -143,14 +145,14 @@ class Calibration:
 
         Given k scores at or above the threshold among n exchangeable ones, the rate follows
         Beta(k, n + 1 − k) (Vovk 2012, conditional validity). Groups, not images, are counted.
-        Needs SciPy; None for a threshold that no normal score reaches.
+        Needs SciPy; None for an extrapolated threshold, of which the scores say nothing.
         """
         from scipy.stats import beta
 
-        n = self.n_groups
-        k = round(self.threshold.expected_rate * (n + 1))
-        if k < 1 or k > n:
+        if self.policy.kind == "pareto":
             return None
+        n = self.n_groups
+        k = min(n, max(1, round(self.threshold.expected_rate * (n + 1))))
         low, high = beta.ppf([0.025, 0.975], k, n + 1 - k)
         return float(low), float(high)
 
@@ -210,6 +212,20 @@ class Calibration:
             raise ModelFileError(
                 f"The calibration in the model file cannot be read ({error}); fit the model again."
             ) from None
+
+
+def _by_groups(threshold: Threshold, policy: Policy, n_groups: int, n: int) -> Threshold:
+    """Exposures of one part are no independent witnesses: say so where groups cannot support the rate."""
+    if policy.kind != "false-alarm-rate" or not threshold.supported or policy.value is None:
+        return threshold
+    if (n_groups + 1) * policy.value >= 1 - 1e-9:
+        return threshold
+    note = (
+        f"A false-alarm rate of {policy.value:g} needs {math.ceil(1 / policy.value - 1 - 1e-9)} independent "
+        f"groups of normal images; these {n} images are {n_groups} groups, which support "
+        f"{1 / (n_groups + 1):.3g}."
+    )
+    return replace(threshold, supported=False, note=note)
 
 
 def _ascending(values: object) -> NDArray[np.float64]:

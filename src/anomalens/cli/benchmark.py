@@ -10,8 +10,8 @@ from anomalens.cli.bars import bar
 
 _LEGEND = (
     "Mean ± standard deviation over the seeds; in brackets the first seed's 95 % interval (stratified "
-    "bootstrap; exact binomial for the two rates at the calibrated threshold). Fractions; raw scores. Times and "
-    "memory are means over the seeds, on a machine that may have had other work."
+    "bootstrap; exact binomial for the two rates at the calibrated threshold). Fractions; raw scores. Times "
+    "and memory are means over the seeds, on a machine that may have had other work."
 )
 
 
@@ -44,7 +44,8 @@ def benchmark(suite: Path, root: Path | None, out: Path, table: Path | None, aga
     Runs every combination that SUITE.toml names.
 
     Each is one `anomalens evaluate` in a process of its own; its result card is written as it
-    finishes. Run the same command again to resume; failed combinations are tried again.
+    finishes. Run the same command again to resume; combinations that failed, or whose data or version
+    of Anomalens changed, are evaluated again.
 
     \b
       anomalens benchmark suites/smoke.toml --root data
@@ -53,15 +54,17 @@ def benchmark(suite: Path, root: Path | None, out: Path, table: Path | None, aga
     Exit code 2 where a combination failed or a dataset is not there.
     """
     from anomalens.evaluation.benchmark import run_cells
-    from anomalens.evaluation.results_table import results_table
+    from anomalens.evaluation.results_table import require_place, results_table, write_whole
     from anomalens.evaluation.suite import Suite
 
+    if table is not None:
+        require_place(table, "--table")
     read = Suite.read(suite)
     cards, missing = run_cells(read.cells(root), out, again=again, progress=bar)
     text = f"# {read.title}\n\n{_LEGEND}\n\n{results_table(cards)}"
     for sentence in missing:
         text += f"\nLeft out: {sentence}\n"
     if table is not None:
-        table.write_text(text, encoding="utf-8")
+        write_whole(table, text)
     click.echo(text)
     return 2 if missing or any(card.error is not None for card in cards) else 0

@@ -26,21 +26,33 @@ def compare(cards: tuple[Path, ...], reference: Path | None, out: Path | None) -
 
     CARDS are files that `evaluate --json` wrote, or folders of them.
 
-    Differences are of image AUROC on the same images, with DeLong's 95 % interval and test.
+    Differences are of image AUROC on the same images, with DeLong's 95 % interval and test. Cards of one
+    detector give their table of results.
 
     \b
       anomalens evaluate data/transistor --detector patchcore --detector other --json cards.json
       anomalens compare cards.json
     """
+    from anomalens.errors import InputError
     from anomalens.evaluation.cards import read_cards
     from anomalens.evaluation.compare import compare_cards, published_rows
-    from anomalens.evaluation.results_table import results_table
+    from anomalens.evaluation.results_table import require_place, results_table, write_whole
 
+    if out is not None:
+        require_place(out, "--out")
     read = read_cards(list(cards))
-    text = results_table(read) + "\n" + compare_cards(read).to_markdown()
+    if not read:
+        raise InputError(
+            f"There is no result card in {', '.join(map(str, cards))}; run  anomalens evaluate … --json FILE."
+        )
+    try:
+        compared = compare_cards(read).to_markdown()
+    except InputError as error:  # no two detectors share a task: there are figures all the same
+        compared = f"{error}\n"
+    text = results_table(read) + "\n" + compared
     if reference is not None:
         text += "\n" + "\n".join(published_rows(reference, read)) + "\n"
     if out is not None:
-        out.write_text(text, encoding="utf-8")
+        write_whole(out, text)
     click.echo(text)
     return 0

@@ -151,7 +151,7 @@ def evaluate(
                 command = f"{shlex.join(words)} {settings.options()}"
                 fitted: list[Inspector] = []
                 card = evaluate_task(
-                    task, settings, seed=seed, model=tested, command=command,
+                    task, settings, seed=seed, against=against, model=tested, command=command,
                     on_fitted=fitted.append, progress=bar,
                 )  # fmt: skip
                 cards.append(card)

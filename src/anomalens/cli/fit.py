@@ -38,7 +38,7 @@ from anomalens.cli.sources import image_set
     show_default=True,
     type=click.IntRange(16, 4096),
     metavar="PX",
-    help="Side of the prepared images.",
+    help="Side of the prepared images; a multiple of 32 with the packaged networks.",
 )
 @preparation_options
 @policy_options

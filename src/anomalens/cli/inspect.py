@@ -48,7 +48,14 @@ def examine(data: Sequence[str]) -> dict[str, Any]:
     layout = None
     if len(data) == 1 and Path(data[0]).is_dir():
         layout = recognise(data[0])
-    if layout is None or layout.kind == "flat":
+    if len(data) == 1 and data[0].lower().endswith(".csv"):
+        listed = image_set(data)
+        learnt = {entry.id for entry in ImageSet.normal(data[0])}
+        rest = [i for i, entry in enumerate(listed) if entry.id not in learnt]
+        parts = {"train": listed.subset([i for i in range(len(listed)) if i not in set(rest)])}
+        if rest:
+            parts["test"] = listed.subset(rest)
+    elif layout is None or layout.kind == "flat":
         parts = {"images": image_set(data)}
     else:
         parts = {"train": ImageSet.normal(layout.root)}

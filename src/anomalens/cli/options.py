@@ -20,7 +20,7 @@ def runtime_options(command: Command) -> Command:
     """`--runtime`, `--precision`, `--threads`."""
     for option in (
         click.option(
-            "--threads", type=click.IntRange(1, 512), help="Threads of the network. [default: all cores]"
+            "--threads", type=click.IntRange(1, 256), help="Threads of the network. [default: all cores]"
         ),
         click.option(
             "--precision",

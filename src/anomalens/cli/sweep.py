@@ -83,8 +83,11 @@ def sweep(
     from anomalens.errors import SettingError
     from anomalens.evaluation import sweep as room
     from anomalens.evaluation.cards import write_cards
+    from anomalens.evaluation.results_table import require_place, write_whole
     from anomalens.evaluation.settings import FitSettings
 
+    if curves is not None:
+        require_place(curves, "--curves")
     tasks = load_tasks(
         dataset,
         root=root,
@@ -112,6 +115,6 @@ def sweep(
     for line in columns(room.sweep_rows(cards)):
         click.echo(line)
     if curves is not None:
-        curves.write_text(room.draw(cards), encoding="utf-8")
+        write_whole(curves, room.draw(cards))
         click.echo(f"curves: {curves}")
     return 2 if any(card.error is not None for card in cards) else 0

@@ -30,10 +30,12 @@ def benchmark_tasks(data: Sequence[str]) -> list[Task] | None:
             if recognise(path).kind != "flat":
                 return None  # one set in the usual layout: every image is looked at
             tasks = load_tasks(path)
+        except OSError:  # not for this user to read; the plain way says so
+            return None
         except InputError:
             try:
                 tasks = load_tasks(path)
-            except InputError:
+            except (InputError, OSError):
                 return None
         tested = any(entry.label not in (None, "good") for task in tasks for entry in task.test)
         return tasks if tested else None

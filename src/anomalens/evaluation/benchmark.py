@@ -8,23 +8,31 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from anomalens.errors import InputError
 from anomalens.evaluation.cards import ResultCard, read_cards, write_cards
+from anomalens.evaluation.evaluate import _data_hash
 from anomalens.evaluation.suite import Cell
+from anomalens.inspector.model_card import versions
 from anomalens.progress import Progress, silent
+
+_HASHED: Final = 20_000  # images of a task up to which its data are compared with its card's
 
 
 def run_cells(
     cells: Iterable[Cell | InputError], folder: Path, *, again: bool = False, progress: Progress = silent
 ) -> tuple[list[ResultCard], list[str]]:
-    """Evaluate what has no card yet.
+    """Evaluate what has no card yet, or one that no longer holds.
+
+    A card holds while this version of Anomalens made it and the images are those it was made from. Tasks of
+    more than 20,000 images are taken to be unchanged: reading them all to find out takes too long.
 
     Parameters
     ----------
     cells : iterable of Cell or InputError
     folder : Path
-        Where the cards are; cells whose card is there and holds figures are not run again.
+        Where the cards are; cells whose card is there, has figures and still holds are not run again.
     again : bool
         Run all of them anew.
 
@@ -33,33 +41,50 @@ def run_cells(
     cards, missing
         One card per cell, failed ones with their `error`; and a sentence per dataset that is not there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {folder} for result cards cannot be made: {error.strerror}.") from None
     wanted = list(cells)
     missing = [str(cell) for cell in wanted if isinstance(cell, InputError)]
     todo = [cell for cell in wanted if isinstance(cell, Cell)]
     cards = []
     for cell in progress(todo, label="benchmark", total=len(todo)):
         path = folder / cell.file_name
-        card = None if again else _done(path)
-        if card is None:
+        card = None if again else _read(path)
+        if card is None or not _holds(card, cell):
             card = run_cell(cell, path)
         cards.append(card)
     return cards, missing
 
 
-def _done(path: Path) -> ResultCard | None:
-    """The card of an earlier run; None where there is none, a damaged one or a failed one."""
+def _read(path: Path) -> ResultCard | None:
+    """The card in this file; None where there is none or a damaged one."""
     if not path.exists():
         return None
     try:
         (card,) = read_cards([path])
     except (InputError, ValueError):
         return None
-    return card if card.error is None else None
+    return card
+
+
+def _holds(card: ResultCard, cell: Cell) -> bool:
+    """Whether a card did not fail, and is of this version and of the data as they are now."""
+    then, now = card.versions.get("anomalens"), versions().get("anomalens")
+    if card.error is not None or (then and now and then != now):
+        return False
+    if card.data_sha256 is None or cell.load is None or cell.n_images > _HASHED:
+        return True
+    try:
+        return _data_hash(cell.load()) == card.data_sha256
+    except InputError:  # evaluating says what is wrong with the data
+        return False
 
 
 def run_cell(cell: Cell, path: Path) -> ResultCard:
     """One `anomalens evaluate`, in a process of its own."""
+    path.unlink(missing_ok=True)  # else the former card would stand for a run that ends without one
     code = "from anomalens.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "evaluate", *cell.arguments, "--json", str(path)],
@@ -69,10 +94,8 @@ def run_cell(cell: Cell, path: Path) -> ResultCard:
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         check=False,
     )
-    if done.returncode in (0, 2) and path.exists():
-        card = _any(path)
-        if card is not None:
-            return card
+    if done.returncode in (0, 2) and (found := _read(path)) is not None:
+        return found
     card = ResultCard(
         dataset=cell.title,
         protocol="",
@@ -82,14 +105,6 @@ def run_cell(cell: Cell, path: Path) -> ResultCard:
         command=shlex.join(["anomalens", "evaluate", *cell.arguments]),
     )
     write_cards(path, [card])
-    return card
-
-
-def _any(path: Path) -> ResultCard | None:
-    try:
-        (card,) = read_cards([path])
-    except (InputError, ValueError):
-        return None
     return card
 
 

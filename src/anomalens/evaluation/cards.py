@@ -40,7 +40,7 @@ class ResultCard:
 
     Attributes
     ----------
-    dataset, protocol, category, normal_class, shots : what was evaluated
+    dataset, protocol, category, normal_class, shots, against : what was evaluated
     detector, seed : with what
     n_train, n_test : readable images
     image_auroc … detection_rate : figures on raw scores; accuracy … f1, confusion and the two rates at the
@@ -59,6 +59,7 @@ class ResultCard:
     category: str | None = None
     normal_class: str | None = None
     shots: int | None = None
+    against: str | None = None
     n_train: int | None = None
     n_test: int | None = None
     error: str | None = None
@@ -96,6 +97,8 @@ class ResultCard:
         """Dataset, category and normal class in one text."""
         parts = [self.dataset, self.category, self.normal_class]
         text = "/".join(part for part in parts if part)
+        if self.against:
+            text += f" against {self.against}"
         return text if self.shots is None else f"{text} ({self.shots} shots)"
 
     def to_json(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 from anomalens.errors import InputError
 from anomalens.evaluation.cards import ResultCard
 from anomalens.evaluation.intervals import DeLong, delong_test
+from anomalens.evaluation.names import card_names
 from anomalens.images.layout import GOOD
 
 Key = tuple[str, str, int]  # task, protocol, seed
@@ -76,13 +77,12 @@ def compare_cards(cards: Iterable[ResultCard]) -> Comparison:
     """
     by_task: dict[Key, dict[str, ResultCard]] = defaultdict(dict)
     notes = []
-    for card in cards:
+    given = list(cards)
+    for card, name in zip(given, card_names(given), strict=True):
         if card.error is not None:
-            notes.append(f"Left out, it failed: {card.title}, {card.detector}: {card.error}")
+            notes.append(f"Left out, it failed: {card.title}, {name}: {card.error}")
             continue
-        rows = by_task[card.title, card.protocol, card.seed]
-        name = _name(card, rows)
-        rows[name] = card
+        by_task[card.title, card.protocol, card.seed][name] = card  # of a card that is there twice, the last
     shared = {key: found for key, found in by_task.items() if len(found) > 1}
     if not shared:
         raise InputError(
@@ -102,14 +102,6 @@ def compare_cards(cards: Iterable[ResultCard]) -> Comparison:
                 continue
             differences.append(Difference(task, seed, a, b, delong_test(*pair)))
     return Comparison(tuple(differences), _mean_ranks(shared), len(shared), tuple(notes))
-
-
-def _name(card: ResultCard, taken: Mapping[str, ResultCard]) -> str:
-    """The detector's name; numbered where one detector stands twice (other settings)."""
-    name, number = card.detector, 2
-    while name in taken:
-        name, number = f"{card.detector} ({number})", number + 1
-    return name
 
 
 def _paired(a: ResultCard, b: ResultCard) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -154,14 +146,23 @@ REFERENCE_TITLE: Final = (
 def published_rows(reference: Path, cards: Sequence[ResultCard]) -> list[str]:
     """Lines of a reference table (Markdown) that name a dataset of the cards.
 
-    The table's first column names the dataset; see docs/reference-results.md.
+    The table's first column names the dataset, spelled like the cards' but for case and punctuation; see
+    docs/reference-results.md.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
     """
     names = {_plain(card.dataset) for card in cards}
-    lines = reference.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = reference.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The reference table {reference} cannot be read: {error}.") from None
     table = [line for line in lines if line.startswith("|")]
     if len(table) < 3:
         return []
-    rows = [row for row in table[2:] if any(_plain(row.split("|")[1]) in name for name in names)]
+    rows = [row for row in table[2:] if _plain(row.split("|")[1]) in names]
     return [REFERENCE_TITLE, "", *table[:2], *rows] if rows else []
 
 

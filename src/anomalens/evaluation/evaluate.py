@@ -6,6 +6,7 @@ figures are of raw scores and raw maps. Scoring goes through `Inspector.check`, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import resource
@@ -21,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.datasets.hygiene import check_hygiene
-from anomalens.datasets.masks import read_mask
 from anomalens.datasets.task import Task
 from anomalens.errors import AnomalensError, AnomalensWarning, ImageError, InputError
 from anomalens.evaluation.cards import ImageScore, ResultCard
+from anomalens.evaluation.ground_truth import Map, Mask, mask_on_map, visible_map
 from anomalens.evaluation.intervals import bootstrap_interval
 from anomalens.evaluation.metrics import (
     ImageFigures,
@@ -36,13 +37,12 @@ from anomalens.evaluation.metrics import (
 from anomalens.evaluation.pixel_metrics import pixel_figures
 from anomalens.evaluation.settings import FitSettings, fitting_size
 from anomalens.images.layout import GOOD
-from anomalens.inspector import Finding, Inspector
+from anomalens.inspector import Inspector
 from anomalens.inspector.finding import calibration_summary
+from anomalens.inspector.model_card import short_hash
 from anomalens.progress import Progress, silent
 
 _COMPARED: Final = 2000  # images that the check for leaks compares by content
-Map = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 
 def evaluate_task(
@@ -50,6 +50,7 @@ def evaluate_task(
     settings: FitSettings,
     *,
     seed: int = 0,
+    against: str | None = None,
     model: Inspector | None = None,
     command: str | None = None,
     on_fitted: Callable[[Inspector], None] | None = None,
@@ -63,6 +64,8 @@ def evaluate_task(
     settings : FitSettings
         Ignored, but for the detector's name on the card, where a `model` is given.
     seed : int
+    against : str, optional
+        For in-vs-out: the name of the data whose images are the anomalies.
     model : Inspector, optional
         Test this one instead of fitting.
     command : str, optional
@@ -76,7 +79,7 @@ def evaluate_task(
         With an `error`, and no figures, where fitting or checking cannot be done: an evaluation of many
         tasks goes on.
     """
-    blank = _blank(task, settings, seed, command)
+    blank = {**_blank(task, settings, seed, command), "against": against}
     try:
         return _evaluate(task, settings, seed, model, blank, on_fitted, progress)
     except AnomalensError as error:
@@ -94,6 +97,7 @@ def _evaluate(
 ) -> ResultCard:
     if not len(task.test):
         raise InputError(f"{task.name} has no test images; evaluate needs some, with labels.")
+    _forget_peak()
     start = time.perf_counter()
     if model is None:
         size = fitting_size(settings, task.train)
@@ -110,9 +114,11 @@ def _evaluate(
     notes = [
         *task.notes,
         *check_hygiene(task, limit=_COMPARED, seed=seed).warnings,
+        *_learnt_by_model(task, inspector if model is not None else None),
         *inspector.card.get("notes", ()),
     ]
-    unmarked = 0
+    unmarked = marked_normals = 0
+    mask_notes: list[str] = []
     with_masks = any(entry.mask is not None for entry in task.test)  # else no map is kept
     start = time.perf_counter()
     reading = 0.0  # masks are read between answers; that is no part of checking
@@ -123,9 +129,16 @@ def _evaluate(
         )
         begin = time.perf_counter()
         if finding.map is not None and with_masks:
-            mask = _mask_on_map(entry, finding)
-            if label == GOOD or mask is not None:
-                maps.append((finding.map, None if label == GOOD else mask))
+            try:
+                mask = mask_on_map(entry, finding)
+            except InputError as error:  # one bad mask must not cost the image figures
+                mask = None
+                mask_notes.append(f"A mask is left out: {error}")
+            if label == GOOD:
+                marked_normals += mask is not None
+                maps.append((visible_map(finding), None))
+            elif mask is not None:
+                maps.append((visible_map(finding), mask))
             else:
                 unmarked += 1
         reading += time.perf_counter() - begin
@@ -141,6 +154,10 @@ def _evaluate(
     figures = image_figures(values, labels, verdicts)
     if figures.undefined:
         notes.append(figures.undefined)
+    if marked_normals:
+        mask_notes.append(
+            f"{marked_normals} normal test images have a mask that marks something; they count as normal."
+        )
     pixels, pixel_notes = _pixel_figures(maps, unmarked)
     return ResultCard(
         **{
@@ -157,7 +174,7 @@ def _evaluate(
             "data_sha256": _data_hash(task),
             "versions": dict(inspector.card.get("versions", {})),
             "settings": {
-                **settings.to_json(),
+                **(settings.to_json() if model is None else _settings_of(inspector)),
                 "fitted_size": list(inspector.card["size"]),
                 "parameters": dict(inspector.card["detector"]["settings"]),
                 "runtime_used": inspector.runtime.to_json(),
@@ -166,10 +183,40 @@ def _evaluate(
                 **calibration_summary(inspector.calibration),
                 "scores": inspector.calibration.scores.tolist(),
             },
-            "notes": tuple(dict.fromkeys([*notes, *pixel_notes])),
+            "notes": tuple(dict.fromkeys([*notes, *mask_notes, *pixel_notes])),
             "scores": tuple(scores),
         }
     )
+
+
+def _learnt_by_model(task: Task, model: Inspector | None) -> list[str]:
+    """A sentence where a saved model has learnt from images that it is tested on."""
+    known = set() if model is None else set(model.card.get("data", {}).get("image_hashes", ()))
+    if not known:
+        return []
+    seen = 0
+    for index in range(len(task.test)):
+        try:
+            seen += short_hash(task.test, index) in known
+        except InputError:
+            continue
+    if not seen:
+        return []
+    return [f"The model has learnt from {seen} of the {len(task.test)} test images: the figures flatter it."]
+
+
+def _settings_of(model: Inspector) -> dict[str, Any]:
+    """How a saved model was made, in the words of `FitSettings`."""
+    return {
+        "detector": model.detector.name,
+        "model": model.name,
+        "preprocess": model.preprocessing.to_json(),
+        "augment": model.card.get("augmentation"),
+        "policy": str(model.calibration.policy),
+        "runtime": model.runtime.name,
+        "precision": model.runtime.precision,
+        "threads": model.runtime.threads,
+    }
 
 
 def _blank(task: Task, settings: FitSettings, seed: int, command: str | None) -> dict[str, Any]:
@@ -240,31 +287,6 @@ def _pixel_figures(
     return {name: getattr(found, name) for name in names}, notes
 
 
-def _mask_on_map(entry: Any, finding: Finding) -> Mask | None:
-    """The ground truth at the map's pixels, by nearest neighbour; None where there is none.
-
-    A mask so thin that it falls between the map's pixels keeps the nearest ones.
-    """
-    assert finding.map is not None and finding.map_to_original is not None
-    assert finding.original_size is not None
-    mask = read_mask(entry, finding.original_size)
-    if mask is None:
-        return None
-    height, width = finding.map.shape
-    to = finding.map_to_original
-    xs = np.floor(to.ax * (np.arange(width) + 0.5) + to.bx).astype(int)
-    ys = np.floor(to.ay * (np.arange(height) + 0.5) + to.by).astype(int)
-    inside_x, inside_y = (xs >= 0) & (xs < mask.shape[1]), (ys >= 0) & (ys < mask.shape[0])
-    on_map = np.zeros((height, width), bool)
-    on_map[np.ix_(inside_y, inside_x)] = mask[np.ix_(ys[inside_y], xs[inside_x])]
-    if mask.any() and not on_map.any():
-        y, x = np.nonzero(mask)
-        column = np.clip(((x + 0.5 - to.bx) / to.ax).astype(int), 0, width - 1)
-        row = np.clip(((y + 0.5 - to.by) / to.ay).astype(int), 0, height - 1)
-        on_map[row, column] = True
-    return on_map if on_map.any() else None
-
-
 def _data_hash(task: Task) -> str:
     parts = []
     for images in (task.train, task.test):
@@ -273,6 +295,12 @@ def _data_hash(task: Task) -> str:
         except ImageError as error:  # an unreadable file has no content to hash, but a name
             parts.append(error.image)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _forget_peak() -> None:
+    """Let the peak of memory start anew, so that one evaluation does not carry another's (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_mb() -> float:

@@ -6,12 +6,16 @@ much the detector varies, the other how much so few test images can tell.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
+from anomalens.errors import InputError, SettingError
 from anomalens.evaluation.cards import ResultCard
 from anomalens.evaluation.intervals import over_seeds
+from anomalens.evaluation.names import card_names
 
 FIGURES: Final = (
     ("image_auroc", "image AUROC"), ("image_ap", "image AP"), ("image_f1_max", "F1-max"),
@@ -22,7 +26,7 @@ COSTS: Final = (("fit_seconds", "fit s", 1), ("ms_per_image", "ms/image", 1), ("
 
 
 def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
-    """One row per task and detector.
+    """One row per task, detector and settings; of cards that differ in nothing, seed included, the last.
 
     Parameters
     ----------
@@ -30,31 +34,33 @@ def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
     classes : bool
         Whether each class of a one-vs-rest dataset has a row beside their mean.
     """
-    groups: dict[tuple[str, str], list[ResultCard]] = defaultdict(list)
-    for card in cards:
-        groups[card.title, card.detector].append(card)
+    given = list(cards)
+    groups: dict[tuple[str, str, str], dict[int, ResultCard]] = defaultdict(dict)
+    for card, name in zip(given, card_names(given), strict=True):
+        groups[card.title, card.protocol, name][card.seed] = card
     heads = [
         "task", "detector", "seeds", "train / test",
         *(head for _, head in FIGURES), *(head for _, head, _ in COSTS),
     ]  # fmt: skip
     lines = [_row(heads), _row(["---"] * 4 + ["--:"] * (len(heads) - 4))]
-    one_vs_rest: dict[tuple[str, str], list[list[ResultCard]]] = defaultdict(list)
+    one_vs_rest: dict[tuple[str, int | None, str], list[list[ResultCard]]] = defaultdict(list)
     failed = []
-    for (title, detector), found in groups.items():
-        good = [card for card in found if card.error is None]
-        failed += [card for card in found if card.error is not None]
+    for (title, _, detector), found in groups.items():
+        good = [card for card in found.values() if card.error is None]
+        failed += [(detector, card) for card in found.values() if card.error is not None]
         if not good:
             continue
         if good[0].protocol == "one-vs-rest":
-            one_vs_rest[good[0].dataset, detector].append(good)
+            one_vs_rest[good[0].dataset, good[0].shots, detector].append(good)
         if classes or good[0].protocol != "one-vs-rest":
             lines.append(_row(_cells(title, detector, good)))
-    for (dataset, detector), members in one_vs_rest.items():
+    for (dataset, shots, detector), members in one_vs_rest.items():
         if len(members) == 1:
             continue
-        lines.append(_row(_mean_cells(dataset, detector, members)))
-    for card in failed:
-        lines += ["", f"Failed: {card.title}, {card.detector}, seed {card.seed}: {card.error}"]
+        name = dataset if shots is None else f"{dataset} ({shots} shots)"
+        lines.append(_row(_mean_cells(name, detector, members)))
+    for detector, card in failed:
+        lines += ["", f"Failed: {card.title}, {detector}, seed {card.seed}: {card.error}"]
     return "\n".join(lines) + "\n"
 
 
@@ -105,3 +111,35 @@ def _mean_cells(dataset: str, detector: str, members: Sequence[Sequence[ResultCa
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def require_place(path: Path, option: str) -> None:
+    """Refuse a file that could not be written, before the work is spent on it.
+
+    Raises
+    ------
+    SettingError
+        Its folder does not exist or may not be written to.
+    """
+    if not path.parent.is_dir():
+        raise SettingError(f"The folder {path.parent} of {option} does not exist; make it first.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SettingError(f"The folder {path.parent} of {option} may not be written to; choose another.")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text beside its place and rename it: the file is whole or not there.
+
+    Raises
+    ------
+    InputError
+        It cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from None
+    finally:
+        beside.unlink(missing_ok=True)

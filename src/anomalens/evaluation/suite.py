@@ -6,7 +6,8 @@
 
     [[dataset]]
     name = "mvtec-ad"              # a name from `anomalens datasets`, or a path below root
-    category = ["bottle", "cable"] # optional; also protocol, normal_class, shots, size
+    category = ["bottle", "cable"] # optional; also protocol, normal_class, shots, size,
+                                   # and against: a name or path as well, for in-vs-out
 
     [[detector]]
     name = "patchcore"             # any option of `anomalens evaluate`, and a table of parameters
@@ -21,16 +22,18 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from anomalens.datasets import load_tasks
+from anomalens.datasets.task import Task
 from anomalens.errors import InputError, SettingError, unknown_name
 
 _SUITE_KEYS: Final = ("title", "root", "seeds", "dataset", "detector")
-_DATASET_KEYS: Final = ("name", "protocol", "category", "normal_class", "shots", "size")
+_DATASET_KEYS: Final = ("name", "protocol", "category", "normal_class", "against", "shots", "size")
 _DETECTOR_KEYS: Final = (
     "name", "parameters", "backbone", "preprocess", "augment", "copies", "policy", "runtime", "precision",
 )  # fmt: skip
@@ -38,12 +41,17 @@ _DETECTOR_KEYS: Final = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One evaluation: its title, the arguments of `anomalens evaluate`, and the name of its card's file."""
+    """One evaluation: its title, the arguments of `anomalens evaluate`, and the name of its card's file.
+
+    `n_images` counts the images of its task, which `load` reads as `anomalens evaluate` will.
+    """
 
     title: str
     detector: str
     seed: int
     arguments: tuple[str, ...]
+    n_images: int = field(default=0, compare=False)
+    load: Callable[[], Task] | None = field(default=None, compare=False, repr=False)
 
     @property
     def file_name(self) -> str:
@@ -72,7 +80,7 @@ class Suite:
         InputError
             The file is missing, no TOML, or lacks datasets or detectors.
         SettingError
-            A key is unknown (the nearest is suggested).
+            A key is unknown (the nearest is suggested), or a value is of the wrong kind.
         """
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -84,16 +92,22 @@ class Suite:
         datasets, detectors = data.get("dataset", []), data.get("detector", [])
         if not datasets or not detectors:
             raise InputError(f"The suite {path} needs at least one [[dataset]] and one [[detector]].")
-        for table, keys in ((datasets, _DATASET_KEYS), (detectors, _DETECTOR_KEYS)):
+        for head, table, keys in (
+            ("dataset", datasets, _DATASET_KEYS),
+            ("detector", detectors, _DETECTOR_KEYS),
+        ):
+            if not isinstance(table, list):
+                raise SettingError(f"The suite {path} has a {head} that is no list; write [[{head}]].")
             for row in table:
                 _known(row, keys)
                 if not isinstance(row.get("name"), str):
                     raise InputError(f"The suite {path} has a dataset or detector without a name.")
+        _check_values(path, data)
         root = data.get("root")
         return cls(
             str(data.get("title", path.stem)),
             None if root is None else (path.parent / root).resolve(),
-            tuple(int(seed) for seed in data.get("seeds", [0])),
+            tuple(data.get("seeds", [0])),
             tuple(datasets),
             tuple(detectors),
         )
@@ -111,14 +125,64 @@ class Suite:
                 for detector in self.detectors:
                     for seed in self.seeds:
                         yield Cell(
-                            task.name,
+                            _title(dataset, task),
                             detector["name"],
                             seed,
                             tuple(_arguments(dataset, task, detector, seed, root)),
+                            len(task.train) + len(task.test),
+                            _reader(dataset, task, seed, root),
                         )
 
 
-def _tasks(dataset: Mapping[str, Any], root: Path | None) -> list[Any]:
+def _check_values(path: Path, data: Mapping[str, Any]) -> None:
+    seeds = data.get("seeds", [0])
+    if not isinstance(seeds, list) or not seeds or not all(_is_whole(seed) and seed >= 0 for seed in seeds):
+        raise SettingError(f"The suite {path} has seeds = {seeds!r}; give a list of whole numbers from 0.")
+    if not isinstance(data.get("root", ""), str):
+        raise SettingError(f"The suite {path} has root = {data['root']!r}; give a folder as a text.")
+    for row in data["dataset"]:
+        if not all(_is_whole(value) for value in _several(row.get("shots", 1))):
+            raise SettingError(f"The suite {path} has shots = {row['shots']!r}; give whole numbers.")
+        if not _is_whole(row.get("size", 1)):
+            raise SettingError(f"The suite {path} has size = {row['size']!r}; give a whole number.")
+        if not isinstance(row.get("against", ""), str):
+            raise SettingError(f"The suite {path} has against = {row['against']!r}; give a name or path.")
+    for row in data["detector"]:
+        if not isinstance(row.get("parameters", {}), dict):
+            raise SettingError(
+                f"The suite {path} has parameters = {row['parameters']!r}; give a table such as "
+                "{ coreset_ratio = 0.05 }."
+            )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _title(dataset: Mapping[str, Any], task: Task) -> str:
+    return f"{task.name} against {dataset['against']}" if "against" in dataset else task.name
+
+
+def _reader(dataset: Mapping[str, Any], task: Task, seed: int, root: Path | None) -> Callable[[], Task]:
+    """Reads the task anew with a cell's seed; it does not hold the images that `task` may hold."""
+    return partial(
+        _one_task,
+        _place(dataset["name"], root),
+        root=root,
+        protocol=task.protocol,
+        category=task.category,
+        normal_class=task.normal_class,
+        shots=task.shots,
+        seed=seed,
+        against=_against(dataset, root),
+    )
+
+
+def _one_task(name: str, **options: Any) -> Task:
+    return load_tasks(name, **options)[0]
+
+
+def _tasks(dataset: Mapping[str, Any], root: Path | None) -> list[Task]:
     name = _place(dataset["name"], root)
     return [
         task
@@ -132,8 +196,13 @@ def _tasks(dataset: Mapping[str, Any], root: Path | None) -> list[Any]:
             category=category,
             normal_class=normal_class,
             shots=shots,
+            against=_against(dataset, root),
         )
     ]
+
+
+def _against(dataset: Mapping[str, Any], root: Path | None) -> str | None:
+    return _place(dataset["against"], root) if "against" in dataset else None
 
 
 def _place(name: str, root: Path | None) -> str:
@@ -144,16 +213,17 @@ def _place(name: str, root: Path | None) -> str:
 
 
 def _arguments(
-    dataset: Mapping[str, Any], task: Any, detector: Mapping[str, Any], seed: int, root: Path | None
+    dataset: Mapping[str, Any], task: Task, detector: Mapping[str, Any], seed: int, root: Path | None
 ) -> Iterator[str]:
-    place = _place(dataset["name"], root)
+    place, against = _place(dataset["name"], root), _against(dataset, root)
     yield place
-    if root is not None and place == dataset["name"]:
+    if root is not None and (place == dataset["name"] or (against and against == dataset["against"])):
         yield from ("--root", str(root))
     yield from ("--protocol", task.protocol)
     for option, value in (
         ("--category", task.category),
         ("--normal-class", task.normal_class),
+        ("--against", against),
         ("--shots", task.shots),
         ("--size", dataset.get("size")),
     ):

@@ -9,6 +9,8 @@ from pathlib import Path
 from anomalens.images.decode import SUFFIXES
 
 _LEFTOVERS = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
+# Files by which folders that we wrote are known: pictures of pictures are nothing to check or learn from.
+_OURS = frozenset({".anomalens-report.json", "preprocessing.json"})
 _DIGITS = re.compile(r"([0-9]+)")
 
 Key = tuple[tuple[tuple[int, int, str], ...], ...]
@@ -23,7 +25,8 @@ def find_files(root: Path, *, recursive: bool = True) -> tuple[list[Path], list[
     """List the image files below a folder, and the other files, each in natural order.
 
     Links to folders are followed, each real folder once, so that a loop of links ends. A folder
-    that may not be read is listed among the others.
+    that may not be read is listed among the others, and so is one below the root that holds a report
+    or prepared images of ours.
     """
     images: list[Path] = []
     others: list[Path] = []
@@ -38,6 +41,9 @@ def find_files(root: Path, *, recursive: bool = True) -> tuple[list[Path], list[
         try:
             found = list(folder.iterdir())
         except OSError:
+            others.append(folder)
+            continue
+        if folder != root and any(path.name in _OURS for path in found):
             others.append(folder)
             continue
         for path in found:

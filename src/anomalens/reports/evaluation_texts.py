@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
-from anomalens.evaluation.cards import ResultCard
 from anomalens.evaluation.metrics import Rate
+from anomalens.evaluation.names import card_names, seen, setting_text
+
+__all__ = [
+    "between",
+    "card_names",
+    "counted",
+    "figure",
+    "listed",
+    "per_cent",
+    "rate_text",
+    "seen",
+    "setting_text",
+]
 
 
 def figure(value: float | None) -> str:
@@ -50,52 +61,3 @@ def listed(names: Sequence[str], limit: int = 5) -> str:
     """Some names, and how many more there are."""
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
-
-
-def seen(text: str) -> str:
-    """Text in which control, direction and undecodable characters can be seen."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def setting_text(value: Any) -> str:
-    """A setting's value, as short as the command line has it."""
-    if isinstance(value, list | tuple):
-        return ",".join(setting_text(item) for item in value)
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value)
-
-
-def card_names(cards: Sequence[ResultCard]) -> list[str]:
-    """The detector of each card, with the settings in which cards of one task and detector differ.
-
-    A sweep gives many cards of one detector, task and seed: without this they would look like seeds.
-    """
-    flat = [_flat(card.settings) for card in cards]
-    groups: dict[tuple[str, str, str], list[int]] = {}
-    for i, card in enumerate(cards):
-        groups.setdefault((card.title, card.protocol, card.detector), []).append(i)
-    names = [seen(card.detector) for card in cards]
-    for members in groups.values():
-        keys = dict.fromkeys(key for i in members for key in flat[i])
-        differing = [key for key in keys if len({flat[i].get(key, "") for i in members}) > 1]
-        if differing:
-            for i in members:
-                told = ", ".join(f"{key} {flat[i].get(key, '–')}" for key in differing[:3])
-                names[i] = seen(f"{cards[i].detector} ({told})")
-    return names
-
-
-_NOT_CHOSEN = ("curves", "densities", "swept", "runtime_used", "fitted_size", "threads")
-
-
-def _flat(settings: Any) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for key, value in settings.items():
-        if key in _NOT_CHOSEN:
-            continue
-        if isinstance(value, dict):
-            found.update({str(inner): setting_text(item) for inner, item in value.items()})
-        else:
-            found[str(key)] = setting_text(value)
-    return found
