@@ -91,8 +91,8 @@ def table(results: dict[str, Any]) -> str:
         shares = sorted(row[f"at_{rate}"]["false_alarm_rate"] for row in fair)
         lines += [
             "",
-            f"Asked {rate}, over the {len(fair)} sets that support it: {alarms} of {total} normal images flagged "
-            f"({alarms / total:.3f}); set by set from {shares[0]:.3f} to {shares[-1]:.3f}, median "
+            f"Asked {rate}, over the {len(fair)} sets that support it: {alarms} of {total} normal images "
+            f"flagged ({alarms / total:.3f}); set by set from {shares[0]:.3f} to {shares[-1]:.3f}, median "
             f"{shares[len(shares) // 2]:.3f}. Large sets weigh most in the sum.",
         ]
     lines += [
