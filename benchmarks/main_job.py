@@ -56,7 +56,8 @@ def table(results: dict[str, Any]) -> str:
         "`make bench` wrote this page and `main_job.json`. Detector `patchcore` with its defaults, seed 0; "
         f"machine: {results['machine']}; other work may run on it, so compare times as ratios. A set's "
         "images "
-        "are subsets of published data sets: figures are not comparable with published ones. Of DeepPCB three "
+        "are subsets of published data sets: figures are not comparable with published ones. Of "
+        "DeepPCB three "
         "board groups are taken, of MNIST, CIFAR-10 and FER2013 one or two classes, to keep the run short. "
         "Seconds of fitting and accuracy are of the default runtime in float32, with two threads.",
         "",
