@@ -98,7 +98,7 @@ class ResultCard:
         parts = [self.dataset, self.category, self.normal_class]
         text = "/".join(part for part in parts if part)
         if self.against:
-            text += f" against {self.against}"
+            text += f" against {Path(self.against).name}"  # a path says where it was, not what it is
         return text if self.shots is None else f"{text} ({self.shots} shots)"
 
     def to_json(self) -> dict[str, Any]:
