@@ -11,8 +11,8 @@ Leaving a fold of groups out (`Coreset.without`): its chosen vectors go, and the
 among the vectors that they alone had covered until as many are taken again. Over all folds together
 that costs about as much as the first selection. A cheaper way, one stand-in for each chosen vector
 (the nearest of another group), was measured and rejected: it puts the very nearest of all patches into
-the bank, so that left-out images score too low (asked 5 %, got 17 to 25 % false alarms on three sets,
-where this way and a full refit got 2 to 12 %).
+the bank, so that left-out images score too low and several times the asked share of new normal images is
+flagged (docs/architecture.md).
 
 Not done: random subsampling before the selection. It loses exactly the rare normal patches that a
 coreset is there to keep.
