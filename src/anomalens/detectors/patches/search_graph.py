@@ -1,7 +1,8 @@
 """The nearest-neighbour search and the map as the last nodes of the network's graph.
 
 One graph from the image to the map keeps all threads in one pool. With features from a runtime and distances
-from a BLAS, each waits busily on threads of its own while the other works, and an image took half as long again.
+from a BLAS, each waits busily on threads of its own while the other works, and an image took half as long
+again.
 """
 
 from __future__ import annotations
