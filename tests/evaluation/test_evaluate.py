@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,11 @@ from PIL import Image
 from anomalens import AnomalensWarning, Inspector
 from anomalens.cli.main import run
 from anomalens.datasets import load_tasks
+from anomalens.evaluation.card_figures import pixel_part
 from anomalens.evaluation.cards import ResultCard, read_cards, write_cards
 from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.ground_truth import visible_map
+from anomalens.evaluation.memory import peak_mb
 from anomalens.evaluation.metrics import image_auroc
 from anomalens.evaluation.settings import FitSettings, fitting_size
 
@@ -175,6 +178,26 @@ def test_a_real_set_of_several_categories(real_set):
     found = evaluate_task(task, replace(SETTINGS, size=128))
     assert isinstance(found, ResultCard) and found.error is None
     assert found.image_auroc > 0.9 and found.pixel_auroc > 0.9
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a peak start anew")
+def test_the_peak_of_memory_is_of_one_evaluation_and_not_of_what_was_before(task):
+    ballast = [bytes(64) for _ in range(3_000_000)]  # some 300 MB of small objects, written to
+    held = peak_mb()
+    del ballast
+    found = evaluate_task(task, SETTINGS)
+    assert 50 < found.peak_mb < held - 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a peak start anew")
+def test_the_figures_of_a_test_are_no_part_of_the_peak(task, monkeypatch):
+    def greedy(*args):
+        np.ones(50_000_000)  # 400 MB
+        return pixel_part(*args)
+
+    expected = evaluate_task(task, SETTINGS).peak_mb
+    monkeypatch.setattr("anomalens.evaluation.evaluate.pixel_part", greedy)
+    assert evaluate_task(task, SETTINGS).peak_mb < expected + 200
 
 
 def test_padding_is_no_part_of_the_pixel_figures(tmp_path):

@@ -14,17 +14,16 @@ from scipy.stats import binomtest
 from sklearn import metrics as oracle
 
 from anomalens.errors import InputError, SettingError
+from anomalens.evaluation.image_figures import image_figures
 from anomalens.evaluation.metrics import (
     average_precision,
-    clopper_pearson,
     f1_max,
     fpr_at_tpr,
     image_auroc,
-    image_figures,
     precision_recall_curve,
     roc_curve,
-    verdict_figures,
 )
+from anomalens.evaluation.verdict_metrics import clopper_pearson, verdict_figures
 
 SCALES = (1e-300, 1e-320, 1e-30, 1e-3, 1.0, 1e6, 1e150, 1e300)  # the second is subnormal
 

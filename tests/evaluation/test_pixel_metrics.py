@@ -18,7 +18,8 @@ from skimage.measure import label as regions_of
 from sklearn import metrics as oracle
 
 from anomalens.errors import ImageError, InputError, SettingError
-from anomalens.evaluation.pixel_metrics import PixelFigures, labelled_maps, pixel_figures
+from anomalens.evaluation.pixel_maps import labelled_maps
+from anomalens.evaluation.pixel_metrics import PixelFigures, pixel_figures
 
 Pairs = list[tuple[np.ndarray, np.ndarray | None]]
 

@@ -14,10 +14,12 @@ from anomalens.errors import InputError, SettingError
 from anomalens.evaluation.benchmark import run_cells
 from anomalens.evaluation.cards import read_cards, write_cards
 from anomalens.evaluation.compare import compare_cards, published_rows
-from anomalens.evaluation.results_table import results_table
+from anomalens.evaluation.data_hash import data_hash
+from anomalens.evaluation.results_table import results_table, summary_rows
 from anomalens.evaluation.settings import FitSettings
-from anomalens.evaluation.suite import Suite
+from anomalens.evaluation.suite import Cell, Suite
 from anomalens.evaluation.sweep import draw, grid, sweep, sweep_rows
+from anomalens.images.image_set import ImageSet
 
 SETTINGS = FitSettings(size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1)
 TEXT = """
@@ -131,20 +133,64 @@ def test_a_card_of_other_data_or_of_another_version_is_made_anew(suite, woven, t
 
     (first,), _ = run_cells([cell], folder)
     assert first.error is None
-    monkeypatch.setattr("anomalens.evaluation.benchmark.versions", lambda: {"anomalens": "0.1.0"})
+    installed = {**first.versions, "anomalens": "0.1.0", "new": "1"}
+    first = replace(first, versions={**first.versions, "anomalens": "0.1.0"})
+    write_cards(folder / cell.file_name, [first])
+    monkeypatch.setattr("anomalens.evaluation.benchmark.versions", lambda: installed)
     monkeypatch.setattr("anomalens.evaluation.benchmark.run_cell", evaluated)
     run_cells([cell], folder)
     assert ran == []
     write_cards(folder / cell.file_name, [replace(first, versions={"anomalens": "0.0.1"})])
     run_cells([cell], folder)
     assert len(ran) == 1
+    write_cards(folder / cell.file_name, [replace(first, versions={**first.versions, "openvino-next": "1"})])
+    run_cells([cell], folder)
+    assert len(ran) == 2, "a package of the card is no longer installed"
     write_cards(folder / cell.file_name, [first])
     image = next((root / woven.name / "train/good").iterdir())
     shutil.copy(next((root / woven.name / "test/good").iterdir()), image)
     run_cells([cell], folder)
-    assert len(ran) == 2
+    assert len(ran) == 3
     run_cells([replace(cell, n_images=20_001)], folder)
-    assert len(ran) == 2, "large sets are taken to be unchanged"
+    assert len(ran) == 3, "large sets are taken to be unchanged"
+
+
+def test_a_resume_reads_each_image_once_however_many_cells_are_finished(
+    suite, card, woven, tmp_path, monkeypatch
+):
+    second = '[[detector]]\nname = "patchcore"\nparameters = { min_bank = 50 }\n'
+    suite.write_text(suite.read_text().replace("[0, 1]", "[0, 1, 2]") + second)
+    cells = [c for c in Suite.read(suite).cells(woven.parent) if isinstance(c, Cell)]
+    folder = tmp_path / "cards"
+    folder.mkdir()
+    for cell in cells:
+        write_cards(folder / cell.file_name, [card])
+    monkeypatch.setattr("anomalens.evaluation.benchmark.versions", lambda: dict(card.versions))
+    read = []
+    whole = ImageSet.sha256
+    monkeypatch.setattr(ImageSet, "sha256", lambda self, i: read.append(self.entries[i].id) or whole(self, i))
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    cards, _ = run_cells(cells, folder)
+    assert len(cards) == len(cells) == 6 and len(before) == 6
+    assert before == {path: path.stat().st_mtime_ns for path in folder.iterdir()}, "no cell was run again"
+    assert len(read) == 24 + 16
+
+
+def test_seeds_that_draw_other_images_are_not_taken_for_one_another(
+    suite, card, woven, tmp_path, monkeypatch
+):
+    text = suite.read_text().replace("size = 64", "shots = 3")
+    suite.write_text(text)
+    cells = [c for c in Suite.read(suite).cells(woven.parent) if isinstance(c, Cell)]
+    hashes = [data_hash(cell.load()) for cell in cells]
+    assert len(set(hashes)) == 2
+    folder = tmp_path / "cards"
+    folder.mkdir()
+    for cell, found in zip(cells, hashes, strict=True):
+        write_cards(folder / cell.file_name, [replace(card, data_sha256=found)])
+    monkeypatch.setattr("anomalens.evaluation.benchmark.versions", lambda: dict(card.versions))
+    monkeypatch.setattr("anomalens.evaluation.benchmark.run_cell", lambda cell, path: pytest.fail(path.name))
+    assert len(run_cells(cells, folder)[0]) == 2
 
 
 def test_a_killed_benchmark_resumes_and_a_failed_cell_is_a_row(suite, woven, tmp_path):
@@ -190,6 +236,22 @@ def test_cards_of_differing_settings_are_rows_of_their_own_and_not_seeds(card):
     volatile = {**card.settings, "runtime_used": {"name": "other"}, "fitted_size": [1, 1], "swept": {}}
     table = results_table([card, replace(card, seed=1, settings=volatile)])
     assert "| patchcore | 2 |" in table and "(size" not in table
+
+
+def test_intervals_of_pixel_figures_are_shown_where_a_card_has_them(card, tmp_path, capsys):
+    told = replace(card, aupro=0.5, ci={**card.ci, "aupro": [0.41, 0.62], "pixel_ap": [0.1, 0.2]})
+    assert "0.5000 (0.410–0.620)" in results_table([told]) and "(0.100–0.200)" in results_table([told])
+    heads, row = summary_rows([told])
+    assert row[heads.index("AUPRO") + 1] == "0.410–0.620" and heads[heads.index("AUPRO") + 1] == "95 %"
+    write_cards(tmp_path / "told.json", [told])
+    assert run(["compare", str(tmp_path / "told.json")]) == 0
+    assert "0.5000 (0.410–0.620)" in capsys.readouterr().out
+    old = replace(told, ci={"image_auroc": card.ci["image_auroc"]})
+    write_cards(tmp_path / "old.json", [old])
+    (again,) = read_cards([tmp_path / "old.json"])
+    assert "| 0.5000 |" in results_table([again])
+    heads, row = summary_rows([again])
+    assert row[heads.index("AUPRO") + 1] == "–"
 
 
 def test_of_cards_that_are_there_twice_the_last_counts(card):
@@ -288,23 +350,42 @@ def test_published_figures_are_of_the_dataset_and_not_of_one_with_a_longer_name(
     assert published_rows(reference, [replace(card, dataset="mnist_10k")]) == []
 
 
-@pytest.mark.parametrize("command", ["benchmark", "compare", "sweep"])
+@pytest.mark.parametrize(
+    "command",
+    ["benchmark --table", "compare --out", "sweep --curves", "sweep --json", "evaluate --json"],
+)
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     command, suite, woven, card, tmp_path, capsys, monkeypatch
 ):
     write_cards(tmp_path / "c.json", [card])
+    name, option = command.split()
     words = {
-        "benchmark": ["benchmark", str(suite), "--out", str(tmp_path / "c"), "--table"],
-        "compare": ["compare", str(tmp_path / "c.json"), "--out"],
-        "sweep": ["sweep", str(woven), "--over", "n_neighbors=1,3", "--curves"],
-    }[command]
+        "benchmark": ["benchmark", str(suite), "--out", str(tmp_path / "c"), option],
+        "compare": ["compare", str(tmp_path / "c.json"), option],
+        "sweep": ["sweep", str(woven), "--over", "n_neighbors=1,3", option],
+        "evaluate": ["evaluate", str(woven), option],
+    }[name]
     assert run([*words, str(tmp_path / "nowhere" / "file")]) == 2
     said = capsys.readouterr()
     assert "nowhere" in said.err and "make it first" in said.err and "patchcore" not in said.out
+    assert option in said.err
     assert not (tmp_path / "c").exists()
     monkeypatch.setattr("os.access", lambda _, mode: not mode & os.W_OK)
     assert run([*words, str(tmp_path / "file")]) == 2
     assert "may not be written to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["benchmark --out", "evaluate --report"])
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(
+    command, suite, woven, tmp_path, capsys, monkeypatch
+):
+    name, option = command.split()
+    monkeypatch.setattr("os.access", lambda _, mode: not mode & os.W_OK)
+    data = str({"benchmark": suite, "evaluate": woven}[name])
+    assert run([name, data, option, str(tmp_path / "folder")]) == 2
+    said = capsys.readouterr()
+    assert "may not be written to" in said.err and "patchcore" not in said.out
+    assert not list((tmp_path / "folder").iterdir())
 
 
 def test_a_table_is_written_whole(card, tmp_path):

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from anomalens.errors import InputError
+from anomalens.evaluation.card_figures import image_intervals, image_part
 from anomalens.evaluation.cards import ImageScore, ResultCard, read_cards, write_cards
-from anomalens.evaluation.evaluate import _image_part, _intervals
-from anomalens.evaluation.metrics import image_figures
+from anomalens.evaluation.image_figures import image_figures
 from anomalens.reports.evaluation_report import write_report
 
 HOSTILE = "<script>alert(1)</script>|`x`\"'&\n‮*_[a](javascript:x)"
@@ -83,11 +83,24 @@ def make_card(
             notes=("A note of the data.",),
             command="anomalens evaluate plates --seed 0 --detector patchcore",
             scores=tuple(scores),
-            ci=_intervals(values, labels, figures),
-            **_image_part(figures),
+            ci=image_intervals(values, labels, figures),
+            **image_part(figures),
         ),
         **changed,
     )  # fmt: skip
+
+
+def test_intervals_of_pixel_figures_are_on_the_page_and_its_twin(card, tmp_path):
+    told = replace(card, pixel_auroc=0.91, aupro=0.8, aupimo=0.5)
+    told = replace(told, ci={**card.ci, "pixel_auroc": [0.881, 0.943], "aupro": [0.717, 0.866]})
+    page = page_of([told], tmp_path / "r")
+    markdown = (tmp_path / "r/report.md").read_text()
+    for text in ("0.881 to 0.943", "0.717 to 0.866"):
+        assert text in page.text and text in markdown
+    several = page_of([told, replace(told, seed=1)], tmp_path / "s")
+    assert "(0.881–0.943)" in several.text and "(0.717–0.866)" in (tmp_path / "s/report.md").read_text()
+    old = page_of([replace(told, ci=card.ci)], tmp_path / "o")
+    assert "0.9100" in old.text and "0.881" not in old.text
 
 
 @pytest.fixture(scope="module")

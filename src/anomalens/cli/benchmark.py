@@ -10,8 +10,9 @@ from anomalens.cli.bars import bar
 
 _LEGEND = (
     "Mean ± standard deviation over the seeds; in brackets the first seed's 95 % interval (stratified "
-    "bootstrap; exact binomial for the two rates at the calibrated threshold). Fractions; raw scores. Times "
-    "and memory are means over the seeds, on a machine that may have had other work."
+    "bootstrap over images; exact binomial for the two rates at the calibrated threshold). Fractions; raw "
+    "scores. Times and memory are means over the seeds, on a machine that may have had other work; memory "
+    "is the peak of the process, interpreter and libraries included."
 )
 
 
@@ -44,8 +45,8 @@ def benchmark(suite: Path, root: Path | None, out: Path, table: Path | None, aga
     Runs every combination that SUITE.toml names.
 
     Each is one `anomalens evaluate` in a process of its own; its result card is written as it
-    finishes. Run the same command again to resume; combinations that failed, or whose data or version
-    of Anomalens changed, are evaluated again.
+    finishes. Run the same command again to resume; combinations that failed, whose data or version of
+    Anomalens changed, or whose packages are no longer installed, are evaluated again.
 
     \b
       anomalens benchmark suites/smoke.toml --root data

@@ -95,18 +95,16 @@ def evaluate(
     """
     from anomalens.datasets import load_tasks
     from anomalens.evaluation.cards import ResultCard, write_cards
-    from anomalens.evaluation.evaluate import evaluate_task, summary_rows
+    from anomalens.evaluation.evaluate import evaluate_task
+    from anomalens.evaluation.results_table import require_place, summary_rows
     from anomalens.evaluation.settings import FitSettings
     from anomalens.inspector import Inspector
 
+    if json_file is not None:
+        require_place(json_file, "--json")
     given = key_values(parameters)
     if backbone is not None:
         given["backbone"] = backbone
-    tested = None if model is None else Inspector.load(
-        model, runtime=runtime, precision=precision, threads=threads
-    )  # fmt: skip
-    if tested is not None:
-        detectors = (tested.detector.name,)
     album = None
     if report is not None:
         from anomalens.reports.evaluation_pictures import Album
@@ -114,6 +112,11 @@ def evaluate(
 
         report_folder(report)  # what is refused there is refused before the work
         album = Album()
+    tested = None if model is None else Inspector.load(
+        model, runtime=runtime, precision=precision, threads=threads
+    )  # fmt: skip
+    if tested is not None:
+        detectors = (tested.detector.name,)
     cards: list[ResultCard] = []
     for seed in seeds or (0,):
         tasks = load_tasks(

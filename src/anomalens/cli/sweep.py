@@ -86,8 +86,9 @@ def sweep(
     from anomalens.evaluation.results_table import require_place, write_whole
     from anomalens.evaluation.settings import FitSettings
 
-    if curves is not None:
-        require_place(curves, "--curves")
+    for path, option in ((json_file, "--json"), (curves, "--curves")):
+        if path is not None:
+            require_place(path, option)
     tasks = load_tasks(
         dataset,
         root=root,

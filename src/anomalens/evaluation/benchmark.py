@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from anomalens.errors import InputError
 from anomalens.evaluation.cards import ResultCard, read_cards, write_cards
-from anomalens.evaluation.evaluate import _data_hash
+from anomalens.evaluation.data_hash import data_hash
+from anomalens.evaluation.results_table import require_place
 from anomalens.evaluation.suite import Cell
+from anomalens.images.image_set import ImageSet
 from anomalens.inspector.model_card import versions
 from anomalens.progress import Progress, silent
 
@@ -25,7 +28,8 @@ def run_cells(
 ) -> tuple[list[ResultCard], list[str]]:
     """Evaluate what has no card yet, or one that no longer holds.
 
-    A card holds while this version of Anomalens made it and the images are those it was made from. Tasks of
+    A card holds while this version of Anomalens made it, the packages it names are installed, in whatever
+    version, and the images are those it was made from. They are read once for all cells of a task. Tasks of
     more than 20,000 images are taken to be unchanged: reading them all to find out takes too long.
 
     Parameters
@@ -40,19 +44,28 @@ def run_cells(
     -------
     cards, missing
         One card per cell, failed ones with their `error`; and a sentence per dataset that is not there.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be made.
+    SettingError
+        It may not be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"The folder {folder} for result cards cannot be made: {error.strerror}.") from None
+    require_place(folder / "card.json", "--out")
     wanted = list(cells)
     missing = [str(cell) for cell in wanted if isinstance(cell, InputError)]
     todo = [cell for cell in wanted if isinstance(cell, Cell)]
     cards = []
+    hashes = _DataHashes()
     for cell in progress(todo, label="benchmark", total=len(todo)):
         path = folder / cell.file_name
         card = None if again else _read(path)
-        if card is None or not _holds(card, cell):
+        if card is None or not _holds(card, cell, hashes):
             card = run_cell(cell, path)
         cards.append(card)
     return cards, missing
@@ -69,17 +82,55 @@ def _read(path: Path) -> ResultCard | None:
     return card
 
 
-def _holds(card: ResultCard, cell: Cell) -> bool:
-    """Whether a card did not fail, and is of this version and of the data as they are now."""
-    then, now = card.versions.get("anomalens"), versions().get("anomalens")
-    if card.error is not None or (then and now and then != now):
+def _holds(card: ResultCard, cell: Cell, hashes: _DataHashes) -> bool:
+    """Whether a card did not fail, and is of these packages and of the data as they are now."""
+    if card.error is not None or _packages_changed(card.versions):
         return False
     if card.data_sha256 is None or cell.load is None or cell.n_images > _HASHED:
         return True
     try:
-        return _data_hash(cell.load()) == card.data_sha256
+        return hashes.of(cell) == card.data_sha256
     except InputError:  # evaluating says what is wrong with the data
         return False
+
+
+def _packages_changed(then: Mapping[str, str]) -> bool:
+    """Whether Anomalens has another version, or a package that the card names is no longer installed."""
+    now = versions()
+    return not then.keys() <= now.keys() or ("anomalens" in then and then["anomalens"] != now["anomalens"])
+
+
+class _DataHashes:
+    """Hashes of the tasks of one run: images that several cells share are read once."""
+
+    def __init__(self) -> None:
+        self._by_draw: dict[Hashable, str] = {}
+        self._by_images: dict[Hashable, str] = {}
+
+    def of(self, cell: Cell) -> str:
+        """The hash of a cell's data.
+
+        Raises
+        ------
+        InputError
+            The data cannot be loaded.
+        """
+        assert cell.load is not None
+        draw = (cell.data, cell.seed)
+        if draw not in self._by_draw:
+            task = cell.load()
+            # of one source, the same names are the same images: most seeds draw nothing
+            images = (cell.data, _names(task.train), _names(task.test))
+            if images not in self._by_images:
+                self._by_images[images] = data_hash(task)
+            self._by_draw[draw] = self._by_images[images]
+        return self._by_draw[draw]
+
+
+def _names(images: ImageSet) -> bytes:
+    """A digest, since a run may hold the names of a million images."""
+    names = "\n".join(entry.id for entry in images.entries)
+    return hashlib.sha256(names.encode("utf-8", "surrogateescape")).digest()
 
 
 def run_cell(cell: Cell, path: Path) -> ResultCard:

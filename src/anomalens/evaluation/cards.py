@@ -45,8 +45,13 @@ class ResultCard:
     n_train, n_test : readable images
     image_auroc … detection_rate : figures on raw scores; accuracy … f1, confusion and the two rates at the
         verdict that the calibrated threshold gives
-    fit_seconds, ms_per_image, peak_mb : cost; milliseconds include decoding, megabytes are 10⁶ bytes
-    ci : figure → [low, high], 95 % intervals
+    fit_seconds, ms_per_image, peak_mb : cost; milliseconds include decoding; the peak is of the resident
+        memory of the whole process, interpreter and libraries included, while it fits and checks, in 10⁶
+        bytes (see `memory`)
+    ci : figure → [low, high], 95 % intervals, under the figures' own names; older cards lack some
+    settings : what was asked for, and `fitted_size`, `parameters`, `runtime_used`. Reports draw what is
+        there of `curves`, name → values or {"x": values, "y": values}, and of `densities`,
+        name → {"normal": scores, "anomalous": scores}
     data_sha256 : hash of all training and test images
     command : the command that reproduces the card
     scores : one `ImageScore` per test image

@@ -6,35 +6,22 @@ figures are of raw scores and raw maps. Scoring goes through `Inspector.check`, 
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import re
-import resource
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anomalens.datasets.hygiene import check_hygiene
 from anomalens.datasets.task import Task
-from anomalens.errors import AnomalensError, AnomalensWarning, ImageError, InputError
+from anomalens.errors import AnomalensError, AnomalensWarning, InputError
+from anomalens.evaluation.card_figures import image_intervals, image_part, pixel_part
 from anomalens.evaluation.cards import ImageScore, ResultCard
+from anomalens.evaluation.data_hash import data_hash
 from anomalens.evaluation.ground_truth import Map, Mask, mask_on_map, visible_map
-from anomalens.evaluation.intervals import bootstrap_interval
-from anomalens.evaluation.metrics import (
-    ImageFigures,
-    average_precision,
-    f1_max,
-    image_auroc,
-    image_figures,
-)
-from anomalens.evaluation.pixel_metrics import pixel_figures
+from anomalens.evaluation.image_figures import image_figures
+from anomalens.evaluation.memory import peak_mb, start_peak
 from anomalens.evaluation.settings import FitSettings, fitting_size
 from anomalens.images.layout import GOOD
 from anomalens.inspector import Inspector
@@ -97,7 +84,7 @@ def _evaluate(
 ) -> ResultCard:
     if not len(task.test):
         raise InputError(f"{task.name} has no test images; evaluate needs some, with labels.")
-    _forget_peak()
+    start_peak()
     start = time.perf_counter()
     if model is None:
         size = fitting_size(settings, task.train)
@@ -111,12 +98,6 @@ def _evaluate(
         on_fitted(inspector)
     scores: list[ImageScore] = []
     maps: list[tuple[Map, Mask | None]] = []
-    notes = [
-        *task.notes,
-        *check_hygiene(task, limit=_COMPARED, seed=seed).warnings,
-        *_learnt_by_model(task, inspector if model is not None else None),
-        *inspector.card.get("notes", ()),
-    ]
     unmarked = marked_normals = 0
     mask_notes: list[str] = []
     with_masks = any(entry.mask is not None for entry in task.test)  # else no map is kept
@@ -143,6 +124,13 @@ def _evaluate(
                 unmarked += 1
         reading += time.perf_counter() - begin
     spent = time.perf_counter() - start - reading
+    peak = peak_mb()  # before the figures, whose sorting is no part of what a detector costs
+    notes = [
+        *task.notes,
+        *check_hygiene(task, limit=_COMPARED, seed=seed).warnings,
+        *_learnt_by_model(task, inspector if model is not None else None),
+        *inspector.card.get("notes", ()),
+    ]
     answered = [score for score in scores if score.score is not None]
     if len(answered) < len(scores):
         notes.append(f"{len(scores) - len(answered)} of {len(scores)} test images cannot be read.")
@@ -158,20 +146,20 @@ def _evaluate(
         mask_notes.append(
             f"{marked_normals} normal test images have a mask that marks something; they count as normal."
         )
-    pixels, pixel_notes = _pixel_figures(maps, unmarked)
+    pixels, pixel_ci, pixel_notes = pixel_part(maps, unmarked)
     return ResultCard(
         **{
             **blank,
             "n_train": inspector.card.get("data", {}).get("n_images"),
             "n_test": len(answered),
-            **_image_part(figures),
+            **image_part(figures),
             **pixels,
             "threshold": inspector.calibration.threshold.value,
             "fit_seconds": fit_seconds,
             "ms_per_image": 1000 * spent / len(scores),
-            "peak_mb": peak_mb(),
-            "ci": _intervals(values, labels, figures),
-            "data_sha256": _data_hash(task),
+            "peak_mb": peak,
+            "ci": {**image_intervals(values, labels, figures), **pixel_ci},
+            "data_sha256": data_hash(task),
             "versions": dict(inspector.card.get("versions", {})),
             "settings": {
                 **(settings.to_json() if model is None else _settings_of(inspector)),
@@ -231,111 +219,3 @@ def _blank(task: Task, settings: FitSettings, seed: int, command: str | None) ->
         "settings": settings.to_json(),
         "command": command,
     }
-
-
-def _image_part(figures: ImageFigures) -> dict[str, Any]:
-    at = figures.at_verdict
-    assert at is not None
-    return {
-        "image_auroc": figures.image_auroc,
-        "image_ap": figures.image_ap,
-        "image_f1_max": figures.image_f1_max,
-        "fpr95": figures.fpr95,
-        "accuracy": at.accuracy,
-        "precision": at.precision,
-        "recall": at.recall,
-        "f1": at.f1,
-        "confusion": asdict(at.confusion),
-        "false_alarm_rate": at.false_alarm_rate.value,
-        "detection_rate": at.detection_rate.value,
-    }
-
-
-def _intervals(
-    values: NDArray[np.float64], labels: NDArray[np.bool_], figures: ImageFigures
-) -> dict[str, list[float]]:
-    """95 %: stratified bootstrap for ranking figures, exact binomial for the realised rates."""
-    found: dict[str, list[float]] = {}
-    if not figures.undefined:
-        for name, figure in (
-            ("image_auroc", image_auroc),
-            ("image_ap", average_precision),
-            ("image_f1_max", lambda s, t: f1_max(s, t)[0]),
-        ):
-            interval = bootstrap_interval(values, labels, figure=figure)
-            found[name] = [interval.low, interval.high]
-    at = figures.at_verdict
-    assert at is not None
-    for name, rate in (("false_alarm_rate", at.false_alarm_rate), ("detection_rate", at.detection_rate)):
-        if rate.value is not None:
-            found[name] = [rate.low, rate.high]
-    return found
-
-
-def _pixel_figures(
-    maps: list[tuple[Map, Mask | None]], unmarked: int
-) -> tuple[dict[str, float | None], list[str]]:
-    if not any(mask is not None for _, mask in maps):
-        return {}, []
-    notes = []
-    if unmarked:
-        notes.append(f"{unmarked} anomalous test images have no mask and are left out of the pixel figures.")
-    found = pixel_figures(maps)
-    for name, bound in found.error_bounds.items():
-        notes.append(f"{name} is exact to ±{bound:.2g} (histogram).")
-    names = ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "aupimo")
-    return {name: getattr(found, name) for name in names}, notes
-
-
-def _data_hash(task: Task) -> str:
-    parts = []
-    for images in (task.train, task.test):
-        try:
-            parts.append(images.data_sha256())
-        except ImageError as error:  # an unreadable file has no content to hash, but a name
-            parts.append(error.image)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _forget_peak() -> None:
-    """Let the peak of memory start anew, so that one evaluation does not carry another's (Linux)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_mb() -> float:
-    """Peak resident memory of this process in MB (10⁶ bytes)."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        if found:
-            return int(found[1]) * 1024 / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-def summary_rows(cards: list[ResultCard]) -> Iterator[list[str]]:
-    """A few figures of each card as texts, for tables on the terminal; the first row is the heading."""
-    yield ["task", "detector", "seed", "AUROC", "95 %", "AP", "pixel AUROC", "AUPRO", "false alarms", "found"]
-    for card in cards:
-        if card.error is not None:
-            yield [card.title, card.detector, str(card.seed), f"failed: {card.error}"]
-            continue
-        low, high = card.ci.get("image_auroc", (None, None))
-        yield [
-            card.title,
-            card.detector,
-            str(card.seed),
-            number(card.image_auroc),
-            "–" if low is None else f"{low:.3f}–{high:.3f}",
-            number(card.image_ap),
-            number(card.pixel_auroc),
-            number(card.aupro),
-            number(card.false_alarm_rate),
-            number(card.detection_rate),
-        ]
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A figure for a table; a dash where it does not apply."""
-    return "–" if value is None else f"{value:.{digits}f}"

@@ -67,8 +67,8 @@ def bootstrap_interval(
     """
     values, truth = checked(scores, labels)
     whole = figure(values, truth)
-    samples = [figure(values[drawn], truth[drawn]) for drawn in _resamples(truth, n_resamples, seed)]
-    return _percentiles(whole, samples, confidence)
+    samples = [figure(values[drawn], truth[drawn]) for drawn in resamples(truth, n_resamples, seed)]
+    return percentile_interval(whole, samples, confidence)
 
 
 def bootstrap_difference(
@@ -95,26 +95,26 @@ def bootstrap_difference(
     whole = figure(a, truth) - figure(b, truth)
     samples = [
         figure(a[drawn], truth[drawn]) - figure(b[drawn], truth[drawn])
-        for drawn in _resamples(truth, n_resamples, seed)
+        for drawn in resamples(truth, n_resamples, seed)
     ]
-    return _percentiles(whole, samples, confidence)
+    return percentile_interval(whole, samples, confidence)
 
 
-def _resamples(labels: Labels, n_resamples: int, seed: int) -> Iterator[Picks]:
+def resamples(labels: Labels, n_resamples: int, seed: int) -> Iterator[Picks]:
     """Places of the drawn images, one resample at a time: as many of each class as there are; int64 [n]."""
     if n_resamples < 1:
         raise SettingError(f"The number of resamples was given as {n_resamples}; give at least 1.")
     rng = np.random.default_rng(seed)
-    positives, negatives = np.flatnonzero(labels), np.flatnonzero(~labels)
+    classes = [places for places in (np.flatnonzero(labels), np.flatnonzero(~labels)) if len(places)]
     for _ in range(n_resamples):
-        drawn = [rng.integers(len(places), size=len(places)) for places in (positives, negatives)]
-        yield np.concatenate([positives[drawn[0]], negatives[drawn[1]]])
+        yield np.concatenate([places[rng.integers(len(places), size=len(places))] for places in classes])
 
 
-def _percentiles(whole: float, samples: list[float], confidence: float) -> Interval:
+def percentile_interval(whole: float, samples: ArrayLike, confidence: float) -> Interval:
+    """The interval that leaves out the same share of `samples`, real [resamples], at both ends."""
     tail = (1 - checked_confidence(confidence)) / 2
-    low, high = np.quantile(samples, [tail, 1 - tail])
-    return Interval(whole, float(low), float(high), confidence, len(samples))
+    low, high = np.quantile(np.asarray(samples), [tail, 1 - tail])
+    return Interval(whole, float(low), float(high), confidence, np.size(samples))
 
 
 @dataclass(frozen=True)

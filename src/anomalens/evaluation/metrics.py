@@ -1,22 +1,17 @@
-"""Figures of image scores: ranking figures from raw scores, and figures of given verdicts.
+"""Ranking figures of raw image scores.
 
 One convention everywhere: `scores` is real [n], higher means more anomalous; `labels` is bool [n], True
 for an anomalous image. A threshold t stands for the rule "flag where score ≥ t", as in scikit-learn;
-images of equal score are always flagged together, so the order of the images never matters. (A
-calibrated `Threshold` flags where the score is *above* it; hand its verdicts over as they are.)
+images of equal score are always flagged together, so the order of the images never matters.
 
-What is undefined is never a number: a function that needs both classes raises `InputError` where one is
-missing, and `image_figures` then gives None for the ranking figures and says why. A ratio of 0/0 is
-None. Equal scores for all are no error: AUROC 0.5, average precision the share of anomalous images.
+What is undefined is never a number: where a class is missing, these functions raise `InputError`. Equal
+scores for all are no error: AUROC 0.5, average precision the share of anomalous images.
 
 Everything follows from integer counts of true and false positives at each distinct score. Scores are
 only compared, never added or subtracted, which makes the figures exact for subnormal and huge scores.
 """
 
 from __future__ import annotations
-
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -72,7 +67,14 @@ def checked_flags(flags: ArrayLike, what: str, meaning: str, n: int | None = Non
     return array
 
 
-def _missing_class(labels: Labels) -> str:
+def checked_confidence(confidence: float) -> float:
+    """The confidence level itself, or a SettingError where it is not strictly between 0 and 1."""
+    if not 0 < confidence < 1:
+        raise SettingError(f"The confidence was given as {confidence}; give a number between 0 and 1.")
+    return confidence
+
+
+def missing_class(labels: Labels) -> str:
     """One sentence where a ranking figure is undefined, else empty."""
     if labels.all() or not labels.any():
         there, missing = ("anomalous", "normal") if labels[0] else ("normal", "anomalous")
@@ -86,7 +88,7 @@ def _missing_class(labels: Labels) -> str:
 def _levels(scores: ArrayLike, labels: ArrayLike) -> tuple[Scores, NDArray[np.int64], NDArray[np.int64]]:
     """The distinct scores, descending, and how many anomalous and normal images score at least that."""
     values, truth = checked(scores, labels)
-    if problem := _missing_class(truth):
+    if problem := missing_class(truth):
         raise InputError(problem)
     order = np.argsort(-values)
     values, truth = values[order], truth[order]
@@ -202,196 +204,3 @@ def precision_recall_curve(scores: ArrayLike, labels: ArrayLike) -> tuple[Scores
 
 def _after(first: float, rest: Scores) -> Scores:
     return np.concatenate([[first], rest])
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A share of images, with its exact interval.
-
-    Attributes
-    ----------
-    count, total : int
-    value : float or None
-        count / total; None where total is 0, and the interval is then [0, 1].
-    low, high : float
-        Clopper–Pearson limits.
-    confidence : float
-    """
-
-    count: int
-    total: int
-    value: float | None
-    low: float
-    high: float
-    confidence: float
-
-
-def clopper_pearson(count: int, total: int, *, confidence: float = 0.95) -> Rate:
-    """A share with its exact binomial interval (Clopper & Pearson 1934), by quantiles of the beta law.
-
-    Parameters
-    ----------
-    count, total : int, 0 ≤ count ≤ total
-    confidence : float in (0, 1)
-        The interval covers the true rate at least this often.
-
-    Raises
-    ------
-    InputError
-        Counts out of range.
-    SettingError
-        A confidence out of range.
-    """
-    from scipy.special import betaincinv
-
-    if not 0 <= count <= total:
-        raise InputError(f"{count} of {total} is no share; give a count from 0 to the total.")
-    tail = (1 - checked_confidence(confidence)) / 2
-    low = float(betaincinv(count, total - count + 1, tail)) if count else 0.0
-    high = float(betaincinv(count + 1, total - count, 1 - tail)) if count < total else 1.0
-    return Rate(count, total, count / total if total else None, low, high, confidence)
-
-
-def checked_confidence(confidence: float) -> float:
-    """The confidence level itself, or a SettingError where it is not strictly between 0 and 1."""
-    if not 0 < confidence < 1:
-        raise SettingError(f"The confidence was given as {confidence}; give a number between 0 and 1.")
-    return confidence
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """Images by truth and verdict: flagged is positive, anomalous is true."""
-
-    tp: int
-    fp: int
-    fn: int
-    tn: int
-
-
-@dataclass(frozen=True)
-class VerdictFigures:
-    """What given verdicts are worth.
-
-    Attributes
-    ----------
-    accuracy : float
-    precision : float or None
-        TP / (TP + FP); None where nothing was flagged.
-    recall : float or None
-        TP / (TP + FN); None without anomalous images.
-    f1 : float or None
-        2 TP / (2 TP + FP + FN); None where nothing is anomalous and nothing was flagged.
-    confusion : Confusion
-    false_alarm_rate : Rate
-        Share of normal images that were flagged.
-    detection_rate : Rate
-        Share of anomalous images that were flagged.
-    """
-
-    accuracy: float
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    confusion: Confusion
-    false_alarm_rate: Rate
-    detection_rate: Rate
-
-
-def verdict_figures(labels: ArrayLike, verdicts: ArrayLike, *, confidence: float = 0.95) -> VerdictFigures:
-    """Accuracy, precision, recall, F1, confusion and the realised rates of given verdicts.
-
-    Parameters
-    ----------
-    labels : bool [n], True = anomalous
-    verdicts : bool [n], True = flagged
-    confidence : float
-        Of the two exact intervals.
-
-    Raises
-    ------
-    InputError
-        No images, lengths that differ, or anything but bool.
-    """
-    truth = checked_flags(labels, "labels", "anomalous")
-    flagged = checked_flags(verdicts, "verdicts", "flagged", len(truth))
-    tp, fp = int(np.sum(truth & flagged)), int(np.sum(~truth & flagged))
-    fn = int(truth.sum()) - tp
-    tn = len(truth) - tp - fp - fn
-    return VerdictFigures(
-        accuracy=(tp + tn) / len(truth),
-        precision=tp / (tp + fp) if tp + fp else None,
-        recall=tp / (tp + fn) if tp + fn else None,
-        f1=2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None,
-        confusion=Confusion(tp, fp, fn, tn),
-        false_alarm_rate=clopper_pearson(fp, fp + tn, confidence=confidence),
-        detection_rate=clopper_pearson(tp, tp + fn, confidence=confidence),
-    )
-
-
-@dataclass(frozen=True)
-class ImageFigures:
-    """All figures of one set of image scores, named as the keys of a result card.
-
-    Attributes
-    ----------
-    n_normal, n_anomalous : int
-    image_auroc, image_ap, image_f1_max, fpr95 : float or None
-        None where one class is missing.
-    f1_max_threshold : float or None
-        Raw score; the highest threshold (score ≥ threshold) that reaches `image_f1_max`.
-    undefined : str
-        One sentence where the ranking figures are None, else empty.
-    at_verdict : VerdictFigures or None
-        None where no verdicts were given.
-    """
-
-    n_normal: int
-    n_anomalous: int
-    image_auroc: float | None
-    image_ap: float | None
-    image_f1_max: float | None
-    f1_max_threshold: float | None
-    fpr95: float | None
-    undefined: str
-    at_verdict: VerdictFigures | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers, texts, None and dictionaries."""
-        return asdict(self)
-
-
-def image_figures(
-    scores: ArrayLike, labels: ArrayLike, verdicts: ArrayLike | None = None, *, confidence: float = 0.95
-) -> ImageFigures:
-    """Every figure that the scores, labels and verdicts of one set of images allow.
-
-    Parameters
-    ----------
-    scores : real [n]
-    labels : bool [n], True = anomalous
-    verdicts : bool [n], optional
-        True = flagged, by a threshold chosen without these labels.
-    confidence : float
-        Of the exact intervals of the realised rates.
-
-    Raises
-    ------
-    InputError
-        See `checked`; a missing class is no error here.
-    """
-    values, truth = checked(scores, labels)
-    n_anomalous = int(truth.sum())
-    undefined = _missing_class(truth)
-    f1, threshold = (None, None) if undefined else f1_max(values, truth)
-    return ImageFigures(
-        n_normal=len(truth) - n_anomalous,
-        n_anomalous=n_anomalous,
-        image_auroc=None if undefined else image_auroc(values, truth),
-        image_ap=None if undefined else average_precision(values, truth),
-        image_f1_max=f1,
-        f1_max_threshold=threshold,
-        fpr95=None if undefined else fpr_at_tpr(values, truth),
-        undefined=undefined,
-        at_verdict=None if verdicts is None else verdict_figures(truth, verdicts, confidence=confidence),
-    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,10 @@ FIGURES: Final = (
     ("image_auroc", "image AUROC"), ("image_ap", "image AP"), ("image_f1_max", "F1-max"),
     ("pixel_auroc", "pixel AUROC"), ("pixel_ap", "pixel AP"), ("aupro", "AUPRO"),
     ("false_alarm_rate", "false alarms"), ("detection_rate", "found"),
+)  # fmt: skip
+SUMMARY: Final = (  # whether the interval is shown beside: a terminal is narrow
+    ("image_auroc", "AUROC", True), ("image_ap", "AP", False), ("pixel_auroc", "pixel AUROC", True),
+    ("aupro", "AUPRO", True), ("false_alarm_rate", "false alarms", False), ("detection_rate", "found", False),
 )  # fmt: skip
 COSTS: Final = (("fit_seconds", "fit s", 1), ("ms_per_image", "ms/image", 1), ("peak_mb", "peak MB", 0))
 
@@ -75,9 +79,8 @@ def _cells(title: str, detector: str, cards: Sequence[ResultCard]) -> list[str]:
         text = f"{over_seeds(values).mean:.4f}"
         if len(values) > 1:
             text += f" ± {over_seeds(values).sd or 0:.4f}"
-        if name in first.ci:
-            low, high = first.ci[name]
-            text += f" ({low:.3f}–{high:.3f})"
+        if interval := _interval(first, name):
+            text += f" ({interval})"
         texts.append(text)
     return texts + _costs(cards)
 
@@ -107,6 +110,31 @@ def _mean_cells(dataset: str, detector: str, members: Sequence[Sequence[ResultCa
         summary = over_seeds(means)
         texts.append(f"{summary.mean:.4f}" + (f" ± {summary.sd:.4f}" if summary.sd is not None else ""))
     return texts + _costs([card for cards in members for card in cards])
+
+
+def summary_rows(cards: Iterable[ResultCard]) -> Iterator[list[str]]:
+    """A few figures of each card as texts, for tables on the terminal; the first row is the heading."""
+    heads = ["task", "detector", "seed"]
+    for _, head, beside in SUMMARY:
+        heads += [head, "95 %"] if beside else [head]
+    yield heads
+    for card in cards:
+        cells = [card.title, card.detector, str(card.seed)]
+        if card.error is not None:
+            yield [*cells, f"failed: {card.error}"]
+            continue
+        for name, _, beside in SUMMARY:
+            value = getattr(card, name)
+            cells.append("–" if value is None else f"{value:.4f}")
+            if beside:
+                cells.append(_interval(card, name) or "–")
+        yield cells
+
+
+def _interval(card: ResultCard, name: str) -> str:
+    """A figure's 95 % interval as a text; empty where the card has none."""
+    limits = card.ci.get(name)
+    return "" if limits is None else f"{limits[0]:.3f}–{limits[1]:.3f}"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -43,7 +43,8 @@ _DETECTOR_KEYS: Final = (
 class Cell:
     """One evaluation: its title, the arguments of `anomalens evaluate`, and the name of its card's file.
 
-    `n_images` counts the images of its task, which `load` reads as `anomalens evaluate` will.
+    `n_images` counts the images of its task, which `load` reads as `anomalens evaluate` will. Cells of
+    equal `data` have the same task, but for what `seed` draws.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Cell:
     seed: int
     arguments: tuple[str, ...]
     n_images: int = field(default=0, compare=False)
+    data: tuple[str, ...] = field(default=(), compare=False, repr=False)
     load: Callable[[], Task] | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -122,14 +124,16 @@ class Suite:
                 yield error
                 continue
             for task in tasks:
+                data = tuple(_data_arguments(dataset, task, root))
                 for detector in self.detectors:
                     for seed in self.seeds:
                         yield Cell(
                             _title(dataset, task),
                             detector["name"],
                             seed,
-                            tuple(_arguments(dataset, task, detector, seed, root)),
+                            (*data, *_detector_arguments(dataset, detector, seed)),
                             len(task.train) + len(task.test),
+                            data,
                             _reader(dataset, task, seed, root),
                         )
 
@@ -212,9 +216,7 @@ def _place(name: str, root: Path | None) -> str:
     return name
 
 
-def _arguments(
-    dataset: Mapping[str, Any], task: Task, detector: Mapping[str, Any], seed: int, root: Path | None
-) -> Iterator[str]:
+def _data_arguments(dataset: Mapping[str, Any], task: Task, root: Path | None) -> Iterator[str]:
     place, against = _place(dataset["name"], root), _against(dataset, root)
     yield place
     if root is not None and (place == dataset["name"] or (against and against == dataset["against"])):
@@ -225,10 +227,14 @@ def _arguments(
         ("--normal-class", task.normal_class),
         ("--against", against),
         ("--shots", task.shots),
-        ("--size", dataset.get("size")),
     ):
         if value is not None:
             yield from (option, str(value))
+
+
+def _detector_arguments(dataset: Mapping[str, Any], detector: Mapping[str, Any], seed: int) -> Iterator[str]:
+    if "size" in dataset:
+        yield from ("--size", str(dataset["size"]))
     yield from ("--detector", detector["name"], "--seed", str(seed))
     for key in _DETECTOR_KEYS[2:]:
         if key in detector:

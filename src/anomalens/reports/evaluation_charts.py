@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from anomalens.reports.evaluation_numbers import CardNumbers, Scores
 from anomalens.reports.evaluation_texts import counted, per_cent, seen
-from anomalens.reports.score_chart import Axis
+from anomalens.reports.score_chart import Axis, cut_line, stretched, tick_labels
 
 STEPS: Final = 400
 _WIDE: Final = 1000
@@ -156,12 +156,7 @@ def two_sided(upper: Side, lower: Side, axis: Axis, threshold: float | None, *, 
     tinted = cut = ""
     if threshold is not None:
         at = 100 * float(axis.share(np.array([threshold]))[0])
-        anchor, nudge = ("start", 6) if at < 50 else ("end", -6)
-        cut = (
-            f'<line class="cut" x1="{at:.2f}%" x2="{at:.2f}%" y1="{_TOP - 4}" y2="{end}"/>'
-            f'<text class="cut-text" x="{at:.2f}%" y="{_TOP + 8}" dx="{nudge}" text-anchor="{anchor}">'
-            f"threshold {threshold:.4g}</text>"
-        )
+        cut = cut_line(axis, threshold, _TOP - 4, end)
         if wrong:
             tinted = (
                 f'<rect class="wrong alarms" x="{at:.2f}%" width="{100 - at:.2f}%" y="{_TOP}" '
@@ -176,20 +171,16 @@ def two_sided(upper: Side, lower: Side, axis: Axis, threshold: float | None, *, 
         f'<svg class="chart two" role="img" width="100%" height="{end + 54}" '
         f'aria-label="{_spoken(upper, lower, threshold)}">',
         tinted,
-        _stretched(_TOP, f'<path class="{upper.colour}" transform="matrix(1 0 0 -1 0 {_TALL})" d="{over}"/>'),
-        _stretched(middle + 1, f'<path class="{lower.colour}" d="{under}"/>'),
+        stretched(
+            _TOP, _TALL, f'<path class="{upper.colour}" transform="matrix(1 0 0 -1 0 {_TALL})" d="{over}"/>'
+        ),
+        stretched(middle + 1, _TALL, f'<path class="{lower.colour}" d="{under}"/>'),
         f'<text class="soft" x="0" y="13">{_named(upper, top)}</text>',
         f'<text class="soft" x="0" y="{end + 15}">{_named(lower, bottom)}</text>',
         f'<line class="axis" x1="0" x2="100%" y1="{middle + 0.5}" y2="{middle + 0.5}"/>',
         cut,
+        tick_labels(axis, end + 33),
     ]
-    for value in axis.ticks():
-        place = float(axis.share(np.array([value]))[0])
-        side = "start" if place < 0.04 else "end" if place > 0.96 else "middle"
-        parts.append(
-            f'<text class="soft" x="{axis.per_cent(value)}" y="{end + 33}" text-anchor="{side}">'
-            f"{value:g}</text>"
-        )
     if beyond:
         parts.append(
             f'<text class="soft" x="100%" y="13" text-anchor="end">{beyond} beyond, up to '
@@ -222,13 +213,6 @@ def _named(side: Side, longest: int) -> str:
     if not len(side.scores):
         return f"no {escape(side.noun)}"
     return f"{escape(counted(len(side.scores), side.noun))} (longest bar: {longest})"
-
-
-def _stretched(y: int, content: str) -> str:
-    return (
-        f'<svg x="0" y="{y}" width="100%" height="{_TALL}" viewBox="0 0 {_WIDE} {_TALL}" '
-        f'preserveAspectRatio="none">{content}</svg>'
-    )
 
 
 def _spoken(upper: Side, lower: Side, threshold: float | None) -> str:

@@ -76,7 +76,6 @@ def training_curves(settings: Mapping[str, Any]) -> str:
 def _square(
     path: str, *, point: tuple[str, float, float] | None, aside: str, x: str, y: str, spoken: str
 ) -> str:
-    width, height = LEFT + SIDE + _RIGHT, TOP + SIDE + _BOTTOM
     base, right = TOP + SIDE, LEFT + SIDE
     dot = ""
     if point is not None:
@@ -90,13 +89,20 @@ def _square(
         f'<text x="{LEFT - 5}" y="{TOP + SIDE * (1 - v) + 4:g}" text-anchor="end">{v:g}</text>'
         for v in (0, 0.5, 1)
     )
-    return (
-        f'<svg class="curve" role="img" viewBox="0 0 {width} {height}" aria-label="{escape(spoken)}">'
-        f'<rect class="frame" x="{LEFT}" y="{TOP}" width="{SIDE}" height="{SIDE}"/>{ticks}'
-        f'<path class="aside" d="{aside}"/><path class="line" d="{path}"/>{dot}'
+    return _framed(
+        spoken,
+        f'{ticks}<path class="aside" d="{aside}"/><path class="line" d="{path}"/>{dot}'
         f'<text x="{(LEFT + right) / 2}" y="{base + 29}" text-anchor="middle">{x}</text>'
-        f'<text transform="translate(11 {TOP + SIDE / 2}) rotate(-90)" '
-        f'text-anchor="middle">{y}</text></svg>'
+        f'<text transform="translate(11 {TOP + SIDE / 2}) rotate(-90)" text-anchor="middle">{y}</text>',
+    )
+
+
+def _framed(spoken: str, inside: str) -> str:
+    """A square frame with a drawing in it and texts around it."""
+    return (
+        f'<svg class="curve" role="img" viewBox="0 0 {LEFT + SIDE + _RIGHT} {TOP + SIDE + _BOTTOM}" '
+        f'aria-label="{escape(spoken)}"><rect class="frame" x="{LEFT}" y="{TOP}" width="{SIDE}" '
+        f'height="{SIDE}"/>{inside}</svg>'
     )
 
 
@@ -149,9 +155,6 @@ def _line_chart(name: str, points: Points) -> str:
         f'<text x="{LEFT}" y="{base + 14}">{low[0]:g}</text>'
         f'<text x="{LEFT + SIDE}" y="{base + 14}" text-anchor="end">{high[0]:g}</text>'
     )
-    return (
-        f'<figure><svg class="curve" role="img" viewBox="0 0 {LEFT + SIDE + _RIGHT} {base + _BOTTOM}" '
-        f'aria-label="{escape(name)}"><rect class="frame" x="{LEFT}" y="{TOP}" width="{SIDE}" '
-        f'height="{SIDE}"/>{texts}<path class="line" d="{_path(unit)}"/></svg>'
-        f"<figcaption>{escape(name)}: from {points[0, 1]:.4g} to {points[-1, 1]:.4g}</figcaption></figure>"
-    )
+    chart = _framed(name, f'{texts}<path class="line" d="{_path(unit)}"/>')
+    told = f"{escape(name)}: from {points[0, 1]:.4g} to {points[-1, 1]:.4g}"
+    return f"<figure>{chart}<figcaption>{told}</figcaption></figure>"

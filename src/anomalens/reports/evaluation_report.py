@@ -72,7 +72,8 @@ def report_folder(out: str | Path) -> Path:
     Raises
     ------
     InputError
-        It is a file, cannot be made, or holds files of a report's name that no report of ours wrote.
+        It is a file, cannot be made or written to, or holds files of a report's name that no report of ours
+        wrote.
     """
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
@@ -85,6 +86,8 @@ def report_folder(out: str | Path) -> Path:
         raise InputError(
             f"The report cannot be written to {folder} ({error.strerror}); choose another folder."
         ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"The report's folder {folder} may not be written to; choose another.")
     for name in _FILES:
         if not ours and os.path.lexists(folder / name):
             raise InputError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from anomalens.evaluation.metrics import Rate
 from anomalens.evaluation.names import card_names, seen, setting_text
+from anomalens.evaluation.verdict_metrics import Rate
 
 __all__ = [
     "between",

@@ -69,30 +69,19 @@ def score_chart(
     ranks = np.asarray(normal, np.float64)
     axis = Axis.around(ranks, np.array([*flagged, *unflagged], np.float64), threshold)
     bars, top = _bars(ranks, axis)
-    line = axis.per_cent(threshold)
-    left_half = float(axis.share(np.array([threshold]))[0]) < 0.5
-    anchor, nudge = ("start", 6) if left_half else ("end", -6)
     base = 22 + _BARS
     beyond = int(np.sum(np.array(flagged) > axis.high)) if len(flagged) else 0
     parts = [
         f'<svg class="chart" role="img" width="100%" height="{base + 74}" '
         f'aria-label="{_spoken(len(ranks), len(flagged), len(unflagged), threshold)}">',
-        _stretched(22, _BARS, f'<path class="bars" d="{bars}"/>'),
+        stretched(22, _BARS, f'<path class="bars" d="{bars}"/>'),
         f'<text class="soft" x="0" y="13">bars: {len(ranks)} normal images, tallest {top}</text>',
         f'<line class="axis" x1="0" x2="100%" y1="{base}" y2="{base}"/>',
-        _stretched(base + 4, 16, f'<path class="t-flagged" d="{_ticks(flagged, axis, 16)}"/>'),
-        _stretched(base + 22, 16, f'<path class="t-normal" d="{_ticks(unflagged, axis, 16)}"/>'),
-        f'<line class="cut" x1="{line}" x2="{line}" y1="20" y2="{base + 40}"/>',
-        f'<text class="cut-text" x="{line}" y="32" dx="{nudge}" text-anchor="{anchor}">'
-        f"threshold {threshold:.4g}</text>",
+        stretched(base + 4, 16, f'<path class="t-flagged" d="{_ticks(flagged, axis, 16)}"/>'),
+        stretched(base + 22, 16, f'<path class="t-normal" d="{_ticks(unflagged, axis, 16)}"/>'),
+        cut_line(axis, threshold, 20, base + 40),
+        tick_labels(axis, base + 56),
     ]
-    for value in axis.ticks():
-        share = float(axis.share(np.array([value]))[0])
-        side = "start" if share < 0.04 else "end" if share > 0.96 else "middle"
-        parts.append(
-            f'<text class="soft" x="{axis.per_cent(value)}" y="{base + 56}" '
-            f'text-anchor="{side}">{value:g}</text>'
-        )
     if beyond:
         parts.append(
             f'<text class="t-text" x="100%" y="{base - 6}" text-anchor="end">'
@@ -128,7 +117,32 @@ def _ticks(scores: Sequence[float], axis: Axis, height: int) -> str:
     return "".join(f"M{x} 0V{height}" for x in places)
 
 
-def _stretched(y: int, height: int, content: str) -> str:
+def cut_line(axis: Axis, threshold: float, top: int, bottom: int) -> str:
+    """The threshold: a line, and its value beside the upper end, on the side that has room."""
+    line = axis.per_cent(threshold)
+    left_half = float(axis.share(np.array([threshold]))[0]) < 0.5
+    anchor, nudge = ("start", 6) if left_half else ("end", -6)
+    return (
+        f'<line class="cut" x1="{line}" x2="{line}" y1="{top}" y2="{bottom}"/>'
+        f'<text class="cut-text" x="{line}" y="{top + 12}" dx="{nudge}" text-anchor="{anchor}">'
+        f"threshold {threshold:.4g}</text>"
+    )
+
+
+def tick_labels(axis: Axis, y: int) -> str:
+    """The axis' values as texts that stay inside the picture."""
+    parts = []
+    for value in axis.ticks():
+        share = float(axis.share(np.array([value]))[0])
+        side = "start" if share < 0.04 else "end" if share > 0.96 else "middle"
+        parts.append(
+            f'<text class="soft" x="{axis.per_cent(value)}" y="{y}" text-anchor="{side}">{value:g}</text>'
+        )
+    return "".join(parts)
+
+
+def stretched(y: int, height: int, content: str) -> str:
+    """A drawing 1000 units wide over the whole width, which keeps its height."""
     return (
         f'<svg x="0" y="{y}" width="100%" height="{height}" viewBox="0 0 {_WIDE} {height}" '
         f'preserveAspectRatio="none">{content}</svg>'
