@@ -14,6 +14,14 @@ GROUP: Final = "anomalens.detectors"
 # name -> where; a table and not an import, so that listing names loads nothing
 OURS: Final = {
     "patchcore": "anomalens.detectors.patches.patchcore:PatchCore",
+    "gaussian": "anomalens.detectors.density.gaussian:Gaussian",
+    "knn": "anomalens.detectors.density.knn:Knn",
+    "kde": "anomalens.detectors.density.kde:Kde",
+    "gmm": "anomalens.detectors.density.gmm:Gmm",
+    "pca": "anomalens.detectors.density.pca:Pca",
+    "ocsvm": "anomalens.detectors.oneclass.ocsvm:Ocsvm",
+    "iforest": "anomalens.detectors.oneclass.iforest:Iforest",
+    "lof": "anomalens.detectors.oneclass.lof:Lof",
 }
 
 

@@ -1,0 +1,1 @@
+"""Image-level detectors that model where the features of normal images lie."""

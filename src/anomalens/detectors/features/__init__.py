@@ -1,0 +1,1 @@
+"""Image → one feature vector: what every image-level detector starts from."""

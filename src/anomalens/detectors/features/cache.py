@@ -1,0 +1,121 @@
+"""Features on disk, so that ten detectors on one set read each image through the network once.
+
+Off unless the environment variable ANOMALENS_CACHE names a folder. A vector's name is the hash of the
+prepared pixels and of everything that turned them into features (settings, graph, runtime, versions), so
+nothing old is ever taken for new. Plain `.npy`; no pickle. When the folder holds `max_bytes`, nothing
+more is written; delete the folder to empty it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.backbones.runtimes import Runtime
+from anomalens.detectors.features.extractor import Extractor
+from anomalens.images.arrays import Pixels
+
+VARIABLE: Final = "ANOMALENS_CACHE"
+MAX_BYTES: Final = 4 * 10**9
+_LIBRARIES: Final = ("anomalens", "numpy", "scikit-image", "onnxruntime", "openvino")
+
+Floats = NDArray[np.float32]
+
+
+class FeatureCache:
+    """A folder of feature vectors.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when first written to.
+    max_bytes : int
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
+        self._folder, self._max_bytes = folder, max_bytes
+        self._held: int | None = None  # counted when first written to
+
+    @classmethod
+    def from_environment(cls) -> FeatureCache | None:
+        """The cache that ANOMALENS_CACHE names, or None."""
+        folder = os.environ.get(VARIABLE)
+        return cls(Path(folder)) if folder else None
+
+    def through(self, extractor: Extractor, *, runtime: Runtime) -> CachedExtractor:
+        """The extractor with this cache in front."""
+        return CachedExtractor(extractor, self, _identity(extractor, runtime))
+
+    def get(self, key: str) -> Floats | None:
+        """A vector, or None where there is none that can be read."""
+        try:
+            with self._place(key).open("rb") as file:
+                found = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        good = isinstance(found, np.ndarray) and found.dtype == np.float32 and found.ndim == 1
+        return found if good and np.isfinite(found).all() else None
+
+    def put(self, key: str, vector: Floats) -> None:
+        """Keep a vector; a full or read-only folder is no error."""
+        try:
+            if self._held is None:
+                self._held = sum(file.stat().st_size for file in self._folder.glob("*/*.npy"))
+            if self._held + vector.nbytes > self._max_bytes:
+                return
+            place = self._place(key)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            # written beside and moved: another process may read or write the same vector
+            handle, beside = tempfile.mkstemp(dir=place.parent)
+            with os.fdopen(handle, "wb") as file:
+                np.save(file, vector, allow_pickle=False)
+            Path(beside).replace(place)
+            self._held += place.stat().st_size
+        except OSError:
+            self._held = self._max_bytes
+
+    def _place(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key}.npy"
+
+
+class CachedExtractor:
+    """An extractor that looks into a cache first."""
+
+    def __init__(self, inner: Extractor, cache: FeatureCache, identity: bytes) -> None:
+        self._inner, self._cache, self._identity = inner, cache, identity
+        self.groups, self.numbers, self.graphs = inner.groups, inner.numbers, inner.graphs
+
+    def __call__(self, image: Pixels) -> Floats:
+        digest = hashlib.blake2b(self._identity, digest_size=24)
+        digest.update(f"{image.dtype} {image.shape}".encode())
+        digest.update(image.tobytes())
+        key = digest.hexdigest()
+        found = self._cache.get(key)
+        if found is None:
+            found = self._inner(image)
+            self._cache.put(key, found)
+        return found
+
+
+def _identity(extractor: Extractor, runtime: Runtime) -> bytes:
+    def of(library: str) -> str | None:
+        try:
+            return version(library)
+        except PackageNotFoundError:
+            return None
+
+    plain = {
+        "numbers": extractor.numbers(),
+        "graphs": {name: hashlib.sha256(graph).hexdigest() for name, graph in extractor.graphs().items()},
+        "runtime": runtime.to_json(),
+        "versions": {library: of(library) for library in _LIBRARIES},
+    }
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).digest()

@@ -1,0 +1,140 @@
+"""The choice of features, as parameters that all image-level detectors share.
+
+An extractor learns nothing from the images: what is learnt (standardisation, principal axes) is the
+`FeatureSpace`, part of a detector's fit, so that left-out images are left out of it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.backbones.runtimes import Runtime
+from anomalens.detectors.contract import Settings, State, parameter
+from anomalens.errors import SettingError, unknown_name
+from anomalens.images.arrays import Pixels
+
+KINDS: Final = ("pretrained", "pixels", "texture")
+SCALINGS: Final = ("auto", "none", "standardise", "whiten")
+# Principal components of pixels that are kept unless asked otherwise: neighbouring pixels repeat each other.
+PIXEL_COMPONENTS: Final = 64
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FeatureGroup:
+    """A named range of features, for explanations."""
+
+    name: str
+    start: int
+    stop: int
+
+
+class Extractor(Protocol):
+    """Prepared image → float32 [d]; the same image gives the same vector, whatever came before."""
+
+    @property
+    def groups(self) -> tuple[FeatureGroup, ...]:
+        """Ranges that cover all d features."""
+
+    def __call__(self, image: Pixels) -> Floats: ...
+
+    def numbers(self) -> dict[str, Any]:
+        """What rebuilds it, for the state; its identity in the cache as well."""
+
+    def graphs(self) -> dict[str, bytes]:
+        """Its ONNX graphs, for the state."""
+
+
+@dataclass(frozen=True)
+class FeatureSettings(Settings):
+    """Which features a detector sees."""
+
+    features: str = parameter(
+        "pretrained",
+        "pretrained (a network's layers, pooled), pixels (small picture) or texture (handcrafted)",
+    )
+    backbone: str = parameter(
+        "efficientnet-lite0", "for pretrained: a name from `anomalens backbones`, or an ONNX file with a card"
+    )
+    taps: tuple[str, ...] = parameter(
+        (), "for pretrained: layers, comma-separated; default: those at 1/4 to 1/32"
+    )
+    statistics: tuple[str, ...] = parameter(
+        (), "for pretrained: of mean, std, gem; default: mean and std, of the coarsest layer the mean"
+    )
+    pixel_size: int = parameter(16, "for pixels: side of the small picture, in pixels", limits=(2, 128))
+    colour: bool = parameter(True, "for pixels: red, green and blue instead of grey")
+    scaling: str = parameter(
+        "auto", "none, standardise (each feature by its deviation), whiten (and decorrelated) or auto"
+    )
+    components: int = parameter(
+        0, "principal components that are kept; 0: all, and 64 of pixels", limits=(0, 4096)
+    )
+    auto_scaling: ClassVar[str] = "standardise"
+    memory_mb: int = parameter(1000, "budget for features while fitting, in MB", limits=(16, 10**6))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("kind of features", self.features, KINDS)
+        check_choice("scaling", self.scaling, SCALINGS)
+
+    @property
+    def used_scaling(self) -> str:
+        """What `auto` means: pixels have one scale already, other features need their own."""
+        if self.scaling != "auto":
+            return self.scaling
+        return "none" if self.features == "pixels" else self.auto_scaling
+
+    @property
+    def kept_components(self) -> int:
+        """Principal components that are kept; 0 for the features themselves."""
+        return PIXEL_COMPONENTS if not self.components and self.features == "pixels" else self.components
+
+
+def check_choice(kind: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse a name that is not in the list; suggests the nearest."""
+    if value not in known:
+        raise unknown_name(kind, value, known)
+
+
+def make_extractor(settings: FeatureSettings, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
+    """The extractor that the settings ask for, for prepared images of this size (height, width)."""
+    from anomalens.detectors.features.pixels import SmallPicture
+    from anomalens.detectors.features.pretrained import PooledNetwork
+    from anomalens.detectors.features.texture import MIN_SIDE, Texture
+
+    if settings.features == "pixels":
+        return SmallPicture(settings.pixel_size, colour=settings.colour)
+    if settings.features == "texture":
+        if min(size) < MIN_SIDE:
+            raise SettingError(
+                f"Texture features need images of at least {MIN_SIDE} pixels a side, not "
+                f"{size[0]}×{size[1]}: choose a larger size."
+            )
+        return Texture(size)
+    return PooledNetwork.from_backbone(
+        settings.backbone, settings.taps, settings.statistics, size=size, runtime=runtime
+    )
+
+
+def extractor_from_state(state: State, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
+    """Rebuild what `numbers` and `graphs` described."""
+    from anomalens.detectors.features.pixels import SmallPicture
+    from anomalens.detectors.features.pretrained import PooledNetwork
+    from anomalens.detectors.features.texture import Texture
+
+    numbers: Mapping[str, Any] = state.numbers["features"]
+    kind = numbers["kind"]
+    if kind == "pixels":
+        return SmallPicture(int(numbers["side"]), colour=bool(numbers["colour"]))
+    if kind == "texture":
+        return Texture(size)
+    if kind == "pretrained":
+        return PooledNetwork.from_numbers(numbers, state.graphs["features"], size=size, runtime=runtime)
+    raise ValueError(f"features of the unknown kind {kind!r:.40}")

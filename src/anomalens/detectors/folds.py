@@ -1,0 +1,25 @@
+"""Which images are scored out of fold: whole groups, drawn at random."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def some_groups(groups: NDArray[np.int64], most: int, seed: int) -> NDArray[np.bool_]:
+    """Which images take part, bool [n]: whole groups, drawn until `most` images are reached."""
+    if len(groups) <= most:
+        return np.ones(len(groups), bool)
+    names, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    taken = order[: max(1, int(np.searchsorted(np.cumsum(counts[order]), most, side="right")))]
+    return np.isin(inverse, taken)
+
+
+def fold_of_groups(groups: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+    """A fold for each image, int64 [n]: whole groups, in folds of about one size."""
+    names, inverse = np.unique(groups, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    fold = np.empty(len(names), np.int64)
+    fold[order] = np.arange(len(names)) % folds
+    return fold[inverse]

@@ -1,0 +1,1 @@
+"""Image-level detectors that draw a boundary around the features of normal images."""

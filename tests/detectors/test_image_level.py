@@ -1,0 +1,327 @@
+"""Image-level detectors: the contract on every kind of features, files, explanations and bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anomalens.backbones.runtimes import Runtime
+from anomalens.detectors import Batch, load_detector
+from anomalens.detectors.checks import TexturedImages, painted, yield_checks
+from anomalens.detectors.features import cache as cache_module
+from anomalens.detectors.features.cache import FeatureCache
+from anomalens.detectors.image_level import ImageLevelDetector
+from anomalens.errors import BackboneError, SettingError
+from anomalens.inspector import Inspector
+
+NAMES = ("gaussian", "knn", "kde", "gmm", "pca", "ocsvm", "iforest", "lof")
+QUICK = {"iforest": {"n_estimators": "100"}}
+
+
+def detector(name: str, **parameters: str) -> Any:
+    kind = load_detector(name)
+    return kind(kind.settings_type.from_texts({**QUICK.get(name, {}), **parameters}))
+
+
+def every_check() -> Iterator[Any]:
+    """Defaults are checked with all registered detectors; here the other features and choices."""
+    chosen = [(name, {"features": "pixels"}) for name in NAMES]
+    chosen += [(name, {"features": "texture"}) for name in ("gaussian", "knn")]
+    chosen += [
+        ("knn", {"metric": "cosine", "distance": "kth"}),
+        ("gaussian", {"shrinkage": "oas", "components": "5"}),
+        ("gaussian", {"shrinkage": "none", "statistics": "mean,std,gem", "taps": "stride8"}),
+        ("kde", {"bandwidth": "20", "scaling": "standardise"}),
+        ("gmm", {"n_components": "2", "features": "pixels", "colour": "no"}),
+    ]
+    for name, parameters in chosen:
+        made = detector(name, **parameters)
+        for check in yield_checks(type(made), settings=made.settings):
+            label = "-".join([name, *parameters.values(), str(check)])
+            yield pytest.param(check, id=label.replace(",", "+"))
+
+
+@pytest.mark.parametrize("check", list(every_check()))
+def test_other_features_and_choices_keep_the_contract(check: Any) -> None:
+    check()
+
+
+def mnist(folder: Path, digit: int, n_train: int, n_test: int) -> tuple[Any, Any, Any]:
+    """Training images of one digit, test images of all, and which of those are other digits."""
+    (file,) = folder.glob("*.npz")
+    with np.load(file, allow_pickle=False) as data:
+        train = data["x_train"][data["y_train"] == digit][:n_train]
+        return train, data["x_test"][:n_test], data["y_test"][:n_test] != digit
+
+
+def auroc(scores: np.ndarray, odd: np.ndarray) -> float:
+    return float((scores[odd][:, None] > scores[~odd][None]).mean())
+
+
+@pytest.mark.filterwarnings("ignore:150 images form")  # thin ones look alike
+@pytest.mark.parametrize("name", NAMES)
+def test_other_digits_score_higher_and_a_saved_model_scores_the_same(
+    name: str, real_set: Callable[[str], Path], tmp_path: Path
+) -> None:
+    train, test, odd = mnist(real_set("mnist"), 1, 150, 150)
+    parameters = QUICK.get(name, {})
+    fitted = Inspector.fit(
+        train, detector=name, size=32, parameters=parameters, policy="false-alarm-rate=0.1"
+    )
+    assert fitted.calibration.method == "out-of-fold"
+    assert np.isfinite(fitted.calibration.scores).sum() == 150
+    scores = np.array([finding.score for finding in fitted.check(test)])
+    assert auroc(scores, odd) > 0.95
+    flagged = np.array([finding.anomalous for finding in fitted.check(test)])
+    assert flagged[~odd].mean() < 0.4
+    loaded = Inspector.load(fitted.save(tmp_path / "digits.anomalens"))
+    np.testing.assert_array_equal(scores, [finding.score for finding in loaded.check(test)])
+
+
+@pytest.mark.parametrize(("features", "floor"), [("pretrained", 0.8), ("pixels", 0.6), ("texture", 0.7)])
+def test_parasites_are_found_with_every_kind_of_features(
+    features: str, floor: float, real_set: Callable[[str], Path]
+) -> None:
+    (file,) = real_set("malaria_cells").glob("*.npz")
+    with np.load(file, allow_pickle=False) as data:
+        train, test, odd = data["x_train"][:200], data["x_test"][::8], data["y_test"][::8] == 1
+    fitted = Inspector.fit(train, detector="gaussian", size=64, parameters={"features": features})
+    assert auroc(np.array([finding.score for finding in fitted.check(test)]), odd) > floor
+
+
+@pytest.fixture(scope="module")
+def images() -> TexturedImages:
+    return TexturedImages.make(12, (64, 96), seed=0)
+
+
+def test_the_nearest_normal_images_are_named(images: TexturedImages) -> None:
+    knn = detector("knn", features="pixels")
+    knn.fit(images, runtime=Runtime())
+    (first, distance), (_, second), _ = knn.nearest_images(images.pixels[4], k=3)
+    assert first == "image-4"
+    assert distance == pytest.approx(0, abs=1e-5)
+    assert second > distance
+    state = knn.state()
+    loaded = type(knn).from_state(state, size=(64, 96), runtime=Runtime())
+    assert loaded.nearest_images(images.pixels[7], k=1)[0][0] == "image-7"
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"), [("texture", {"colour"}), ("pretrained", {"stride4 mean", "stride8 mean"})]
+)
+def test_the_odd_group_of_features_contributes_most(
+    features: str, expected: set[str], images: TexturedImages
+) -> None:
+    found: ImageLevelDetector = detector("gaussian", features=features)
+    found.fit(images, runtime=Runtime())
+    swapped = images.pixels[0][:, :, ::-1].copy()  # red for blue; its brightness changes little
+    parts = found.explain(swapped)
+    assert {part.name for part in parts} == {group.name for group in found._extractor.groups}
+    assert [p.contribution for p in parts] == sorted((p.contribution for p in parts), reverse=True)
+    if features == "texture":
+        assert parts[0].name in expected
+    assert parts[0].contribution > 0
+
+
+def test_of_the_coarsest_layer_only_the_means_are_taken(images: TexturedImages) -> None:
+    found = detector("pca")
+    found.fit(images, runtime=Runtime())
+    names = [group.name for group in found._extractor.groups]
+    assert names[-2:] == ["stride16 std", "stride32 mean"]
+    assert len(found.space_.mean) == found._extractor.groups[-1].stop == 2 * (24 + 40 + 112) + 320
+
+
+def test_a_small_budget_learns_from_a_random_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = TexturedImages.make(30, (32, 32), seed=0)
+    found = detector("knn", features="pixels", pixel_size="4")
+    one = 4 * 4 * 3 * 4
+    monkeypatch.setattr("anomalens.detectors.image_level._COPIES", 16 * 10**6 // (20 * one))
+    object.__setattr__(found.settings, "memory_mb", 16)
+    scores = found.fit(many, runtime=Runtime()).image
+    assert len(found.ids_) == len(found.head_.ids) == 20
+    assert np.isfinite(scores).sum() == 20
+    assert found.ids_ == sorted(found.ids_, key=lambda name: int(name.split("-")[1]))
+
+
+def test_of_many_images_some_are_scored_out_of_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anomalens.detectors.image_level.MAX_CALIBRATION_IMAGES", 10)
+    pixels = TexturedImages.make(30, (32, 32), seed=0).pixels
+    groups = np.arange(30) // 3
+    scores = detector("knn", features="pixels").fit(TexturedImages(pixels, groups), runtime=Runtime()).image
+    scored = np.isfinite(scores)
+    assert scored.sum() == 9  # three whole groups
+    assert set(np.bincount(groups[scored], minlength=10)) == {0, 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [
+        *((name, "pixels") for name in NAMES),
+        ("gaussian", "pretrained"),
+        ("lof", "pretrained"),
+        ("knn", "texture"),
+    ],
+)
+def test_features_that_do_not_vary_do_no_harm(name: str, features: str) -> None:
+    flat = TexturedImages((np.full((32, 32, 3), 90, np.uint8),) * 9, np.arange(9))
+    found = detector(name, features=features)
+    found.fit(flat, runtime=Runtime())
+    odd, _ = painted(flat.pixels[0])
+    normal, strange = found.score(Batch([flat.pixels[0], odd], ["a", "b"])).image
+    assert np.isfinite([normal, strange]).all()
+    assert strange > normal or name == "iforest"  # nothing can be cut where all are equal
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "words"),
+    [
+        ("knn", {"neighbours": "3"}, "did you mean 'n_neighbors'"),
+        ("knn", {"metric": "euclid"}, "did you mean 'euclidean'"),
+        ("knn", {"distance": "max"}, "no distance named 'max'"),
+        ("knn", {"n_neighbors": "0"}, "from 1 to 1000"),
+        ("gaussian", {"shrinkage": "ledoit"}, "did you mean 'ledoit-wolf'"),
+        ("gaussian", {"features": "pretraned"}, "did you mean 'pretrained'"),
+        ("gaussian", {"scaling": "white"}, "did you mean 'whiten'"),
+        ("ocsvm", {"nu": "1.5"}, "from 0.001 to 0.9"),
+        ("pca", {"variance": "1"}, "from 0.01 to 0.9999"),
+    ],
+)
+def test_bad_parameters_are_refused_in_one_sentence(
+    name: str, parameters: dict[str, str], words: str
+) -> None:
+    with pytest.raises(SettingError, match=words):
+        detector(name, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"statistics": "median"}, "no statistic named 'median'"),
+        ({"taps": "stride3"}, "tap of efficientnet-lite0 named 'stride3'"),
+        ({"backbone": "resnet50"}, "no backbone named 'resnet50'"),
+    ],
+)
+def test_what_the_backbone_does_not_have_is_refused(
+    parameters: dict[str, str], words: str, images: TexturedImages
+) -> None:
+    with pytest.raises(SettingError, match=words):
+        detector("gaussian", **parameters).fit(images, runtime=Runtime())
+
+
+def test_nothing_to_learn_from_is_refused() -> None:
+    class NoImages(TexturedImages):
+        size = (32, 32)  # type: ignore[assignment]
+
+    with pytest.raises(SettingError, match="at least one normal image"):
+        detector("gaussian").fit(NoImages((), np.zeros(0, np.int64)), runtime=Runtime())
+
+
+def test_images_too_small_for_texture_are_refused() -> None:
+    tiny = TexturedImages.make(3, (12, 12), seed=0)
+    with pytest.raises(SettingError, match="at least 16 pixels"):
+        detector("gaussian", features="texture").fit(tiny, runtime=Runtime())
+
+
+class Faulty:
+    """Features that are no numbers, as a broken network gives them."""
+
+    groups = ()
+
+    def __call__(self, image: Any) -> Any:
+        return np.array([1.0, np.nan], np.float32)
+
+
+def test_features_that_are_no_numbers_are_refused(images: TexturedImages) -> None:
+    found = detector("gaussian", features="pixels")
+    found.fit(images, runtime=Runtime())
+    found._extractor = Faulty()
+    with pytest.raises(BackboneError, match="no numbers"):
+        found.score(Batch([images.pixels[0]], ["a"]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_damaged_arrays_are_refused(name: str, images: TexturedImages) -> None:
+    found = detector(name, features="pixels", pixel_size="8")
+    found.fit(images, runtime=Runtime())
+    state = found.state()
+    for key, array in state.arrays.items():
+        if array.size < 2:
+            continue
+        cut = {**state.arrays, key: np.ascontiguousarray(array[: len(array) // 2])}
+        if key in ("head_roots", "head_bank") and name in ("iforest", "knn", "kde"):
+            continue  # fewer trees or images are a smaller model
+        with pytest.raises((ValueError, IndexError)):
+            type(found).from_state(
+                type(state)(state.numbers, cut, state.graphs), size=(64, 96), runtime=Runtime()
+            )
+
+
+class Counting:
+    """An extractor that counts how often it is asked."""
+
+    groups = ()
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, image: Any) -> Any:
+        self.asked += 1
+        return image.mean((0, 1)).astype(np.float32)
+
+    def numbers(self) -> dict[str, Any]:
+        return {"kind": "counting"}
+
+    def graphs(self) -> dict[str, bytes]:
+        return {}
+
+
+def test_the_cache_computes_once_and_tells_settings_and_images_apart(
+    tmp_path: Path, images: TexturedImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(cache_module.VARIABLE, str(tmp_path))
+    first, second = Counting(), Counting()
+    for counting in (first, second, first):
+        cache = FeatureCache.from_environment()
+        assert cache is not None
+        cached = cache.through(counting, runtime=Runtime())
+        for image in images.pixels[:3]:
+            np.testing.assert_array_equal(cached(image), image.mean((0, 1)).astype(np.float32))
+    assert (first.asked, second.asked) == (3, 0)
+    cached(images.pixels[0].astype(np.float32))
+    assert first.asked == 4
+    other = FeatureCache(tmp_path).through(first, runtime=Runtime(threads=2))
+    other(images.pixels[0])
+    assert first.asked == 5
+
+
+def test_a_damaged_or_full_cache_does_no_harm(tmp_path: Path, images: TexturedImages) -> None:
+    counting = Counting()
+    cached = FeatureCache(tmp_path).through(counting, runtime=Runtime())
+    cached(images.pixels[0])
+    (file,) = tmp_path.glob("*/*.npy")
+    file.write_bytes(file.read_bytes()[:-3])
+    cached(images.pixels[0])
+    assert counting.asked == 2
+    full = FeatureCache(tmp_path / "full", max_bytes=10).through(counting, runtime=Runtime())
+    full(images.pixels[0])
+    full(images.pixels[0])
+    assert counting.asked == 4
+    assert not (tmp_path / "full").exists()
+
+
+def test_a_detector_scores_the_same_with_a_cache(
+    tmp_path: Path, images: TexturedImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = detector("gaussian")
+    plain.fit(images, runtime=Runtime())
+    expected = plain.score(Batch(images.pixels, images.ids)).image
+    monkeypatch.setenv(cache_module.VARIABLE, str(tmp_path))
+    for _ in range(2):
+        found = detector("gaussian")
+        found.fit(images, runtime=Runtime())
+        np.testing.assert_array_equal(found.score(Batch(images.pixels, images.ids)).image, expected)
+    assert len(list(tmp_path.glob("*/*.npy"))) == len(images)
