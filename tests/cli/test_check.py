@@ -48,7 +48,7 @@ def test_a_line_of_json_has_the_stable_keys_in_order(anomalens, model, normal, b
         assert found["image"] == path.as_posix()
         assert found["error"] is None
         assert found["page"] is None and found["label"] is None and found["confidence"] is None
-        assert found["detector"] == "patchcore"
+        assert found["detector"] == "auto"
         assert found["model"] == model.name
         assert 0 < found["p_value"] <= 1 and 0 <= found["percentile"] <= 100
         assert found["anomalous"] is (found["score"] > found["threshold"])
@@ -222,3 +222,21 @@ def test_a_report_in_the_checked_folder_is_not_checked_itself(anomalens, model, 
     first = anomalens("check", model, folder, "--out", folder / "report", "--json")
     second = anomalens("check", model, folder, "--out", folder / "report", "--json")
     assert len(first.out.splitlines()) == len(second.out.splitlines()) > 0
+
+
+def test_why_is_said_of_the_images_that_are_asked_for(anomalens, parts, normal, broken, tmp_path):
+    model = tmp_path / "knn.anomalens"
+    answer = anomalens(
+        "fit", parts, "--out", model, "--detector", "knn", "--size", 64, "--keep-thumbnails", 4
+    )
+    assert answer.code == 0
+    assert answer.lines[1].startswith("holds 4 thumbnails of them, ")
+    said = {}
+    for which in ("none", "flagged", "all"):
+        answer = anomalens("check", model, normal, broken, "--json", "--explain", which)
+        assert answer.code == 1
+        said[which] = ["Most similar" in json.loads(line)["explanation"] for line in answer.lines]
+    assert said == {"none": [False, False], "flagged": [False, True], "all": [True, True]}
+    default = anomalens("check", model, normal, broken, "--json")
+    assert [json.loads(line)["explanation"].count(".jpg") for line in default.lines] == [0, 3]
+    assert list(json.loads(default.lines[1])) == KEYS

@@ -35,6 +35,15 @@ def test_detectors_as_text_show_parameters_as_fit_takes_them(anomalens):
     assert any("-p backbone=efficientnet-lite0 " in line for line in answer.lines)
 
 
+def test_parameters_that_detectors_share_are_listed_once(anomalens):
+    lines = anomalens("detectors").lines
+    for key in ("features", "statistics", "scaling", "pixel_size", "mirror"):
+        assert sum(f"-p {key}=" in line for line in lines) == 1
+    assert any("-p components=128" in line for line in lines)  # the mixture's own default stays with it
+    assert sum("and the choice of features, below" in line for line in lines) == 8
+    assert any(line.startswith("combine:A,B") for line in lines)
+
+
 def test_a_detector_of_another_package_is_listed(anomalens, third_party):
     rows = json.loads(anomalens("detectors", "--json").out)
     assert rows[-1]["name"] == "brightness"
@@ -64,7 +73,7 @@ def test_doctor_finds_this_machine_well(anomalens):
     assert report["well"] is True
     assert set(report) == {
         "anomalens", "python", "machine", "cores", "memory_gb", "runtimes", "runtime", "bfloat16",
-        "extras", "versions", "trial", "well",
+        "extras", "versions", "feature_cache", "trial", "well",
     }  # fmt: skip
     assert report["cores"] >= 1
     assert report["runtime"] in report["runtimes"] and "onnxruntime" in report["runtimes"]

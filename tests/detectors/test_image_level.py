@@ -35,6 +35,7 @@ def every_check() -> Iterator[Any]:
         ("knn", {"metric": "cosine", "distance": "kth"}),
         ("gaussian", {"shrinkage": "oas", "components": "5"}),
         ("gaussian", {"shrinkage": "none", "statistics": "mean,std,gem", "taps": "stride8"}),
+        ("gaussian", {"mirror": "yes", "features": "pixels"}),
         ("kde", {"bandwidth": "20", "scaling": "standardise"}),
         ("gmm", {"n_components": "2", "features": "pixels", "colour": "no"}),
     ]
@@ -119,7 +120,7 @@ def test_the_odd_group_of_features_contributes_most(
     found: ImageLevelDetector = detector("gaussian", features=features)
     found.fit(images, runtime=Runtime())
     swapped = images.pixels[0][:, :, ::-1].copy()  # red for blue; its brightness changes little
-    parts = found.explain(swapped)
+    parts = found.explain(swapped).parts
     assert {part.name for part in parts} == {group.name for group in found._extractor.groups}
     assert [p.contribution for p in parts] == sorted((p.contribution for p in parts), reverse=True)
     if features == "texture":
@@ -224,6 +225,17 @@ def test_images_too_small_for_texture_are_refused() -> None:
     tiny = TexturedImages.make(3, (12, 12), seed=0)
     with pytest.raises(SettingError, match="at least 16 pixels"):
         detector("gaussian", features="texture").fit(tiny, runtime=Runtime())
+
+
+@pytest.mark.parametrize("features", ["pixels", "texture", "pretrained"])
+def test_a_mirror_image_scores_the_same_where_asked(features: str, images: TexturedImages) -> None:
+    found = detector("gaussian", features=features, mirror="yes")
+    found.fit(images, runtime=Runtime())
+    batch = Batch([images.pixels[0], np.ascontiguousarray(images.pixels[0][:, ::-1])], ["a", "b"])
+    one, other = found.score(batch).image
+    assert one == pytest.approx(other, rel=1e-4)
+    loaded = type(found).from_state(found.state(), size=(64, 96), runtime=Runtime())
+    np.testing.assert_array_equal(loaded.score(batch).image, [one, other])
 
 
 class Faulty:

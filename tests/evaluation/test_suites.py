@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from anomalens.cli.main import run
@@ -16,7 +17,7 @@ from anomalens.evaluation.cards import read_cards, write_cards
 from anomalens.evaluation.compare import compare_cards, published_rows
 from anomalens.evaluation.data_hash import data_hash
 from anomalens.evaluation.results_table import results_table, summary_rows
-from anomalens.evaluation.settings import FitSettings
+from anomalens.evaluation.settings import FitSettings, fitting_size
 from anomalens.evaluation.suite import Cell, Suite
 from anomalens.evaluation.sweep import draw, grid, sweep, sweep_rows
 from anomalens.images.image_set import ImageSet
@@ -50,6 +51,51 @@ def test_a_suite_gives_a_cell_for_each_combination_and_an_error_for_what_is_miss
     assert [cell.seed for cell in good] == [0, 1]
     assert len({cell.file_name for cell in good}) == 2
     assert len(cells) == 3 and "not-there" in str(cells[2])
+
+
+def test_parameters_of_members_are_tables_and_reach_the_command_line(suite, woven):
+    text = suite.read_text().replace('"patchcore"', '"combine:knn,gaussian"')
+    text = text.replace("min_bank = 100", "features = 'pixels', knn = { n_neighbors = 3 }")
+    suite.write_text(text)
+    first = next(iter(Suite.read(suite).cells(woven.parent)))
+    assert first.arguments[-4:] == ("-p", "features=pixels", "-p", "knn.n_neighbors=3")
+    assert first.arguments[first.arguments.index("--detector") + 1] == "combine:knn,gaussian"
+
+
+def test_features_are_computed_once_for_all_cells_of_a_benchmark(suite, woven, tmp_path, capsys):
+    text = suite.read_text().split('[[dataset]]\nname = "not-there"')[0].replace("[0, 1]", "[0]")
+    detectors = "\n".join(f'[[detector]]\nname = "{name}"' for name in ("knn", "gaussian"))
+    suite.write_text(f"{text}\n{detectors}\n")
+    cache = tmp_path / "features"
+    arguments = ["benchmark", str(suite), "--root", str(woven.parent), "--feature-cache", str(cache)]
+    assert run([*arguments, "--out", str(tmp_path / "cards")]) == 0
+    held = {file: file.stat().st_mtime_ns for file in cache.glob("*/*.npy")}
+    images = len(list(woven.glob("train/good/*"))) + len(list(woven.glob("test/*/*")))
+    assert images < len(held) <= images + 4  # the golden images are scored too
+    assert "ANOMALENS_CACHE" not in os.environ
+    assert run([*arguments, "--out", str(tmp_path / "again")]) == 0
+    assert {file: file.stat().st_mtime_ns for file in cache.glob("*/*.npy")} == held
+    cards = read_cards(sorted((tmp_path / "cards").glob("*.json")))
+    again = read_cards(sorted((tmp_path / "again").glob("*.json")))
+    assert [card.image_auroc for card in cards] == [card.image_auroc for card in again]
+    assert all(any("from a cache" in note for note in card.notes) for card in cards)
+    capsys.readouterr()
+
+
+def test_a_place_for_features_that_cannot_be_used_is_refused(woven, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    arguments = ["evaluate", str(woven), "--detector", "knn", "--feature-cache"]
+    assert run([*arguments, str(tmp_path / "file" / "below")]) == 2
+    assert "for features cannot be made" in capsys.readouterr().err
+
+
+def test_tiny_images_are_enlarged_more_for_detectors_of_whole_images(tmp_path):
+    tiny = ImageSet.open(np.zeros((1, 28, 28), np.uint8))
+    large = ImageSet.open(np.zeros((1, 200, 120), np.uint8))
+    for detector, expected in (("patchcore", 64), ("knn", 128), ("combine:patchcore,knn", 64)):
+        assert fitting_size(FitSettings(detector=detector), tiny) == expected
+        assert fitting_size(FitSettings(detector=detector), large) == 256
+        assert fitting_size(FitSettings(detector=detector, size=32), tiny) == 32
 
 
 @pytest.mark.parametrize(

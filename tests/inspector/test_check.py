@@ -65,7 +65,7 @@ def test_the_keys_of_its_json_are_the_stable_ones(
     assert list(good.to_json()) == list(bad.to_json()) == KEYS
     written = json.loads(json.dumps(good.to_json(), allow_nan=False))
     assert written["image"] == "array-0000"
-    assert written["detector"] == "patchcore"
+    assert written["detector"] == "auto"
     assert set(written["regions"][0]) == {"box", "area", "peak"}
     assert all(isinstance(edge, int) for edge in written["regions"][0]["box"])
     answered = {key for key, value in bad.to_json().items() if value not in (None, [])}

@@ -68,7 +68,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_it_is_listed_behind_ours(package: Path) -> None:
     names = detector_names()
-    assert names[0] == "patchcore"
+    assert names[0] == "auto"
     assert names[-3:] == ["broken", "contrast", "none"]
 
 

@@ -2,7 +2,8 @@
 
 `patch_embedding` is PatchCore's locally aware patch feature (Roth et al. 2022, arXiv:2106.08265,
 eq. 1-3): each map is averaged over a small window, coarser maps are resized to the finest grid,
-and all are concatenated. `pooled_embedding` is one vector per image. Both are part of the graph,
+and all are concatenated. `pooled_embedding` is one vector per image, `joint_embedding` gives patches,
+patches without averages and a vector from one pass. All are part of the graph,
 so evaluation, deployment and every runtime compute the same thing.
 
 The appended nodes exist in every opset from 11 on, so any graph keeps its own opset. The grid of
@@ -12,7 +13,7 @@ the runtime can execute it; the resize factors are then constants, which both ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from anomalens.backbones.runtimes import Runtime, open_session
 from anomalens.errors import BackboneError, SettingError, unknown_name
 
 EMBEDDING: Final = "embedding"
+DETAIL: Final = "detail"
 FEATURES: Final = "features"
 STATISTICS: Final = ("mean", "std", "gem")
 GEM_POWER: Final = 3.0
@@ -65,28 +67,90 @@ def patch_embedding(
         )
     taps = _checked_taps(taps)
     edited = _opened(graph, taps, size)
+    grid = append_patches(edited, _grids(edited, taps, size), neighbourhood=neighbourhood, name=EMBEDDING)
+    edited.pin_size(size)
+    return edited.finish([(EMBEDDING, ["n", *grid, None])])
+
+
+def joint_embedding(
+    graph: bytes,
+    taps: Sequence[str],
+    pooled_taps: Sequence[str],
+    *,
+    size: tuple[int, int],
+    neighbourhood: int = 3,
+) -> bytes:
+    """Three views of an image from one pass of the network.
+
+    Parameters
+    ----------
+    graph, size
+        As for `patch_embedding`.
+    taps : sequence of str
+        Of the patches.
+    pooled_taps : sequence of str
+        Of the vector of the whole image; the coarsest last.
+    neighbourhood : int
+        Of the averaged patches.
+
+    Returns
+    -------
+    bytes
+        An ONNX model from `image` to `embedding`, float32 [n, H, W, C], `detail`, the same without
+        averages, and `features`, float32 [n, D]: mean and standard deviation of each pooled tap, of the
+        last one the mean alone.
+
+    Raises
+    ------
+    SettingError, BackboneError
+        As for `patch_embedding`.
+    """
+    taps, pooled_taps = _checked_taps(taps), _checked_taps(pooled_taps)
+    edited = _opened(graph, [*taps, *pooled_taps], size)
     grids = _grids(edited, taps, size)
-    height, width = max(grids, key=lambda grid: grid[0] * grid[1])
+    grid = append_patches(edited, grids, neighbourhood=neighbourhood, name=EMBEDDING)
+    append_patches(edited, grids, neighbourhood=1, name=DETAIL)
+    pieces = [
+        piece
+        for tap in pooled_taps
+        for piece in _pooled(edited, tap, ("mean",) if tap == pooled_taps[-1] else ("mean", "std"))
+    ]
+    edited.add("Flatten", [edited.add("Concat", pieces, f"{FEATURES}/all", axis=1)], FEATURES, axis=1)
+    edited.pin_size(size)
+    patches = ["n", *grid, None]
+    return edited.finish([(EMBEDDING, patches), (DETAIL, patches), (FEATURES, ["n", None])])
+
+
+def append_patches(
+    edited: Graph, grids: Mapping[str, tuple[int, int]], *, neighbourhood: int, name: str
+) -> tuple[int, int]:
+    """Add the patch features of some taps as the tensor `name`, [n, H, W, C]; returns H, W.
+
+    Parameters
+    ----------
+    edited : Graph
+    grids : mapping of tap to (height, width)
+    """
+    height, width = max(grids.values(), key=lambda grid: grid[0] * grid[1])
     pieces = []
-    for number, (tap, grid) in enumerate(zip(taps, grids, strict=True)):
+    for number, (tap, grid) in enumerate(grids.items()):
         value = tap
         if neighbourhood > 1:
             value = edited.add(
                 "AveragePool",
                 [value],
-                f"{EMBEDDING}/average{number}",
+                f"{name}/average{number}",
                 kernel_shape=[neighbourhood] * 2,
                 strides=[1, 1],
                 pads=[neighbourhood // 2] * 4,
                 count_include_pad=1,
             )
         if grid != (height, width):
-            value = _resize(edited, value, number, grid, (height, width))
+            value = _resize(edited, value, f"{name}/resize{number}", grid, (height, width))
         pieces.append(value)
-    joined = edited.add("Concat", pieces, f"{EMBEDDING}/maps", axis=1)
-    edited.add("Transpose", [joined], EMBEDDING, perm=[0, 2, 3, 1])
-    edited.pin_size(size)
-    return edited.finish([(EMBEDDING, ["n", height, width, None])])
+    joined = edited.add("Concat", pieces, f"{name}/maps", axis=1)
+    edited.add("Transpose", [joined], name, perm=[0, 2, 3, 1])
+    return height, width
 
 
 def pooled_embedding(
@@ -128,22 +192,25 @@ def pooled_embedding(
             raise unknown_name("statistic", str(statistic), STATISTICS)
     taps = _checked_taps(taps)
     edited = _opened(graph, taps, size)
-    pieces = []
-    for number, tap in enumerate(taps):
-        stem = f"{FEATURES}/tap{number}"
-        mean = edited.add("GlobalAveragePool", [tap], f"{stem}/mean")
-        for statistic in statistics:
-            value = mean
-            if statistic == "std":
-                value = _standard_deviation(edited, tap, mean, stem)
-            elif statistic == "gem":
-                value = _generalized_mean(edited, tap, stem)
-            pieces.append(value)
+    pieces = [piece for tap in taps for piece in _pooled(edited, tap, statistics)]
     joined = edited.add("Concat", pieces, f"{FEATURES}/all", axis=1)
     edited.add("Flatten", [joined], FEATURES, axis=1)
     if size is not None:
         edited.pin_size(size)
     return edited.finish([(FEATURES, ["n", None])])
+
+
+def _pooled(edited: Graph, tap: str, statistics: Sequence[str]) -> list[str]:
+    """Add statistics over all positions of a tap, each [n, c, 1, 1]."""
+    stem = f"{FEATURES}/{tap}"
+    mean = edited.add("GlobalAveragePool", [tap], f"{stem}/mean")
+    pieces = []
+    for statistic in statistics:
+        if statistic == "std":
+            pieces.append(_standard_deviation(edited, tap, mean, stem))
+        else:
+            pieces.append(_generalized_mean(edited, tap, stem) if statistic == "gem" else mean)
+    return pieces
 
 
 def _opened(graph: bytes, taps: list[str], size: tuple[int, int] | None) -> Graph:
@@ -162,29 +229,29 @@ def _checked_taps(taps: Sequence[str]) -> list[str]:
     return list(taps)
 
 
-def _grids(edited: Graph, taps: list[str], size: tuple[int, int]) -> list[tuple[int, int]]:
+def _grids(edited: Graph, taps: list[str], size: tuple[int, int]) -> dict[str, tuple[int, int]]:
     maps = edited.finish([(tap, None) for tap in taps])
     session = open_session(maps, runtime=Runtime(), input_size=size)
-    grids = []
+    grids = {}
     for tap, value in zip(taps, session.run(np.zeros((1, 3, *size), np.float32)), strict=True):
         if value.ndim != 4:
             raise BackboneError(
                 f"The output {tap!r} has the shape {list(value.shape)}; a map [n, c, h, w] is "
                 "needed: choose another tap, or describe it as tokens in its card."
             )
-        grids.append((value.shape[2], value.shape[3]))
+        grids[tap] = (value.shape[2], value.shape[3])
     return grids
 
 
-def _resize(edited: Graph, value: str, number: int, grid: tuple[int, int], target: tuple[int, int]) -> str:
+def _resize(edited: Graph, value: str, name: str, grid: tuple[int, int], target: tuple[int, int]) -> str:
     # Constant factors and not sizes: a constant list of sizes would have to fix n as well.
     factors = [1.0, 1.0, *(_factor(a, b) for a, b in zip(grid, target, strict=True))]
-    edited.constant(f"{EMBEDDING}/roi{number}", np.zeros(0, np.float32))
-    edited.constant(f"{EMBEDDING}/factors{number}", np.array(factors, np.float32))
+    edited.constant(f"{name}/roi", np.zeros(0, np.float32))
+    edited.constant(f"{name}/factors", np.array(factors, np.float32))
     return edited.add(
         "Resize",
-        [value, f"{EMBEDDING}/roi{number}", f"{EMBEDDING}/factors{number}"],
-        f"{EMBEDDING}/resize{number}",
+        [value, f"{name}/roi", f"{name}/factors"],
+        name,
         mode="linear",
         coordinate_transformation_mode="half_pixel",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from anomalens.cli.bars import bar
+from anomalens.cli.options import feature_cache_option
 
 _LEGEND = (
     "Mean ± standard deviation over the seeds; in brackets the first seed's 95 % interval (stratified "
@@ -38,8 +39,16 @@ _LEGEND = (
     metavar="FILE",
     help="Also write the table as Markdown.",
 )
+@feature_cache_option
 @click.option("--again", is_flag=True, help="Run every cell anew, also those that are done.")
-def benchmark(suite: Path, root: Path | None, out: Path, table: Path | None, again: bool) -> int:
+def benchmark(
+    suite: Path,
+    root: Path | None,
+    out: Path,
+    table: Path | None,
+    feature_cache: Path | None,
+    again: bool,
+) -> int:
     """Evaluate many datasets, detectors and seeds.
 
     Runs every combination that SUITE.toml names.
@@ -54,6 +63,7 @@ def benchmark(suite: Path, root: Path | None, out: Path, table: Path | None, aga
 
     Exit code 2 where a combination failed or a dataset is not there.
     """
+    from anomalens.detectors.features.cache import caching_in
     from anomalens.evaluation.benchmark import run_cells
     from anomalens.evaluation.results_table import require_place, results_table, write_whole
     from anomalens.evaluation.suite import Suite
@@ -61,7 +71,8 @@ def benchmark(suite: Path, root: Path | None, out: Path, table: Path | None, aga
     if table is not None:
         require_place(table, "--table")
     read = Suite.read(suite)
-    cards, missing = run_cells(read.cells(root), out, again=again, progress=bar)
+    with caching_in(feature_cache):
+        cards, missing = run_cells(read.cells(root), out, again=again, progress=bar)
     text = f"# {read.title}\n\n{_LEGEND}\n\n{results_table(cards)}"
     for sentence in missing:
         text += f"\nLeft out: {sentence}\n"

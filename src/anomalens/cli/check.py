@@ -14,6 +14,7 @@ from anomalens.cli.sources import usable_images
 
 if TYPE_CHECKING:
     from anomalens.inspector import Finding
+    from anomalens.inspector.answering import Explain
 
 
 @click.command(short_help="Verdicts for new pictures.")
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Write overlays and a page to look at.",
+)
+@click.option(
+    "--explain",
+    type=click.Choice(["flagged", "all", "none"]),
+    default="flagged",
+    show_default=True,
+    help="Which images to say why of, where the detector knows: what adds most to the score, and the most "
+    "similar normal images.",
 )
 @click.option(
     "--workers",
@@ -39,6 +48,7 @@ def check(
     images: tuple[str, ...],
     as_json: bool,
     out: Path | None,
+    explain: Explain,
     workers: int,
     runtime: str | None,
     precision: str | None,
@@ -70,8 +80,9 @@ def check(
         from anomalens.reports.check_report import CheckReport
 
         report = CheckReport(out, inspector, image_set)
+    steps = inspector.check(image_set, explain=explain, workers=workers, progress=bar)
     counts = {"normal": 0, "flagged": 0, "unreadable": 0}
-    for index, finding in enumerate(inspector.check(image_set, workers=workers, progress=bar)):
+    for index, finding in enumerate(steps):
         counts[_kind(finding)] += 1
         if report is not None:
             report.add(index, finding)

@@ -9,6 +9,7 @@ import click
 
 from anomalens.cli.bars import bar
 from anomalens.cli.options import (
+    feature_cache_option,
     key_values,
     policy_options,
     policy_text,
@@ -17,13 +18,18 @@ from anomalens.cli.options import (
     task_options,
 )
 from anomalens.cli.tables import columns
+from anomalens.detectors.registry import DEFAULT
 
 
 @click.command()
 @click.argument("dataset", metavar="DATASET")
 @task_options
 @click.option(
-    "--detector", "detectors", multiple=True, metavar="NAME", help="Repeat for more. [default: patchcore]"
+    "--detector",
+    "detectors",
+    multiple=True,
+    metavar="NAME",
+    help=f"Repeat for more; combine:A,B fuses several. [default: {DEFAULT}]",
 )
 @click.option(
     "--seed", "seeds", multiple=True, type=click.IntRange(0, 2**31 - 1), help="Repeat for more. [default: 0]"
@@ -36,11 +42,13 @@ from anomalens.cli.tables import columns
     "--size",
     type=click.IntRange(16, 4096),
     metavar="PX",
-    help="Side of the prepared images. [default: 256; 64 for images up to 96 px]",
+    help="Side of the prepared images. [default: 256; for images up to 96 px 128, or 64 with "
+    "detectors that give maps]",
 )
 @preparation_options
 @policy_options
 @runtime_options
+@feature_cache_option
 @click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter of the detector.")
 @click.option(
     "--json",
@@ -76,6 +84,7 @@ def evaluate(
     runtime: str | None,
     precision: str | None,
     threads: int | None,
+    feature_cache: Path | None,
     parameters: tuple[str, ...],
     json_file: Path | None,
     report: Path | None,
@@ -94,6 +103,7 @@ def evaluate(
     Exit code 2 where an evaluation failed; its card says why.
     """
     from anomalens.datasets import load_tasks
+    from anomalens.detectors.features.cache import caching_in
     from anomalens.evaluation.cards import ResultCard, write_cards
     from anomalens.evaluation.evaluate import evaluate_task
     from anomalens.evaluation.results_table import require_place, summary_rows
@@ -130,7 +140,7 @@ def evaluate(
             against=against,
         )
         for task in tasks:
-            for name in detectors or ("patchcore",):
+            for name in detectors or (DEFAULT,):
                 settings = FitSettings(
                     detector=name,
                     parameters=given,
@@ -153,10 +163,11 @@ def evaluate(
                         words += [option, str(value)]
                 command = f"{shlex.join(words)} {settings.options()}"
                 fitted: list[Inspector] = []
-                card = evaluate_task(
-                    task, settings, seed=seed, against=against, model=tested, command=command,
-                    on_fitted=fitted.append, progress=bar,
-                )  # fmt: skip
+                with caching_in(feature_cache):
+                    card = evaluate_task(
+                        task, settings, seed=seed, against=against, model=tested, command=command,
+                        on_fitted=fitted.append, progress=bar,
+                    )  # fmt: skip
                 cards.append(card)
                 if album is not None and fitted:
                     album.add(card, fitted[0], task)

@@ -17,6 +17,7 @@ from anomalens.cli.options import (
 )
 from anomalens.cli.printing import count
 from anomalens.cli.sources import image_set
+from anomalens.detectors.registry import DEFAULT
 
 
 @click.command(short_help="Learn from normal pictures and save one file.")
@@ -29,7 +30,11 @@ from anomalens.cli.sources import image_set
     help="The model file to write, e.g. part.anomalens.",
 )
 @click.option(
-    "--detector", default="patchcore", show_default=True, metavar="NAME", help="See `anomalens detectors`."
+    "--detector",
+    default=DEFAULT,
+    show_default=True,
+    metavar="NAME",
+    help="See `anomalens detectors`; combine:A,B fuses several.",
 )
 @click.option("--backbone", metavar="NAME", help="A name from `anomalens backbones`, or an ONNX file.")
 @click.option(
@@ -50,6 +55,14 @@ from anomalens.cli.sources import image_set
     type=click.IntRange(0, 2**31 - 1),
     metavar="N",
     help="Same images, same seed, same runtime: the same model.",
+)
+@click.option(
+    "--keep-thumbnails",
+    default=0,
+    type=click.IntRange(0, 2000),
+    metavar="N",
+    help="Put small pictures (96 px, about 3 kB) of at most N normal images into FILE, for the pages of "
+    "`check --out`. [default: none]",
 )
 @click.option(
     "-p",
@@ -73,6 +86,7 @@ def fit(
     precision: str | None,
     threads: int | None,
     seed: int,
+    keep_thumbnails: int,
     parameters: tuple[str, ...],
 ) -> int:
     """Learn from NORMAL pictures and save one file.
@@ -104,17 +118,23 @@ def fit(
         precision=precision or "float32",
         threads=threads,
         seed=seed,
+        keep_thumbnails=keep_thumbnails,
         progress=bar,
     )
     inspector.save(out)
     calibration = inspector.calibration
     learnt = count(inspector.card["data"]["n_images"], "normal image")
     click.echo(f"{out}: {detector}, learnt from {learnt}")
+    if inspector.thumbnails:
+        kilobytes = sum(len(data) for data in inspector.thumbnails.values()) / 1000
+        click.echo(f"holds {count(len(inspector.thumbnails), 'thumbnail')} of them, {kilobytes:.0f} kB")
     click.echo(
         f"threshold {calibration.threshold.value:.4g} ({calibration.policy}), calibrated on "
         f"{len(calibration.scores)} {calibration.method} scores of "
         f"{count(calibration.n_groups, 'group')}"
     )
+    for note in inspector.detector.notes:
+        click.echo(note)
     interval = calibration.rate_interval()
     if interval is not None and calibration.calibrated:
         click.echo(

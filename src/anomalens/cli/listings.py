@@ -20,6 +20,7 @@ def detectors(as_json: bool) -> int:
       anomalens detectors --json
     """
     from anomalens.detectors import detector_names, load_detector
+    from anomalens.detectors.registry import COMBINE
 
     rows: list[dict[str, Any]] = []
     for name in detector_names():
@@ -42,17 +43,43 @@ def detectors(as_json: bool) -> int:
     if as_json:
         click.echo(json_text(rows, indent=1))
         return 0
+    shared = _shared(rows)
     for row in rows:
         level = "image and pixel" if row["pixel_level"] else "image"
         click.echo(f"{row['name']}  ({row['family']}; {level} level)")
         click.echo(f"    {row['what']}")
-        for parameter in row["parameters"]:
-            default = parameter["default"]
-            text = ",".join(default) if isinstance(default, list) else default
-            limits = parameter["range"]
-            allowed = f" ({limits[0]:g} to {limits[1]:g})" if limits else ""
-            click.echo(f"    -p {parameter['name']}={text}    {parameter['help']}{allowed}")
+        own = [parameter for parameter in row["parameters"] if parameter not in shared]
+        for parameter in own:
+            click.echo(_parameter_line(parameter))
+        if len(own) < len(row["parameters"]):
+            click.echo("    and the choice of features, below")
+    click.echo(f"{COMBINE}:A,B  (the mean of two or more of these on one scale, e.g. {COMBINE}:knn,gaussian)")
+    click.echo("    -p A.KEY=VALUE for one of them, -p KEY=VALUE for all that have the parameter")
+    click.echo("choice of features  (shared by the image-level detectors)")
+    for parameter in shared:
+        click.echo(_parameter_line(parameter))
     return 0
+
+
+def _shared(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The parameters of features, as most image-level detectors have them; an own default is their own."""
+    from anomalens.detectors.features.extractor import FeatureSettings
+
+    names = {f.name for f in fields(FeatureSettings)}
+    having = [row["parameters"] for row in rows if names <= {p["name"] for p in row["parameters"]}]
+    return [
+        parameter
+        for parameter in (having[0] if having else [])
+        if parameter["name"] in names and sum(parameter in others for others in having) > 1
+    ]
+
+
+def _parameter_line(parameter: dict[str, Any]) -> str:
+    default = parameter["default"]
+    text = ",".join(default) if isinstance(default, list) else default
+    limits = parameter["range"]
+    allowed = f" ({limits[0]:g} to {limits[1]:g})" if limits else ""
+    return f"    -p {parameter['name']}={text}    {parameter['help']}{allowed}"
 
 
 @click.command(short_help="The pretrained networks and whether they are installed.")

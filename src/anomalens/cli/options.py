@@ -86,6 +86,17 @@ def task_options(command: Command) -> Command:
     return command
 
 
+def feature_cache_option(command: Command) -> Command:
+    """`--feature-cache`."""
+    return click.option(
+        "--feature-cache",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Keep features of image-level detectors here: each image passes the network once for all of "
+        "them, and times on the cards leave it out. [default: $ANOMALENS_CACHE, else none]",
+    )(command)
+
+
 def policy_options(command: Command) -> Command:
     """`--false-alarm-rate` and `--policy`."""
     for option in (

@@ -10,6 +10,7 @@ import click
 from anomalens.cli.bars import bar
 from anomalens.cli.options import key_values, task_options
 from anomalens.cli.tables import columns
+from anomalens.detectors.registry import DEFAULT
 
 
 @click.command()
@@ -25,13 +26,14 @@ from anomalens.cli.tables import columns
     "seed; repeat for more. Lists inside a value take +: taps=stride8,stride8+stride16.",
 )
 @click.option(
-    "--detector", default="patchcore", show_default=True, metavar="NAME", help="See `anomalens detectors`."
+    "--detector", default=DEFAULT, show_default=True, metavar="NAME", help="See `anomalens detectors`."
 )
 @click.option(
     "--size",
     type=click.IntRange(16, 4096),
     metavar="PX",
-    help="Side of the prepared images. [default: 256; 64 for images up to 96 px]",
+    help="Side of the prepared images. [default: 256; for images up to 96 px 128, or 64 with "
+    "detectors that give maps]",
 )
 @click.option(
     "--seed",

@@ -24,6 +24,7 @@ from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.contract import Batch, Detector, Scores, Settings, State
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
+from anomalens.threads import one_blas_thread
 
 FAMILIES: Final = (
     "density", "one-class", "reconstruction", "self-supervised", "patches", "classifier",
@@ -176,7 +177,8 @@ class _Trial:
         return self.cls(self.settings)
 
     def fit(self, detector: Detector, images: TexturedImages, *, seed: int = 0) -> Scores | None:
-        return detector.fit(images, runtime=self.runtime, seed=seed)
+        with one_blas_thread():  # as the inspector does
+            return detector.fit(images, runtime=self.runtime, seed=seed)
 
     @cached_property
     def fitted(self) -> tuple[Detector, Scores | None]:
@@ -187,7 +189,8 @@ class _Trial:
         return self.cls.from_state(state, size=self.size, runtime=self.runtime)
 
     def scores(self, detector: Detector, images: Sequence[Pixels]) -> Scores:
-        return detector.score(Batch(list(images), [f"image-{i}" for i in range(len(images))]))
+        with one_blas_thread():
+            return detector.score(Batch(list(images), [f"image-{i}" for i in range(len(images))]))
 
 
 def _declares_what_it_is(trial: _Trial) -> None:

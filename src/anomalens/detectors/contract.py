@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -66,6 +66,38 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A named part of an image's features, or a detector of several, and how much it adds to the score."""
+
+    name: str
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A normal image that the detector learnt from, by its id, and how far it is."""
+
+    image: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Why an image scores as it does.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        The largest contribution first; in the detector's own units, which sum to no total.
+    nearest : tuple of Neighbour
+        The most similar normal images, nearest first.
+    """
+
+    parts: tuple[Part, ...] = ()
+    nearest: tuple[Neighbour, ...] = ()
+
+
+@dataclass(frozen=True)
 class State:
     """What a detector learnt: numbers go into the card, arrays and graphs into files of their own."""
 
@@ -113,6 +145,21 @@ class Settings:
                 raise unknown_name("parameter", key, known)
             values[key] = _read(key, text, known[key].default)
         return cls(**values)
+
+    @classmethod
+    def from_values(cls, given: Mapping[str, Any]) -> Self:
+        """Build from values, or from texts as `from_texts` takes them."""
+        known = {f.name for f in fields(cls)}
+        texts = {key: value for key, value in given.items() if isinstance(value, str)}
+        others = {key: value for key, value in given.items() if key not in texts}
+        for key in others:
+            if key not in known:
+                raise unknown_name("parameter", key, known)
+        return replace(cls.from_texts(texts), **others)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Every parameter and its value, for cards."""
+        return asdict(self)
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -226,6 +273,15 @@ class Detector(ABC):
         runtime : Runtime
             What executes the graphs.
         """
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What `fit` chose by itself and why, in sentences for people."""
+        return ()
+
+    def explain(self, image: Pixels) -> Reasons | None:
+        """Why this image scores as it does; None from methods that have nothing to say beyond their map."""
+        return None
 
     def on_runtime(self, runtime: Runtime, *, size: tuple[int, int]) -> Self:
         """The same detector, its graphs executed by another runtime."""

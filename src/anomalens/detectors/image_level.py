@@ -12,15 +12,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
-from anomalens.detectors.contract import Batch, Detector, Scores, State, TrainingImages
-from anomalens.detectors.features.cache import FeatureCache
+from anomalens.detectors.contract import (
+    Batch,
+    Detector,
+    Part,
+    Reasons,
+    Scores,
+    State,
+    TrainingImages,
+)
+from anomalens.detectors.features.cache import FeatureCache, FeatureMemory
 from anomalens.detectors.features.extractor import (
     Extractor,
     FeatureSettings,
@@ -55,14 +62,6 @@ class Head(Protocol):
     def numbers(self) -> dict[str, Any]: ...
 
 
-@dataclass(frozen=True)
-class Part:
-    """A group of features and how much it adds to an image's score."""
-
-    name: str
-    contribution: float
-
-
 class ImageLevelDetector(Detector):
     """A head on features of the whole image."""
 
@@ -70,6 +69,8 @@ class ImageLevelDetector(Detector):
     settings: FeatureSettings
 
     _extractor: Extractor
+    _runtime: Runtime | None = None
+    _memory: FeatureMemory | None = None
     space_: FeatureSpace
     head_: Head
 
@@ -128,14 +129,8 @@ class ImageLevelDetector(Detector):
         detector.head_.scores(detector.space_.apply(detector.space_.mean[None]))
         return detector
 
-    def explain(self, image: Pixels) -> list[Part]:
-        """By how much the score would fall if a group of features were as in the average normal image.
-
-        Returns
-        -------
-        list of Part
-            The largest contribution first.
-        """
+    def explain(self, image: Pixels) -> Reasons:
+        """By how much the score would fall if a group of features were as in the average normal image."""
         x = self._features(image)
         full = float(self.head_.scores(self.space_.apply(x[None]))[0])
         parts = []
@@ -144,11 +139,20 @@ class ImageLevelDetector(Detector):
             changed[group.start : group.stop] = self.space_.mean[group.start : group.stop]
             rest = float(self.head_.scores(self.space_.apply(changed[None]))[0])
             parts.append(Part(group.name, full - rest))
-        return sorted(parts, key=lambda part: -part.contribution)
+        return Reasons(parts=tuple(sorted(parts, key=lambda part: -part.contribution)))
+
+    def share_features(self, memory: FeatureMemory) -> None:
+        """Look features up in this memory from now on; detectors that share one use one network."""
+        self._memory = memory
+        if self._runtime is not None:
+            self._extractor = memory.through(self._extractor, runtime=self._runtime)
 
     def _use(self, extractor: Extractor, runtime: Runtime) -> None:
         cache = FeatureCache.from_environment()
         self._extractor = extractor if cache is None else cache.through(extractor, runtime=runtime)
+        if self._memory is not None:
+            self._extractor = self._memory.through(self._extractor, runtime=runtime)
+        self._runtime = runtime
 
     def _features(self, image: Pixels) -> Floats:
         x = self._extractor(image)

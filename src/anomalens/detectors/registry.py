@@ -10,10 +10,16 @@ from anomalens.detectors.contract import Detector
 from anomalens.errors import SettingError, unknown_name
 
 GROUP: Final = "anomalens.detectors"
+DEFAULT: Final = "auto"
 
 # name -> where; a table and not an import, so that listing names loads nothing
 OURS: Final = {
+    "auto": "anomalens.detectors.patches.auto:Auto",
     "patchcore": "anomalens.detectors.patches.patchcore:PatchCore",
+    "padim": "anomalens.detectors.patches.padim:PaDiM",
+    "spade": "anomalens.detectors.patches.spade:Spade",
+    "dictionary": "anomalens.detectors.patches.dictionary:Dictionary",
+    "texture-patches": "anomalens.detectors.patches.texture_patches:TexturePatches",
     "gaussian": "anomalens.detectors.density.gaussian:Gaussian",
     "knn": "anomalens.detectors.density.knn:Knn",
     "kde": "anomalens.detectors.density.kde:Kde",
@@ -24,6 +30,8 @@ OURS: Final = {
     "lof": "anomalens.detectors.oneclass.lof:Lof",
 }
 
+COMBINE: Final = "combine"  # before a colon and the names of detectors
+
 
 def detector_names() -> list[str]:
     """All names that `load_detector` knows, ours first."""
@@ -32,13 +40,17 @@ def detector_names() -> list[str]:
 
 
 def load_detector(name: str) -> type[Detector]:
-    """The class of a detector.
+    """The class of a detector, or of several at once: `combine:knn,gaussian`.
 
     Raises
     ------
     SettingError
         The name is unknown (the nearest is suggested), or another package's detector fails to load.
     """
+    if name.partition(":")[0].strip() == COMBINE:
+        from anomalens.detectors.combine import combination
+
+        return combination(name)
     if name in OURS:
         module, _, attribute = OURS[name].partition(":")
         found: type[Detector] = getattr(import_module(module), attribute)

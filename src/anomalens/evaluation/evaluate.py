@@ -6,6 +6,7 @@ figures are of raw scores and raw maps. Scoring goes through `Inspector.check`, 
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import numpy as np
 
 from anomalens.datasets.hygiene import check_hygiene
 from anomalens.datasets.task import Task
+from anomalens.detectors.features.cache import VARIABLE
 from anomalens.errors import AnomalensError, AnomalensWarning, InputError
 from anomalens.evaluation.card_figures import image_intervals, image_part, pixel_part
 from anomalens.evaluation.cards import ImageScore, ResultCard
@@ -131,6 +133,8 @@ def _evaluate(
         *_learnt_by_model(task, inspector if model is not None else None),
         *inspector.card.get("notes", ()),
     ]
+    if os.environ.get(VARIABLE):
+        notes.append("Features may come from a cache: the times may leave the network out.")
     answered = [score for score in scores if score.score is not None]
     if len(answered) < len(scores):
         notes.append(f"{len(scores) - len(answered)} of {len(scores)} test images cannot be read.")

@@ -7,19 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from anomalens.detectors.registry import DEFAULT, load_detector
 from anomalens.errors import SettingError, unknown_name
 from anomalens.inspector import Inspector
 from anomalens.progress import Progress, silent
 
 SMALL_SIDE = 96  # images up to this side are not enlarged to 256 px
 SMALL_SIZE = 64
+# Features of whole images gain from more pixels, patches cost four times as much: docs/evaluation.md
+SMALL_SIZE_OF_WHOLE_IMAGES = 128
 
 
 @dataclass(frozen=True)
 class FitSettings:
     """The options of `Inspector.fit`; `size` None chooses by the images' own size."""
 
-    detector: str = "patchcore"
+    detector: str = DEFAULT
     parameters: Mapping[str, Any] = field(default_factory=dict)
     size: int | None = None
     preprocess: str = "stretch"
@@ -81,8 +84,13 @@ class FitSettings:
 
 
 def fitting_size(settings: FitSettings, images: Any) -> int:
-    """The side of the prepared images: the one asked for, else 256, or 64 for tiny images (≤ 96 px)."""
+    """The side of the prepared images: the one asked for, else 256.
+
+    Of tiny images (≤ 96 px) 128, and 64 for detectors that give maps.
+    """
     if settings.size is not None:
         return settings.size
     width, height = images.read(0).size
-    return SMALL_SIZE if max(width, height) <= SMALL_SIDE else 256
+    if max(width, height) > SMALL_SIDE:
+        return 256
+    return SMALL_SIZE if load_detector(settings.detector).pixel_level else SMALL_SIZE_OF_WHOLE_IMAGES

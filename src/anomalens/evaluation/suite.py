@@ -13,6 +13,10 @@
     name = "patchcore"             # any option of `anomalens evaluate`, and a table of parameters
     parameters = { coreset_ratio = 0.05 }
 
+    [[detector]]
+    name = "combine:knn,gmm"
+    parameters = { knn.n_neighbors = 5 }
+
 A cell is one `anomalens evaluate` command, run in a process of its own: its peak memory is its own, a crash
 is one row, and the command on its card reproduces it.
 """
@@ -239,9 +243,18 @@ def _detector_arguments(dataset: Mapping[str, Any], detector: Mapping[str, Any],
     for key in _DETECTOR_KEYS[2:]:
         if key in detector:
             yield from (f"--{key}", str(detector[key]))
-    for key, value in detector.get("parameters", {}).items():
+    for key, value in _flat(detector.get("parameters", {})):
         text = ",".join(str(v) for v in value) if isinstance(value, list) else str(value)
         yield from ("-p", f"{key}={text}")
+
+
+def _flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Parameters of a combination's members are tables in TOML and `MEMBER.KEY` on the command line."""
+    for key, value in parameters.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _several(value: Any) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from anomalens.calibration import Calibration, Region, find_regions
 from anomalens.calibration.regions import Box
@@ -13,6 +14,9 @@ from anomalens.errors import ImageError, InputError
 from anomalens.images.geometry import Affine, Prepared
 from anomalens.images.image_set import ImageEntry
 from anomalens.inspector.finding import Finding, calibration_summary, explain
+from anomalens.threads import one_blas_thread
+
+Explain = Literal["none", "flagged", "all"]
 
 
 def answer(
@@ -22,6 +26,7 @@ def answer(
     detector: Detector,
     calibration: Calibration,
     model: str,
+    why: Explain = "none",
 ) -> Finding:
     """Score one image and judge it; what cannot be read or scored is a finding with an `error`."""
     page = entry.page + 1 if "#page" in entry.id else None
@@ -29,7 +34,8 @@ def answer(
     if isinstance(prepared, ImageError):
         return replace(blank, error=prepared.problem)
     try:
-        scores = detector.score(Batch([prepared.pixels], [entry.id]))
+        with one_blas_thread():
+            scores = detector.score(Batch([prepared.pixels], [entry.id]))
     except InputError as error:
         return replace(blank, error=str(error))
     score = float(scores.image[0])
@@ -43,6 +49,8 @@ def answer(
         # a flagged image always shows where: at least the surroundings of its peak
         level = min(threshold, 0.9 * float(anomaly_map.max()))
         regions = find_regions(anomaly_map, level, box_mapper(prepared.to_original, prepared.original_size))
+    asked = why == "all" or (why == "flagged" and anomalous)
+    reasons = detector.explain(prepared.pixels) if asked else None
     return replace(
         blank,
         score=score,
@@ -52,7 +60,8 @@ def answer(
         threshold=calibration.threshold.value,
         calibration=calibration_summary(calibration),
         regions=regions,
-        explanation=explain(calibration, score, regions),
+        explanation=explain(calibration, score, regions, reasons),
+        reasons=reasons,
         map=anomaly_map,
         map_to_original=prepared.to_original,
         original_size=prepared.original_size,

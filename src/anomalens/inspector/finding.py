@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.calibration import Calibration, Region
+from anomalens.detectors.contract import Part, Reasons
 from anomalens.images.geometry import Affine
+
+_PARTS_TOLD: Final = 3
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,10 @@ class Finding:
     regions : tuple of Region
         Where, in pixels of the original image; empty where the image is not flagged.
     explanation : str or None
-        The answer in words.
+        The answer in words, with the reasons where they were asked for.
+    reasons : Reasons or None
+        What adds to the score and which normal images are most similar, from detectors that know and
+        where it was asked for.
     error : str or None
         Why the image has no answer.
     detector, model : str or None
@@ -63,6 +69,7 @@ class Finding:
     label: str | None = None
     confidence: float | None = None
     explanation: str | None = None
+    reasons: Reasons | None = None
     error: str | None = None
     detector: str | None = None
     model: str | None = None
@@ -105,8 +112,10 @@ def calibration_summary(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def explain(calibration: Calibration, score: float, regions: tuple[Region, ...]) -> str:
-    """The verdict in one or two sentences."""
+def explain(
+    calibration: Calibration, score: float, regions: tuple[Region, ...], reasons: Reasons | None = None
+) -> str:
+    """The verdict in a few sentences."""
     n = len(calibration.scores)
     higher = int(np.sum(calibration.scores >= score))
     rank = "none" if higher == 0 else str(higher)
@@ -125,4 +134,20 @@ def explain(calibration: Calibration, score: float, regions: tuple[Region, ...])
         )
     if not calibration.calibrated:
         text += " Uncalibrated: too few normal images to leave any out."
+    return text + ("" if reasons is None else _reasons_text(reasons))
+
+
+def shares(reasons: Reasons) -> list[tuple[Part, float]]:
+    """The parts that add to the score, and the share of each in what they add together, 0 to 1."""
+    adding = [part for part in reasons.parts if part.contribution > 0]
+    total = sum(part.contribution for part in adding)
+    return [(part, part.contribution / total) for part in adding]
+
+
+def _reasons_text(reasons: Reasons) -> str:
+    text = ""
+    if told := shares(reasons)[:_PARTS_TOLD]:
+        text += " Adds most to the score: " + ", ".join(f"{p.name} {100 * s:.0f} %" for p, s in told) + "."
+    if reasons.nearest:
+        text += " Most similar normal images: " + ", ".join(n.image for n in reasons.nearest) + "."
     return text

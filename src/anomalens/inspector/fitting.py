@@ -13,17 +13,15 @@ from anomalens.backbones.runtimes import Runtime
 from anomalens.calibration import Calibration, Policy
 from anomalens.calibration.conformal import MIN_GROUPS
 from anomalens.detectors.contract import Batch, Detector, Scores
+from anomalens.detectors.cross_fit import STAND_IN, cross_fit
 from anomalens.errors import AnomalensWarning, SettingError
-from anomalens.images.augment import Augmentation
 from anomalens.inspector.training_set import TrainingSet
 from anomalens.progress import Progress, silent
+from anomalens.threads import one_blas_thread
 
-FOLDS: Final = 5
 # bfloat16 is kept where it moves scores (RMS) by at most this share of their standard deviation.
 BFLOAT16_DRIFT: Final = 0.1
 _DRIFT_IMAGES: Final = 16
-# Stand-ins for new images where there are too few to leave any out.
-_STAND_IN: Final = Augmentation(flip="none", rotate=5, scale=0.05, brightness=0.1)
 _STAND_IN_COPIES: Final = 20
 
 
@@ -42,6 +40,19 @@ def fit_detector(
     -------
     detector, calibration, and the runtime that computed the calibration scores.
     """
+    with one_blas_thread():
+        return _fit(detector, training, policy=policy, runtime=runtime, seed=seed, progress=progress)
+
+
+def _fit(
+    detector: Detector,
+    training: TrainingSet,
+    *,
+    policy: Policy,
+    runtime: Runtime,
+    seed: int,
+    progress: Progress,
+) -> tuple[Detector, Calibration, Runtime]:
     scores = detector.fit(training, runtime=runtime, seed=seed, progress=progress)
     if runtime.precision == "bfloat16":
         moved = _bfloat16_drift(detector, training, runtime)
@@ -50,7 +61,7 @@ def fit_detector(
                 f"bfloat16 moves the scores of normal images by {moved:.2f} standard deviations, more than "
                 f"{BFLOAT16_DRIFT:g}; float32 is used instead.",
                 AnomalensWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
             runtime = replace(runtime, precision="float32")
             scores = detector.fit(training, runtime=runtime, seed=seed, progress=progress)
@@ -60,7 +71,14 @@ def fit_detector(
         )
         return detector, calibration, runtime
     if scores is None:
-        scores = _cross_fit(detector, training, runtime=runtime, seed=seed, progress=progress)
+        scores = cross_fit(
+            detector,
+            training,
+            runtime=runtime,
+            seed=seed,
+            which=training.originals,
+            progress=progress,
+        )
     chosen = training.originals[np.isfinite(scores.image[training.originals])]
     if not len(chosen):
         raise SettingError(
@@ -80,42 +98,6 @@ def _maxima(scores: Scores, chosen: NDArray[np.int64]) -> NDArray[np.float64] | 
     if scores.maps is None:
         return None
     return np.asarray(scores.maps[chosen].max((1, 2)), np.float64)
-
-
-def _cross_fit(
-    detector: Detector,
-    training: TrainingSet,
-    *,
-    runtime: Runtime,
-    seed: int,
-    progress: Progress,
-) -> Scores:
-    """Out-of-fold scores from fits on parts: whole groups leave together."""
-    names = sorted(set(training.group_names))
-    order = np.random.default_rng(seed).permutation(len(names))
-    fold_of = {names[i]: k % FOLDS for k, i in enumerate(order)}
-    folds = np.array([fold_of[name] for name in training.group_names])
-    scores = np.full(len(training), np.nan)
-    maxima = np.full((len(training), 1, 1), np.nan, np.float32) if detector.pixel_level else None
-    for fold in range(min(FOLDS, len(names))):
-        part = type(detector)(detector.settings)
-        part.fit(
-            training.subset(list(np.flatnonzero(folds != fold))),
-            runtime=runtime,
-            seed=seed,
-            progress=progress,
-        )
-        left_out = np.flatnonzero(folds == fold)
-        held = training.subset(list(left_out))
-        for i, (image, name) in enumerate(zip(held, held.ids, strict=True)):
-            if i % (held.copies + 1):
-                continue
-            place = training.originals[left_out[i // (held.copies + 1)]]
-            answer = part.score(Batch([image], [name]))
-            scores[place] = answer.image[0]
-            if maxima is not None and answer.maps is not None:
-                maxima[place] = answer.maps[0].max()
-    return Scores(scores, maxima)
 
 
 def _augmented(
@@ -151,7 +133,7 @@ def _augmented(
     jobs = (
         (judges[training.group_names[index]], copy)
         for index, place in enumerate(training.originals)
-        for copy in _STAND_IN.copies(images[place], image_index=index, n=_STAND_IN_COPIES, seed=seed)
+        for copy in STAND_IN.copies(images[place], image_index=index, n=_STAND_IN_COPIES, seed=seed)
     )
     total = len(training.images) * _STAND_IN_COPIES
     for judge, image in progress(jobs, label="calibrating", total=total):
@@ -175,7 +157,7 @@ def _bfloat16_drift(detector: Detector, training: TrainingSet, runtime: Runtime)
     """
     exact = detector.on_runtime(replace(runtime, precision="float32"), size=training.size)
     images = [
-        _STAND_IN.copies(image, image_index=index, n=1, seed=0)[0]
+        STAND_IN.copies(image, image_index=index, n=1, seed=0)[0]
         for index, image in zip(range(_DRIFT_IMAGES), training, strict=False)
     ]
     batch = Batch(images, [str(i) for i in range(len(images))])

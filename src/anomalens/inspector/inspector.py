@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -14,18 +14,19 @@ from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.bundle import Bundle, read_bundle, write_bundle
 from anomalens.calibration import Calibration, Policy
 from anomalens.detectors.contract import Detector, State
-from anomalens.detectors.registry import load_detector
+from anomalens.detectors.registry import DEFAULT, detector_names, load_detector
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.images.augment import Augmentation
 from anomalens.images.image_set import ImageSet
 from anomalens.images.prefetch import stream
 from anomalens.images.preprocess import Preprocessing
-from anomalens.inspector.answering import answer
+from anomalens.inspector.answering import Explain, answer
 from anomalens.inspector.finding import Finding
 from anomalens.inspector.fitting import fit_detector
 from anomalens.inspector.golden import score_golden
 from anomalens.inspector.loading import detector_class, naming, on_faithful_runtime, wanted_runtime
 from anomalens.inspector.model_card import data_card, plain_settings, short_hash, versions, warn_about
+from anomalens.inspector.thumbnails import ARRAY, collect, packed, unpacked
 from anomalens.inspector.training_set import TrainingSet
 from anomalens.progress import Progress, silent
 
@@ -47,6 +48,8 @@ class Inspector:
         How the model was made: settings, seed, data hash, versions, golden scores, warnings.
     name : str
         The model file's name, for findings.
+    thumbnails : dict of str to bytes
+        Small JPEGs of normal images by id, where they were asked for.
     """
 
     preprocessing: Preprocessing
@@ -55,13 +58,14 @@ class Inspector:
     runtime: Runtime
     card: Mapping[str, Any]
     name: str = "unsaved"
+    thumbnails: Mapping[str, bytes] = field(default_factory=dict)
 
     @classmethod
     def fit(
         cls,
         normal: object,
         *,
-        detector: str = "patchcore",
+        detector: str = DEFAULT,
         parameters: Mapping[str, Any] | None = None,
         size: int = DEFAULT_SIZE,
         preprocess: str | Preprocessing = "stretch",
@@ -72,6 +76,7 @@ class Inspector:
         precision: str = "float32",
         threads: int | None = None,
         seed: int = 0,
+        keep_thumbnails: int = 0,
         progress: Progress = silent,
     ) -> Self:
         """Learn from normal images and calibrate.
@@ -81,7 +86,7 @@ class Inspector:
         normal : folder, glob, CSV manifest, list of paths or arrays, array [n, h, w(, c)], ImageSet
             Normal images. Of a folder laid out as a dataset only the normal training images.
         detector : str
-            A name from `anomalens detectors`.
+            A name from `anomalens detectors`, or several fused: `combine:knn,gaussian`.
         parameters : mapping
             The detector's parameters: values, or texts as `-p` takes them.
         size : int
@@ -96,6 +101,8 @@ class Inspector:
             See `anomalens.backbones.runtimes.choose`.
         seed : int
             Same images, same seed, same runtime: same model, bit for bit.
+        keep_thumbnails : int
+            Small pictures of at most this many normal images go into the model file.
 
         Raises
         ------
@@ -106,7 +113,8 @@ class Inspector:
             raise SettingError(f"The seed must be a whole number from 0, not {seed!r:.40}.")
         images = ImageSet.normal(normal)
         kind = load_detector(detector)
-        settings = _settings(kind, parameters or {})
+        name = detector if detector in detector_names() else kind.name  # a combination, as it is spelt
+        settings = kind.settings_type.from_values(parameters or {})
         if not isinstance(preprocess, Preprocessing):
             preprocess = Preprocessing.parse(preprocess, width=size, height=size)
         if isinstance(augment, str):
@@ -138,7 +146,7 @@ class Inspector:
         for item in caught:
             warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
         card = {
-            "detector": {"name": detector, "settings": plain_settings(asdict(settings))},
+            "detector": {"name": name, "settings": plain_settings(settings.to_plain())},
             "size": list(training.size),
             "augmentation": None if augment is None else {**augment.to_json(), "copies": copies},
             "seed": seed,
@@ -148,14 +156,24 @@ class Inspector:
             "versions": versions(),
             "notes": [str(w.message) for w in caught if issubclass(w.category, AnomalensWarning)],
         }
-        return cls(preprocess, fitted, calibration, used, card)
+        thumbnails = collect(training, keep_thumbnails, seed=seed)
+        return cls(preprocess, fitted, calibration, used, card, thumbnails=thumbnails)
 
-    def check(self, images: object, *, workers: int = 2, progress: Progress = silent) -> Iterator[Finding]:
+    def check(
+        self,
+        images: object,
+        *,
+        explain: Explain = "none",
+        workers: int = 2,
+        progress: Progress = silent,
+    ) -> Iterator[Finding]:
         """Answer images one by one, in order; an unreadable image is a finding with an `error`.
 
         Parameters
         ----------
         images : anything that `ImageSet.open` takes
+        explain : "none", "flagged" or "all"
+            Of which images the findings say why; costs about as much again as scoring them.
         workers : int
             Threads that decode and prepare ahead of scoring.
         """
@@ -173,6 +191,7 @@ class Inspector:
                 detector=self.detector,
                 calibration=self.calibration,
                 model=self.name,
+                why=explain,
             )
 
     def calibrate(
@@ -224,6 +243,7 @@ class Inspector:
         """
         path = Path(path)
         state = self.detector.state()
+        listed, pictures = packed(self.thumbnails)
         write_bundle(
             path,
             Bundle(
@@ -233,8 +253,9 @@ class Inspector:
                     "calibration": self.calibration.to_json(),
                     "runtime": self.runtime.to_json(),
                     "state": dict(state.numbers),
+                    **({"thumbnails": listed} if listed else {}),
                 },
-                state.arrays,
+                {**state.arrays, **pictures},
                 state.graphs,
             ),
         )
@@ -272,7 +293,9 @@ class Inspector:
             name = card["detector"]["name"]
             if not isinstance(name, str):
                 raise ValueError("the detector's name is damaged")
-            state = State(card["state"], bundle.arrays, bundle.graphs)
+            arrays = dict(bundle.arrays)
+            thumbnails = unpacked(card.get("thumbnails", {}), arrays.pop(ARRAY, None))
+            state = State(card["state"], arrays, bundle.graphs)
             golden = card["golden"]
             data, notes = card["data"], card["notes"]
             if type(data["n_images"]) is not int or not isinstance(notes, list):
@@ -285,7 +308,7 @@ class Inspector:
         wanted = wanted_runtime(recorded, runtime, precision, threads)
         with naming(path):
             detector, used = on_faithful_runtime(kind, state, size, golden, wanted, recorded, card)
-        return cls(preprocessing, detector, calibration, used, card, path.name)
+        return cls(preprocessing, detector, calibration, used, card, path.name, thumbnails)
 
     def _held_out(self, policy: Policy, source: object, progress: Progress) -> Calibration:
         given = ImageSet.open(source)
@@ -334,14 +357,3 @@ class Inspector:
             n_groups=names,
             anomalous=np.array(scores["anomalous"]),
         )
-
-
-def _settings(kind: type[Detector], given: Mapping[str, Any]) -> Any:
-    texts = {key: value for key, value in given.items() if isinstance(value, str)}
-    settings = kind.settings_type.from_texts(texts)
-    known = asdict(settings)
-    for key in given:
-        if key not in known:
-            kind.settings_type.from_texts({key: ""})  # raises, with the nearest name
-    values = {key: value for key, value in given.items() if not isinstance(value, str)}
-    return replace(settings, **values)

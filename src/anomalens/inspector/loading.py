@@ -10,8 +10,8 @@ from typing import Any
 
 from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.detectors.contract import Detector, State
-from anomalens.detectors.registry import detector_names, load_detector
-from anomalens.errors import AnomalensError, AnomalensWarning, InputError, ModelFileError
+from anomalens.detectors.registry import COMBINE, detector_names, load_detector
+from anomalens.errors import AnomalensError, AnomalensWarning, InputError, ModelFileError, SettingError
 from anomalens.inspector.golden import TOLERANCE, drift
 from anomalens.inspector.model_card import versions
 
@@ -33,12 +33,17 @@ def naming(path: Path) -> Iterator[None]:
 
 def detector_class(path: Path, name: str) -> type[Detector]:
     """The class of a model file's detector."""
-    if name not in detector_names():
-        raise ModelFileError(
-            f"{path} needs the detector {name!r:.80}, which is not installed; install the package that "
-            "brings it."
-        )
-    return load_detector(name)
+    combined, _, members = name.partition(":")
+    for needed in members.split(",") if combined == COMBINE else [name]:
+        if needed not in detector_names():
+            raise ModelFileError(
+                f"{path} needs the detector {needed!r:.80}, which is not installed; install the package that "
+                "brings it."
+            )
+    try:
+        return load_detector(name)
+    except SettingError as error:
+        raise ModelFileError(f"{path} cannot be used: {error}") from None
 
 
 def wanted_runtime(

@@ -69,9 +69,9 @@ def short_hash(images: ImageSet, index: int) -> str:
 def plain_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """A detector's settings as plain data; of a user's network the name, not the place on their disk."""
     found = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
-    backbone = values.get("backbone")
-    if isinstance(backbone, str):
-        found["backbone"] = Path(backbone).name
+    for key, value in values.items():
+        if key.rpartition(".")[2] == "backbone" and isinstance(value, str):
+            found[key] = Path(value).name
     return found
 
 

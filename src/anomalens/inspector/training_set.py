@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Final
 
 import numpy as np
@@ -108,10 +110,20 @@ class TrainingSet:
     @property
     def ids(self) -> Sequence[str]:
         return [
-            entry.id if copy == 0 else f"{entry.id} (copy {copy})"
-            for entry in self.images
+            name if copy == 0 else f"{name} (copy {copy})"
+            for name in self.names
             for copy in range(self.copies + 1)
         ]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The images' ids, without the folder that absolute ones share: some detectors keep them in the
+        model file, and where its maker keeps pictures is nobody's business."""
+        ids = [entry.id for entry in self.images]
+        if not all(PurePath(name).is_absolute() for name in ids):
+            return tuple(ids)
+        shared = os.path.commonpath([os.path.dirname(name) for name in ids])  # noqa: PTH120
+        return tuple(PurePath(os.path.relpath(name, shared)).as_posix() for name in ids)
 
     @property
     def groups(self) -> NDArray[np.int64]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
 from typing import Final, Literal
 
-from anomalens.inspector.finding import Finding
+from anomalens.inspector.finding import Finding, shares
 
 _REGIONS_SHOWN: Final = 4
+_PARTS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Row:
         Files below the report's folder.
     shown : (width, height)
         Of both, in pixels.
+    similar : dict of str to str
+        Files below the report's folder that show normal images, by the images' ids.
     """
 
     finding: Finding
@@ -35,6 +39,7 @@ class Row:
     picture: str | None = None
     overlay: str | None = None
     shown: tuple[int, int] = (0, 0)
+    similar: Mapping[str, str] = field(default_factory=dict)
 
 
 def visible(text: str) -> str:
@@ -67,6 +72,7 @@ def card(row: Row, kind: Literal["flagged", "unflagged"]) -> str:
     if row.label is not None:
         parts.append(f"<span>labelled <b>{visible(row.label)}</b></span>")
     parts.append(f"</p><p>{visible(finding.explanation or '')}</p>")
+    parts.append(_reasons(row))
     if finding.regions:
         shown = finding.regions[:_REGIONS_SHOWN]
         parts.append('<ul class="regions">')
@@ -94,6 +100,30 @@ def _pictures(row: Row) -> str:
         f"<figcaption>{caption}</figcaption></figure>"
         for file, caption, alt in shots
     ) + "</div>"  # fmt: skip
+
+
+def _reasons(row: Row) -> str:
+    """What adds to the score, as bars, and the most similar normal images."""
+    reasons = row.finding.reasons
+    if reasons is None:
+        return ""
+    parts = []
+    if told := shares(reasons)[:_PARTS_SHOWN]:
+        parts.append('<ul class="parts">')
+        for part, share in told:
+            parts.append(
+                f'<li><span class="share" style="width:{100 * share:.0f}%"></span>'
+                f"{visible(part.name)} <b>{100 * share:.0f} %</b></li>"
+            )
+        parts.append("</ul>")
+    if reasons.nearest:
+        parts.append('<ul class="similar">')
+        for near in reasons.nearest:
+            file = row.similar.get(near.image)
+            shot = "" if file is None else f'<img src="{escape(file)}" alt="" loading="lazy">'
+            parts.append(f"<li>{shot}{visible(near.image)} <b>{near.distance:.3g}</b></li>")
+        parts.append("</ul>")
+    return "".join(parts)
 
 
 def image_name(finding: Finding) -> str:

@@ -15,6 +15,7 @@ from anomalens.errors import ImageError
 from anomalens.images.image_set import ImageSet
 from anomalens.inspector.finding import Finding
 from anomalens.inspector.inspector import Inspector
+from anomalens.inspector.thumbnails import decoded
 from anomalens.reports.cards import Row
 from anomalens.reports.check_page import render_page
 from anomalens.reports.colours import ColourScale
@@ -66,6 +67,7 @@ class CheckReport:
         # Un-flagged rows with pictures, a heap: the lowest score gives way first.
         self._shown: list[tuple[float, int]] = []
         self._rows: list[Row] = []
+        self._normal: dict[str, str] = {}  # pictures of normal images by id
         self._lines = self._folder.place(_LINES)
         with self._folder.writing():
             self._lines.touch()
@@ -80,7 +82,7 @@ class CheckReport:
             file.write(line + "\n")
         row = Row(replace(finding, map=None), index, self._images[index].label)
         if finding.error is None and (finding.anomalous or self._is_worth_room(finding)):
-            row = self._with_pictures(row, finding)
+            row = replace(self._with_pictures(row, finding), similar=self._similar(finding))
         self._rows.append(row)
 
     def finish(self) -> Path:
@@ -121,6 +123,21 @@ class CheckReport:
             return replace(row, picture=picture, shown=plain.size)
         overlay = render_overlay(pixels, finding, self._scale)
         return replace(row, picture=picture, overlay=self._save(overlay, "overlays", stem), shown=plain.size)
+
+    def _similar(self, finding: Finding) -> dict[str, str]:
+        """Pictures of the most similar normal images, where the model has them; each is written once."""
+        found = {}
+        for near in finding.reasons.nearest if finding.reasons is not None else ():
+            data = self._inspector.thumbnails.get(near.image)
+            if data is not None and near.image not in self._normal:
+                shown = decoded(data)
+                if shown is not None:
+                    self._normal[near.image] = self._save(
+                        shown, "pictures", f"normal-{safe_stem(near.image)}"
+                    )
+            if near.image in self._normal:
+                found[near.image] = self._normal[near.image]
+        return found
 
     def _save(self, picture: Image.Image, folder: str, stem: str) -> str:
         name = self._folder.free_name(folder, stem, ".jpg")

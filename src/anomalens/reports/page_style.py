@@ -108,6 +108,14 @@ input[name=show]:disabled + label { opacity: .45; cursor: default; }
 .pair figcaption { font-size: .8rem; color: var(--soft); }
 .figures { display: flex; flex-wrap: wrap; gap: .1rem 1rem; }
 .regions { margin: .45rem 0 0; padding-left: 1.1rem; color: var(--soft); font-size: .88rem; }
+.parts, .similar { margin: .45rem 0 0; padding: 0; list-style: none; color: var(--soft); font-size: .88rem; }
+.share {
+  display: block; height: .3rem; border-radius: .15rem; background: var(--soft);
+  print-color-adjust: exact;
+}
+.similar { display: flex; flex-wrap: wrap; gap: .4rem; }
+.similar::before { content: "Most similar normal images, and how far they are:"; width: 100%; }
+.similar img { display: block; max-width: 96px; }
 .gone { color: var(--soft); font-style: italic; }
 .rest table { border-collapse: collapse; font-size: .9rem; }
 .rest th, .rest td { text-align: left; padding: .15rem 1rem .15rem 0; overflow-wrap: anywhere; }

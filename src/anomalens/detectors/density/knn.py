@@ -16,14 +16,21 @@ Memory. The bank keeps at most `max_bank` vectors, a random choice of more; dist
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
-from anomalens.detectors.contract import Scores, Settings, TrainingImages, parameter
+from anomalens.detectors.contract import (
+    Neighbour,
+    Reasons,
+    Scores,
+    Settings,
+    TrainingImages,
+    parameter,
+)
 from anomalens.detectors.density.neighbours import Neighbours, some_rows
 from anomalens.detectors.features.extractor import FeatureSettings, check_choice
 from anomalens.detectors.image_level import Arrays, Floats, ImageLevelDetector
@@ -128,6 +135,11 @@ class Knn(ImageLevelDetector):
         """The ids of the k nearest normal images and their distances, nearest first."""
         distances, rows = self.head_.neighbours(self.space_.apply(self._features(image)[None]), k)
         return [(self.head_.ids[row], float(d)) for d, row in zip(distances[0], rows[0], strict=True)]
+
+    def explain(self, image: Pixels) -> Reasons:
+        """The groups of features that matter, and the most similar normal images."""
+        found = (Neighbour(name, distance) for name, distance in self.nearest_images(image))
+        return replace(super().explain(image), nearest=tuple(found))
 
 
 def _directions(z: Floats) -> Floats:

@@ -12,15 +12,18 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.features.extractor import Extractor
+from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
 
 VARIABLE: Final = "ANOMALENS_CACHE"
@@ -28,6 +31,49 @@ MAX_BYTES: Final = 4 * 10**9
 _LIBRARIES: Final = ("anomalens", "numpy", "scikit-image", "onnxruntime", "openvino")
 
 Floats = NDArray[np.float32]
+
+
+class Store(Protocol):
+    """Where vectors are kept by name."""
+
+    def get(self, key: str) -> Floats | None: ...
+
+    def put(self, key: str, vector: Floats) -> None: ...
+
+
+class FeatureMemory:
+    """Features in memory, and one extractor for all detectors that ask for the same features.
+
+    Detectors that are asked together read an image through the network once.
+
+    Parameters
+    ----------
+    max_bytes : int
+        When that much is held, nothing more is.
+    """
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self._max_bytes, self._bytes = max_bytes, 0
+        self._held: dict[str, Floats] = {}
+        self._extractors: dict[bytes, CachedExtractor] = {}
+
+    def through(self, extractor: Extractor, *, runtime: Runtime) -> CachedExtractor:
+        """The extractor with this memory in front, or an equal one that is known already."""
+        identity = _identity(extractor, runtime)
+        return self._extractors.setdefault(identity, CachedExtractor(extractor, self, identity))
+
+    def get(self, key: str) -> Floats | None:
+        return self._held.get(key)
+
+    def put(self, key: str, vector: Floats) -> None:
+        if self._bytes + vector.nbytes <= self._max_bytes:
+            self._held[key] = vector
+            self._bytes += vector.nbytes
+
+    def clear(self) -> None:
+        """Forget the features; the extractors stay."""
+        self._held.clear()
+        self._bytes = 0
 
 
 class FeatureCache:
@@ -86,10 +132,39 @@ class FeatureCache:
         return self._folder / key[:2] / f"{key}.npy"
 
 
+@contextmanager
+def caching_in(folder: Path | None) -> Iterator[None]:
+    """Keep features in this folder meanwhile, in processes started meanwhile too; None changes nothing.
+
+    Raises
+    ------
+    SettingError
+        The folder cannot be made or written to.
+    """
+    if folder is None:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"The folder {folder} for features cannot be made: {error.strerror}.") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingError(f"The folder {folder} for features may not be written to; choose another.")
+    former = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(folder.resolve())
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = former
+
+
 class CachedExtractor:
     """An extractor that looks into a cache first."""
 
-    def __init__(self, inner: Extractor, cache: FeatureCache, identity: bytes) -> None:
+    def __init__(self, inner: Extractor, cache: Store, identity: bytes) -> None:
         self._inner, self._cache, self._identity = inner, cache, identity
         self.groups, self.numbers, self.graphs = inner.groups, inner.numbers, inner.graphs
 

@@ -70,6 +70,7 @@ class FeatureSettings(Settings):
     )
     pixel_size: int = parameter(16, "for pixels: side of the small picture, in pixels", limits=(2, 128))
     colour: bool = parameter(True, "for pixels: red, green and blue instead of grey")
+    mirror: bool = parameter(False, "average over the image and its mirror image; twice the time")
     scaling: str = parameter(
         "auto", "none, standardise (each feature by its deviation), whiten (and decorrelated) or auto"
     )
@@ -105,6 +106,13 @@ def check_choice(kind: str, value: str, known: tuple[str, ...]) -> None:
 
 def make_extractor(settings: FeatureSettings, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
     """The extractor that the settings ask for, for prepared images of this size (height, width)."""
+    from anomalens.detectors.features.mirrored import Mirrored
+
+    found = _plain_extractor(settings, size=size, runtime=runtime)
+    return Mirrored(found) if settings.mirror else found
+
+
+def _plain_extractor(settings: FeatureSettings, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
     from anomalens.detectors.features.pixels import SmallPicture
     from anomalens.detectors.features.pretrained import PooledNetwork
     from anomalens.detectors.features.texture import MIN_SIDE, Texture
@@ -125,6 +133,13 @@ def make_extractor(settings: FeatureSettings, *, size: tuple[int, int], runtime:
 
 def extractor_from_state(state: State, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
     """Rebuild what `numbers` and `graphs` described."""
+    from anomalens.detectors.features.mirrored import Mirrored
+
+    found = _plain_from_state(state, size=size, runtime=runtime)
+    return Mirrored(found) if state.numbers["features"].get("mirror") else found
+
+
+def _plain_from_state(state: State, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
     from anomalens.detectors.features.pixels import SmallPicture
     from anomalens.detectors.features.pretrained import PooledNetwork
     from anomalens.detectors.features.texture import Texture

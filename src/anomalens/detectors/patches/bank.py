@@ -1,7 +1,7 @@
 """The memory bank: exact nearest-neighbour distances by blocked matrix products.
 
 Used while fitting, where every fold has a bank of its own; the fitted model searches in its graph
-(`search_graph.py`), and `fit` checks that both agree.
+(`search_graph.py`), and `fit` checks that both agree. Call it inside `one_blas_thread`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from anomalens.threads import on_all_cores
 
 Floats = NDArray[np.float32]
 
@@ -48,8 +50,13 @@ class Bank:
         """Euclidean distance of each query [q, d] to its nearest vector: float32 [q]."""
         x = self._extend(queries)
         smallest = np.empty(len(x), np.float32)
-        for a in range(0, len(x), _BLOCK_ROWS):
-            smallest[a : a + _BLOCK_ROWS] = (x[a : a + _BLOCK_ROWS] @ self._factor).min(1)
+        factor = self._factor
+
+        def search(start: int) -> None:
+            rows = slice(start, start + _BLOCK_ROWS)
+            smallest[rows] = (x[rows] @ factor).min(1)
+
+        on_all_cores(search, range(0, len(x), _BLOCK_ROWS))
         smallest += self._norms(x)
         return np.asarray(np.sqrt(np.maximum(smallest, 0)), np.float32)
 

@@ -28,13 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.progress import Progress, silent
+from anomalens.threads import on_all_cores
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 CANDIDATES: Final = 16384
 SELECTION_DIMENSIONS: Final = 64
-_BLOCK_VALUES: Final = 2**22  # distances worked on at a time: 16 MB, whatever is chosen meanwhile
+_BLOCK_VALUES: Final = 2**21  # distances that a thread works on: 8 MB, whatever is chosen meanwhile
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,9 @@ def _lower(x: Floats, norms: Floats, bound: Floats, nearest: Ints, centres: Floa
     factor = np.ascontiguousarray(-2 * centres.T)  # [k, p]
     centre_norms = np.einsum("ij,ij->i", centres, centres)
     rows = max(64, _BLOCK_VALUES // len(centres))
-    for a in range(0, len(x), rows):
-        block = slice(a, a + rows)
+
+    def lower(start: int) -> None:
+        block = slice(start, start + rows)
         distance = x[block] @ factor  # [rows, p], without the row's own norm
         distance += centre_norms
         best = distance.argmin(1)
@@ -197,3 +199,5 @@ def _lower(x: Floats, norms: Floats, bound: Floats, nearest: Ints, centres: Floa
         closer = smallest < bound[block]
         bound[block][closer] = np.maximum(smallest[closer], 0)
         nearest[block][closer] = best[closer] + place
+
+    on_all_cores(lower, range(0, len(x), rows))

@@ -40,6 +40,7 @@ class MapMaker:
     """Turns patch scores [h, w] into a map [height, width]."""
 
     def __init__(self, grid: tuple[int, int], size: tuple[int, int], sigma: float) -> None:
+        self.grid, self.size = grid, size
         self.rows = enlarging_matrix(grid[0], size[0], sigma)
         self.columns = np.ascontiguousarray(enlarging_matrix(grid[1], size[1], sigma).T)
 

@@ -36,9 +36,11 @@ from anomalens.detectors.contract import (
     TrainingImages,
     parameter,
 )
+from anomalens.detectors.folds import fold_of_groups, some_groups
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.coreset import Coreset, greedy_coreset
 from anomalens.detectors.patches.feature_store import FeatureStore
+from anomalens.detectors.patches.left_out import FOLDS, banks_without, held_features
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.network import LARGEST, PatchNetwork
 from anomalens.detectors.patches.search_graph import append_search
@@ -50,7 +52,6 @@ Floats = NDArray[np.float32]
 
 # Out-of-fold scores are taken from at most this many images; a rate of 0.001 needs 999.
 MAX_CALIBRATION_IMAGES: Final = 2000
-FOLDS: Final = 10
 # Largest difference of a distance between the graph and the bank, of the largest feature value: a patch
 # that is itself in the bank has a squared distance of rounding errors.
 SEARCH_TOLERANCE: Final = 1e-2
@@ -238,11 +239,11 @@ class PatchCore(Detector):
     ) -> Scores:
         """Score each training image by a bank that leaves its fold out; NaN where not chosen."""
         groups = images.groups
-        wanted = _some_groups(groups, MAX_CALIBRATION_IMAGES, seed)
-        folds = _folds(groups, seed)
+        wanted = some_groups(groups, MAX_CALIBRATION_IMAGES, seed)
+        folds = fold_of_groups(groups, FOLDS, seed)
         scores = np.full(len(images), np.nan)
         maxima = np.full((len(images), 1, 1), np.nan, np.float32)
-        banks = self._banks_without(store, coreset, groups, folds)
+        banks = banks_without(store, coreset, groups, folds)
         if not banks:
             return Scores(scores, maxima)
         steps = progress(range(len(images)), label="calibrating", total=len(images))
@@ -255,24 +256,12 @@ class PatchCore(Detector):
             maxima[i] = self._make_map(distances.reshape(self._grid)).max()
         return Scores(scores, maxima)
 
-    @staticmethod
-    def _banks_without(
-        store: FeatureStore, coreset: Coreset, groups: NDArray[np.int64], folds: NDArray[np.int64]
-    ) -> list[Bank]:
-        """One bank per fold; none at all where a single group leaves nothing when it is out."""
-        if folds.max() == 0:
-            return []
-        return [
-            Bank(store.features[coreset.without(np.isin(store.groups, groups[folds == fold]))])
-            for fold in range(int(folds.max()) + 1)
-        ]
-
     def _features_again(self, images: TrainingImages, store: FeatureStore, wanted: NDArray[np.bool_]) -> Any:
         """Each image's features [p, d], or None where they are not wanted: held, or computed again."""
         patches = self._grid[0] * self._grid[1]
         if not store.reduced:
-            for i in range(len(images)):
-                yield store.features[i * patches : (i + 1) * patches] if wanted[i] else None
+            for i, rows in enumerate(held_features(store, patches, len(images))):
+                yield rows if wanted[i] else None
             return
         for i, image in enumerate(images):
             yield self._embed(image).reshape(patches, -1) if wanted[i] else None
@@ -282,22 +271,3 @@ def _distances(vectors: Floats, query: Floats) -> NDArray[np.float64]:
     """Euclidean distances [m] of one query [d], by differences: no cancellation."""
     difference = vectors - query
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", difference, difference).astype(np.float64)))
-
-
-def _some_groups(groups: NDArray[np.int64], most: int, seed: int) -> NDArray[np.bool_]:
-    """Which images take part in calibration: whole groups, drawn until `most` images are reached."""
-    if len(groups) <= most:
-        return np.ones(len(groups), bool)
-    names, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    taken = order[: max(1, int(np.searchsorted(np.cumsum(counts[order]), most, side="right")))]
-    return np.isin(inverse, taken)
-
-
-def _folds(groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """A fold for each image, int64 [n]: whole groups, drawn at random, in folds of about one size."""
-    names, inverse = np.unique(groups, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    fold = np.empty(len(names), np.int64)
-    fold[order] = np.arange(len(names)) % FOLDS
-    return fold[inverse]

@@ -1,4 +1,4 @@
-"""The nearest-neighbour search and the map as the last nodes of the network's graph.
+"""Distances of patches and the map as the last nodes of the network's graph.
 
 One graph from the image to the map keeps all threads in one pool. With features from a runtime and distances
 from a BLAS, each waits busily on threads of its own while the other works, and an image took half as long
@@ -7,7 +7,8 @@ again.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,13 @@ from numpy.typing import NDArray
 from anomalens.backbones.embedding import EMBEDDING
 from anomalens.backbones.graph_surgery import Graph
 from anomalens.detectors.patches.maps import MapMaker
+from anomalens.detectors.patches.position_gaussians import PositionGaussians
 
 NEAREST: Final = "nearest"
+UNLIKELY: Final = "mahalanobis"
 MAP: Final = "anomaly_map"
+
+Grid = tuple[int, int]
 
 
 def append_search(graph: bytes, vectors: NDArray[np.float32], maps: MapMaker) -> bytes:
@@ -39,24 +44,29 @@ def append_search(graph: bytes, vectors: NDArray[np.float32], maps: MapMaker) ->
         float32 [n, height, width].
     """
     edited = Graph.parse(graph)
-    channels = vectors.shape[1]
-    (height, h), (w, width) = maps.rows.shape, maps.columns.shape
+    h, w = maps.grid
+    append_nearest(edited, EMBEDDING, vectors, maps.grid)
+    append_map(edited, [(NEAREST, 1.0)], maps)
+    outputs = [(EMBEDDING, ["n", h, w, vectors.shape[1]]), (NEAREST, ["n", h, w]), (MAP, ["n", *maps.size])]
+    return edited.finish(outputs)
+
+
+def append_nearest(edited: Graph, source: str, vectors: NDArray[np.float32], grid: Grid) -> str:
+    """Add `nearest` [n, h, w]: the distance of each row of `source` [n, h, w, c] to its nearest vector."""
     # Distances do not change when both sides are shifted, and small norms keep |x|² + |b|² − 2xb accurate.
     centre = vectors.mean(0)
     shifted = vectors - centre
     values = {
-        "rows": np.array([-1, channels], np.int64),
+        "rows": np.array([-1, vectors.shape[1]], np.int64),
         "centre": centre.astype(np.float32),
         "factor": np.ascontiguousarray(-2 * shifted.T, dtype=np.float32),
         "norms": np.einsum("ij,ij->i", shifted, shifted).astype(np.float32),
-        "ones": np.ones((channels, 1), np.float32),
-        "grid": np.array([-1, h, w], np.int64),
-        "rows_of_map": maps.rows,
-        "columns_of_map": maps.columns,
+        "ones": np.ones((vectors.shape[1], 1), np.float32),
+        "grid": np.array([-1, *grid], np.int64),
         "axes": np.array([1], np.int64),
     }
     name = {key: edited.constant(f"{NEAREST}/{key}", value) for key, value in values.items()}
-    rows = edited.add("Reshape", [EMBEDDING, name["rows"]], f"{NEAREST}/patches")
+    rows = edited.add("Reshape", [source, name["rows"]], f"{NEAREST}/patches")
     x = edited.add("Sub", [rows, name["centre"]], f"{NEAREST}/shifted")
     products = edited.add("MatMul", [x, name["factor"]], f"{NEAREST}/products")
     partial = edited.add("Add", [products, name["norms"]], f"{NEAREST}/partial")
@@ -69,9 +79,45 @@ def append_search(graph: bytes, vectors: NDArray[np.float32], maps: MapMaker) ->
     squared = edited.add("Add", [smallest, own], f"{NEAREST}/squared")
     clipped = edited.add("Relu", [squared], f"{NEAREST}/clipped")  # rounding can go below 0
     distance = edited.add("Sqrt", [clipped], f"{NEAREST}/distance")
-    edited.add("Reshape", [distance, name["grid"]], NEAREST)
-    tall = edited.add("MatMul", [name["rows_of_map"], NEAREST], f"{MAP}/tall")
-    edited.add("MatMul", [tall, name["columns_of_map"]], MAP)
-    return edited.finish(
-        [(EMBEDDING, ["n", h, w, channels]), (NEAREST, ["n", h, w]), (MAP, ["n", height, width])]
-    )
+    return edited.add("Reshape", [distance, name["grid"]], NEAREST)
+
+
+def append_gaussians(edited: Graph, source: str, gaussians: PositionGaussians, grid: Grid) -> str:
+    """Add `mahalanobis` [1, h, w]: each position of `source` [1, h, w, c] under its own Gaussian."""
+    p, k = gaussians.mean.shape
+    values: dict[str, NDArray[Any]] = {
+        "rows": np.array([p, gaussians.axes.shape[0]], np.int64),
+        "axes": gaussians.axes,
+        "mean": gaussians.mean,
+        "columns": np.array([p, k, 1], np.int64),
+        "whitener": gaussians.whitener,
+        "flat": np.array([p, k], np.int64),
+        "ones": np.ones((k, 1), np.float32),
+        "grid": np.array([1, *grid], np.int64),
+    }
+    name = {key: edited.constant(f"{UNLIKELY}/{key}", value) for key, value in values.items()}
+    rows = edited.add("Reshape", [source, name["rows"]], f"{UNLIKELY}/patches")
+    kept = edited.add("MatMul", [rows, name["axes"]], f"{UNLIKELY}/kept")
+    centred = edited.add("Sub", [kept, name["mean"]], f"{UNLIKELY}/centred")
+    columns = edited.add("Reshape", [centred, name["columns"]], f"{UNLIKELY}/centred_columns")
+    white = edited.add("MatMul", [name["whitener"], columns], f"{UNLIKELY}/white_columns")
+    flat = edited.add("Reshape", [white, name["flat"]], f"{UNLIKELY}/white")
+    squares = edited.add("Mul", [flat, flat], f"{UNLIKELY}/squares")
+    squared = edited.add("MatMul", [squares, name["ones"]], f"{UNLIKELY}/squared")
+    distance = edited.add("Sqrt", [squared], f"{UNLIKELY}/distance")
+    return edited.add("Reshape", [distance, name["grid"]], UNLIKELY)
+
+
+def append_map(
+    edited: Graph, terms: Sequence[tuple[str, float]], maps: MapMaker, *, offset: float = 0.0
+) -> str:
+    """Add `anomaly_map` [n, height, width] of `offset` + the weighted sum of grids [n, h, w]."""
+    total = ""
+    for number, (grid, weight) in enumerate(terms):
+        factor = edited.constant(f"{MAP}/weight{number}", np.float32(weight))
+        scaled = grid if weight == 1 else edited.add("Mul", [grid, factor], f"{MAP}/scaled{number}")
+        total = edited.add("Add", [total, scaled], f"{MAP}/sum{number}") if total else scaled
+    if offset:
+        total = edited.add("Add", [total, edited.constant(f"{MAP}/offset", np.float32(offset))], f"{MAP}/all")
+    tall = edited.add("MatMul", [edited.constant(f"{MAP}/rows", maps.rows), total], f"{MAP}/tall")
+    return edited.add("MatMul", [tall, edited.constant(f"{MAP}/columns", maps.columns)], MAP)

@@ -1,0 +1,131 @@
+"""Out-of-fold scores of a detector that gets none from its own fit, by fitting it to parts.
+
+Each image is scored by a detector that has not learnt from it, nor from any image of its group. An
+inspector calibrates on such scores, and `combine` puts its members on one scale with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.backbones.runtimes import Runtime
+from anomalens.detectors.contract import Batch, Detector, Scores, TrainingImages
+from anomalens.detectors.folds import fold_of_groups
+from anomalens.images.arrays import Pixels
+from anomalens.images.augment import Augmentation
+from anomalens.progress import Progress, silent
+
+FOLDS: Final = 5
+# Slight changes that make a stand-in for a new image where there are too few to leave any out.
+STAND_IN: Final = Augmentation(flip="none", rotate=5, scale=0.05, brightness=0.1)
+
+
+@dataclass(frozen=True)
+class SomeImages:
+    """Some of the images, passed over anew each time; decoded ones are not held.
+
+    Attributes
+    ----------
+    images : TrainingImages
+    rows : int64 [m]
+        Which of them, ascending.
+    """
+
+    images: TrainingImages
+    rows: NDArray[np.int64]
+
+    @property
+    def ids(self) -> Sequence[str]:
+        ids = self.images.ids
+        return [ids[row] for row in self.rows]
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        return np.asarray(self.images.groups)[self.rows]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.images.size
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Pixels]:
+        wanted = set(self.rows.tolist())
+        for row, image in enumerate(self.images):
+            if row in wanted:
+                yield image
+
+
+def cross_fit(
+    detector: Detector,
+    images: TrainingImages,
+    *,
+    runtime: Runtime,
+    seed: int = 0,
+    which: NDArray[np.int64] | None = None,
+    progress: Progress = silent,
+) -> Scores:
+    """Out-of-fold scores from five fits on parts: whole groups leave together.
+
+    Parameters
+    ----------
+    detector : Detector
+        Is not changed: new ones with its settings are fitted.
+    images : TrainingImages
+    which : int64 [m], optional
+        The images that are scored, all by default; augmented copies need no score.
+
+    Returns
+    -------
+    Scores
+        NaN where an image was not scored, as all are where there is one group only. Maps are the maxima,
+        [n, 1, 1].
+    """
+    groups = np.asarray(images.groups)
+    n = len(groups)
+    folds = fold_of_groups(groups, FOLDS, seed)
+    asked = np.ones(n, bool) if which is None else np.isin(np.arange(n), which)
+    scores = np.full(n, np.nan)
+    maxima = np.full((n, 1, 1), np.nan, np.float32) if detector.pixel_level else None
+    for fold in range(FOLDS):
+        held = folds == fold
+        if not (held & asked).any() or held.all():
+            continue
+        part = type(detector)(detector.settings)
+        rest = SomeImages(images, np.flatnonzero(~held))
+        part.fit(rest, runtime=runtime, seed=seed, progress=progress)
+        left_out = SomeImages(images, np.flatnonzero(held & asked))
+        for row, image, name in zip(left_out.rows, left_out, left_out.ids, strict=True):
+            answer = part.score(Batch([image], [name]))
+            scores[row] = answer.image[0]
+            if maxima is not None and answer.maps is not None:
+                maxima[row] = answer.maps[0].max()
+    return Scores(scores, maxima)
+
+
+def stand_in_scores(
+    detector: Detector, images: TrainingImages, *, n_images: int, copies: int, seed: int
+) -> Scores:
+    """Scores of slightly changed copies of the first images: a poor stand-in for those of new images.
+
+    Returns
+    -------
+    Scores
+        Of up to n_images · copies copies; maps are the maxima, [n, 1, 1].
+    """
+    scores: list[float] = []
+    maxima: list[float] = []
+    for index, image in enumerate(islice(iter(images), n_images)):
+        for copy in STAND_IN.copies(image, image_index=index, n=copies, seed=seed):
+            answer = detector.score(Batch([copy], [f"copy-{len(scores)}"]))
+            scores.append(float(answer.image[0]))
+            if answer.maps is not None:
+                maxima.append(float(answer.maps[0].max()))
+    return Scores(np.array(scores), np.array(maxima, np.float32)[:, None, None] if maxima else None)

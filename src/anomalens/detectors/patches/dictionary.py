@@ -1,0 +1,226 @@
+"""Self-similarity to a dictionary of normal sub-images (Napoletano et al. 2018, Sensors 18(1):209).
+
+What it does. Features of a pretrained network describe overlapping sub-images; L1-normalised and reduced to
+the principal components with 95 % of the variance, those of the normal images are clustered into k words. A
+sub-image x scores its mean distance to the m nearest words, measured by what is usual at its nearest word w:
+
+    d(x) = 1/m Σ_{j nearest} |x − w_j|        s(x) = (d(x) − mean_w) / deviation_w
+
+with mean and deviation of d over the normal sub-images of w. The map is each pixel's mean over all sub-images
+that show it.
+
+Two weaknesses of the method, and what is done. *Cost*: the paper runs the network on every sub-image. Here it
+runs once on the whole image, and the mean of a feature map over a sub-image's square is its feature. That is
+not the same: features near the square's edge have seen beyond it, so a defect raises its neighbours a little
+too. *What only the whole image shows* (a missing part, a shift of colour): pooled features of the whole image
+give a second score, their Mahalanobis distance (Ledoit–Wolf covariance). Both come to one scale, learnt
+from out-of-fold scores, and fused by a function that grows strictly with each (`fusion.py`).
+
+When it fails. Defects much smaller than a sub-image drown in its mean. A few words cannot hold a very varied
+normal state: raise `n_words`. A normal part in a wrong place looks normal in every sub-image.
+
+Memory while fitting: features of 30,000 sub-images, one at least of each image, and its pooled vector.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.backbones.runtimes import Runtime
+from anomalens.detectors.contract import (
+    Batch,
+    Detector,
+    Scores,
+    Settings,
+    State,
+    TrainingImages,
+    parameter,
+)
+from anomalens.detectors.patches.dictionary_graph import append_dictionary
+from anomalens.detectors.patches.fusion import Fusion, Judge, out_of_fold
+from anomalens.detectors.patches.network import PatchNetwork
+from anomalens.detectors.patches.window_network import window_network
+from anomalens.detectors.patches.windows import Windows
+from anomalens.detectors.patches.words import Words
+from anomalens.errors import SettingError
+from anomalens.images.arrays import Pixels
+from anomalens.progress import Progress, silent
+from anomalens.threads import one_blas_thread
+
+Floats = NDArray[np.float32]
+
+STRIDES: Final = (4, 8, 16)
+_SAMPLE: Final = 30_000  # sub-images that the dictionary is learnt from
+
+
+@dataclass(frozen=True)
+class DictionarySettings(Settings):
+    """Parameters of the dictionary."""
+
+    backbone: str = parameter(
+        "efficientnet-lite0", "a name from `anomalens backbones`, or an ONNX file with a card"
+    )
+    taps: tuple[str, ...] = parameter(
+        (), "layers for sub-images, comma-separated; default: those at 1/4, 1/8 and 1/16"
+    )
+    pooled_taps: tuple[str, ...] = parameter(
+        (), "layers for the whole image, comma-separated; default: the one at 1/32"
+    )
+    side: int = parameter(32, "side of a sub-image, in pixels", limits=(8, 1024))
+    step: int = parameter(8, "from one sub-image to the next, in pixels", limits=(2, 512))
+    n_words: int = parameter(100, "k: words of the dictionary", limits=(1, 5000))
+    n_nearest: int = parameter(3, "m: words that a distance averages over", limits=(1, 100))
+    variance: float = parameter(
+        0.95, "share of the variance that the principal components keep", limits=(0.1, 1.0)
+    )
+    sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Features of normal images: of some sub-images [s, c] and whose these are [s], and pooled [n, c']."""
+
+    rows: Floats
+    owner: NDArray[np.int64]
+    pooled: Floats
+
+    def subset(self, taken: NDArray[np.bool_]) -> _Sample | None:
+        rows = taken[self.owner]
+        if not rows.any():
+            return None
+        return _Sample(self.rows[rows], self.owner[rows], self.pooled[taken])
+
+
+class Dictionary(Detector):
+    """Distance of sub-images to normal words, and of the image to normal images (Napoletano et al. 2018)."""
+
+    name: ClassVar[str] = "dictionary"
+    family: ClassVar[str] = "patches"
+    pixel_level: ClassVar[bool] = True
+    settings_type: ClassVar[type[Settings]] = DictionarySettings
+    settings: DictionarySettings
+
+    _network: PatchNetwork
+    fusion_: Fusion
+
+    def fit(
+        self,
+        images: TrainingImages,
+        *,
+        runtime: Runtime,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Scores:
+        s = self.settings
+        if s.step > s.side:
+            raise SettingError(
+                f"step is {s.step} and side is {s.side}; give a step that is not larger, so that every "
+                "pixel is in a sub-image."
+            )
+        if not len(images):
+            raise SettingError("The dictionary needs at least one normal image to fit and was given none.")
+        self._size = images.size
+        windows = Windows.inside(images.size, s.side, s.step)
+        network = window_network(
+            s.backbone, s.taps, s.pooled_taps, strides=STRIDES, windows=windows, runtime=runtime
+        )
+        sample = _read(network, images, seed, progress)
+
+        def learnt(part: _Sample) -> PatchNetwork:
+            with one_blas_thread():
+                graph = self._graph(network.graph, part, windows, seed)
+            return network.with_graph(graph, runtime=runtime)
+
+        def without(left_out: NDArray[np.bool_]) -> Judge | None:
+            part = sample.subset(~left_out)
+            return None if part is None else partial(_pair, learnt(part))
+
+        self._network = learnt(sample)
+        pairs, maxima = out_of_fold(images, without, seed=seed, progress=progress)
+        self.fusion_ = Fusion.learn(pairs)
+        return Scores(self.fusion_(pairs), maxima)
+
+    def score(self, batch: Batch) -> Scores:
+        pairs = np.empty((len(batch), 2), np.float64)
+        maps = np.empty((len(batch), *self._size), np.float32)
+        for i, image in enumerate(batch.images):
+            pairs[i], maps[i] = _pair(self._network, image)
+        return Scores(self.fusion_(pairs), maps)
+
+    def state(self) -> State:
+        return State(
+            numbers={**self._network.numbers(), "fusion": self.fusion_.to_json()},
+            graphs={"dictionary": self._network.graph},
+        )
+
+    @classmethod
+    def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
+        n = state.numbers
+        detector = cls()
+        detector._network = PatchNetwork(
+            state.graphs["dictionary"],
+            mean=n["mean"],
+            std=n["std"],
+            size=size,
+            runtime=runtime,
+            backbone=n["backbone"],
+        )
+        detector._size = size
+        detector.fusion_ = Fusion.from_json(n["fusion"])
+        return detector
+
+    def _graph(self, graph: bytes, sample: _Sample, windows: Windows, seed: int) -> bytes:
+        """The network with what the sample teaches at its end."""
+        s = self.settings
+        words = Words.learn(
+            sample.rows, count=s.n_words, n_nearest=s.n_nearest, variance=s.variance, seed=seed
+        )
+        middle, whitening = _mahalanobis(sample.pooled)
+        return append_dictionary(
+            graph,
+            channels=sample.rows.shape[1],
+            words=words,
+            middle=middle,
+            whitening=whitening,
+            windows=windows,
+            sigma=s.sigma,
+        )
+
+
+def _read(network: PatchNetwork, images: TrainingImages, seed: int, progress: Progress) -> _Sample:
+    """One pass over the images."""
+    rng = np.random.default_rng(seed)
+    share = -(-_SAMPLE // len(images))
+    rows, owner, pooled = [], [], []
+    for i, image in enumerate(progress(images, label="reading features", total=len(images))):
+        features, vector = network(image)
+        flat = features.reshape(-1, features.shape[2])
+        some = flat[np.sort(rng.permutation(len(flat))[:share])]
+        rows.append(some)
+        owner.append(np.full(len(some), i))
+        pooled.append(vector)
+    return _Sample(np.concatenate(rows), np.concatenate(owner), np.stack(pooled))
+
+
+def _mahalanobis(x: Floats) -> tuple[Floats, Floats]:
+    """Mean [c] and W [c, c] with |(x − mean) W| the Mahalanobis distance."""
+    from sklearn.covariance import ledoit_wolf
+
+    middle = x.mean(0)
+    if len(x) < 2 or not (x != x[0]).any():
+        return middle, np.eye(len(middle), dtype=np.float32)
+    covariance, _ = ledoit_wolf(x.astype(np.float64) - middle, assume_centered=True)
+    values, axes = np.linalg.eigh(covariance)
+    least = 1e-7 * values.max()
+    return middle, np.asarray(axes / np.sqrt(np.maximum(values, least)), np.float32)
+
+
+def _pair(network: PatchNetwork, image: Pixels) -> tuple[tuple[float, float], Floats]:
+    """The strangest sub-image's score, that of the whole image, and the map."""
+    local, whole, anomaly_map = network(image)
+    return (float(local.max()), float(whole[0])), anomaly_map

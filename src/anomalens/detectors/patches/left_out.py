@@ -1,0 +1,33 @@
+"""Memory banks that leave one fold of groups out, and every training image's distances under its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.detectors.patches.bank import Bank
+from anomalens.detectors.patches.coreset import Coreset
+from anomalens.detectors.patches.feature_store import FeatureStore
+
+FOLDS: Final = 10
+
+
+def banks_without(
+    store: FeatureStore, coreset: Coreset, groups: NDArray[np.int64], folds: NDArray[np.int64]
+) -> list[Bank]:
+    """One bank per fold, filled up by the greedy rule; none where one group leaves nothing when it is out."""
+    if folds.max() == 0:
+        return []
+    return [
+        Bank(store.features[coreset.without(np.isin(store.groups, groups[folds == fold]))])
+        for fold in range(int(folds.max()) + 1)
+    ]
+
+
+def held_features(store: FeatureStore, patches: int, images: int) -> Iterator[NDArray[np.float32]]:
+    """The features [p, c] of each image, from a store that holds all of them."""
+    for i in range(images):
+        yield store.features[i * patches : (i + 1) * patches]

@@ -1,0 +1,48 @@
+"""numpy's work on several cores without numpy's own threads.
+
+The threads of a BLAS wait busily for one another. Where a core is shared, with a runtime's threads or with
+other programs, a product then takes many times as long as on one thread alone (docs/architecture.md). So fits
+run with one, and the few loops that matter give whole blocks to a pool of threads, which sleep when
+they wait.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import cache
+from importlib import import_module
+from typing import Any, Final, TypeVar
+
+Part = TypeVar("Part")
+
+MOST: Final = 8  # more threads are bound by memory
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """A context in which numpy's matrix products use one thread; threads of runtimes are left alone."""
+    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return limited
+
+
+def on_all_cores(work: Callable[[Part], None], parts: Iterable[Part]) -> None:
+    """Do `work` for every part, which write to places of their own; raises the first error.
+
+    Call it inside `one_blas_thread`. Work must not call it again.
+    """
+    for _ in _pool().map(work, parts):
+        pass
+
+
+@cache
+def _controller() -> Any:
+    # finding the loaded libraries takes milliseconds, hence once
+    return import_module("threadpoolctl").ThreadpoolController()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(min(MOST, cores), thread_name_prefix="anomalens")

@@ -1,0 +1,157 @@
+"""auto and padim: on real images, from a file, their formulas, and what evidence chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomalens.backbones.runtimes import Runtime
+from anomalens.datasets import load_tasks
+from anomalens.detectors import Batch, load_detector
+from anomalens.detectors.checks import TexturedImages
+from anomalens.detectors.patches.auto import Auto, AutoSettings
+from anomalens.detectors.patches.auto_heads import highest
+from anomalens.detectors.patches.evidence import Trial, auroc, choose, painted, region_overlap
+from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
+from anomalens.errors import SettingError
+from anomalens.evaluation.evaluate import evaluate_task
+from anomalens.evaluation.metrics import image_auroc
+from anomalens.evaluation.pixel_metrics import pixel_figures
+from anomalens.evaluation.settings import FitSettings
+from anomalens.images.image_set import ImageSet
+from anomalens.inspector import Inspector
+
+SIZE = (64, 96)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def images() -> TexturedImages:
+    return TexturedImages.make(12, SIZE, seed=1)
+
+
+@pytest.fixture(scope="module")
+def fitted(images: TexturedImages) -> Auto:
+    detector = Auto(AutoSettings())
+    detector.fit(images, runtime=Runtime())
+    return detector
+
+
+def test_a_gaussian_of_a_position_is_the_formula(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(40, 3, 5)).astype(np.float32) @ rng.normal(size=(5, 5)).astype(np.float32)
+    model = PositionGaussians.fit(x, np.eye(5, dtype=np.float32), regularisation=0.1)
+    for p in range(3):
+        covariance = np.cov(x[:, p].T) + 0.1 * np.eye(5)
+        centred = x[:, p] - x[:, p].mean(0)
+        expected = np.sqrt(np.einsum("ij,jk,ik->i", centred, np.linalg.inv(covariance), centred))
+        np.testing.assert_allclose(model.distances(x)[:, p], expected, rtol=1e-3)
+
+
+def test_one_image_gives_gaussians_of_the_regularisation_alone() -> None:
+    x = np.zeros((1, 2, 3), np.float32)
+    model = PositionGaussians.fit(x, np.eye(3, dtype=np.float32), regularisation=0.25)
+    np.testing.assert_allclose(model.distances(x + 1), 2 * np.sqrt(3), rtol=1e-5)
+
+
+def test_principal_axes_are_orthonormal_and_carry_the_most_variance(rng: np.random.Generator) -> None:
+    x = (rng.normal(size=(500, 6)) * [9, 1, 5, 1, 1, 1]).astype(np.float32)
+    axes = principal_axes(x, 2, seed=0)
+    np.testing.assert_allclose(axes.T @ axes, np.eye(2), atol=1e-5)
+    np.testing.assert_allclose(np.abs(axes[[0, 2]]), np.eye(2), atol=0.1)
+
+
+def test_region_overlap_is_aupro_of_one_region_an_image(rng: np.random.Generator) -> None:
+    maps = [rng.normal(size=(40, 40)).astype(np.float32) for _ in range(4)]
+    masks = [np.zeros((40, 40), bool) for _ in range(4)]
+    for i, mask in enumerate(masks[:2]):
+        mask[5 + i : 15, 8:20] = True
+        maps[i][mask] += 1.0
+    normal = np.concatenate([m[~mask] for m, mask in zip(maps, masks, strict=True)])
+    ours = region_overlap(normal, [m[mask] for m, mask in zip(maps[:2], masks[:2], strict=True)])
+    exact = pixel_figures([(m, k if k.any() else None) for m, k in zip(maps, masks, strict=True)]).aupro
+    assert ours == pytest.approx(exact, abs=2e-3)
+
+
+def test_pairs_in_order_are_the_exact_auroc(rng: np.random.Generator) -> None:
+    normal, anomalous = rng.integers(0, 9, 50).astype(float), rng.integers(3, 12, 30).astype(float)
+    scores = np.concatenate([normal, anomalous])
+    labels = np.arange(80) >= 50
+    assert auroc(normal, anomalous) == pytest.approx(image_auroc(scores, labels))
+
+
+def test_the_best_outline_may_not_cost_the_ranking() -> None:
+    trials = [Trial(0.0, 0.90, 1.0), Trial(0.5, 0.92, 0.999), Trial(1.0, 0.99, 0.95)]
+    assert choose(trials).weight == 0.5
+
+
+def test_painted_defects_repeat_and_have_a_mask(images: TexturedImages) -> None:
+    image = np.asarray(next(iter(images)), np.uint8)
+    first, again, other = painted(image, 1, 7), painted(image, 1, 7), painted(image, 2, 7)
+    assert (first[0] == again[0]).all() and (first[1] == again[1]).all()
+    assert (first[0] != other[0]).any() and first[1].any()
+
+
+def test_the_score_adds_the_views_on_their_tail_scales(fitted: Auto, images: TexturedImages) -> None:
+    image = next(iter(images))
+    pooled, nearest, unlikely, _ = fitted._network(image)
+    scales, weights = fitted._fusion.scales, fitted._fusion.weights
+    assert scales is not None
+    raw = {
+        "patches": highest(nearest),
+        "detail": highest(unlikely),
+        "context": fitted._context.score(pooled),
+    }
+    expected = sum(weights[view] * float(scales[view](raw[view])) for view in raw)
+    assert fitted.score(Batch([image], ["a"])).image[0] == pytest.approx(expected)
+    assert weights["context"] == pytest.approx(0.5 * 12 / 200)
+
+
+def test_auto_says_what_it_chose(fitted: Auto) -> None:
+    assert "detail in the map" in fitted.chosen_["why"]
+    assert fitted.chosen_["detail_in_map"] in [t[0] for t in fitted.chosen_["trials"]]
+
+
+def test_more_images_than_detail_holds_take_a_second_pass(images: TexturedImages) -> None:
+    few = Auto(AutoSettings(max_images=6))
+    scores = few.fit(images, runtime=Runtime())
+    assert scores is not None and np.isfinite(scores.image).all()
+    copy = Auto.from_state(few.state(), size=SIZE, runtime=Runtime())
+    batch = Batch(list(images), images.ids)
+    assert (few.score(batch).image == copy.score(batch).image).all()
+
+
+@pytest.mark.parametrize("name", ["auto", "padim"])
+def test_one_of_few_settings_is_refused_in_a_sentence(name: str) -> None:
+    kind = load_detector(name).settings_type
+    with pytest.raises(SettingError, match="dimensions"):
+        kind.from_texts({"dimensions": "0"})
+
+
+@pytest.mark.parametrize(
+    ("name", "image_floor", "pixel_floor"), [("auto", 0.99, 0.85), ("padim", 0.98, 0.88)]
+)
+def test_impurities_in_paper_are_found_and_outlined(
+    name: str, image_floor: float, pixel_floor: float, real_set: Callable[[str], Path]
+) -> None:
+    (task,) = load_tasks(str(real_set("paper_piped/bdp01_tl")))
+    card = evaluate_task(task, FitSettings(detector=name))
+    assert card.error is None
+    assert card.image_auroc is not None and card.image_auroc > image_floor
+    assert card.aupro is not None and card.aupro > pixel_floor
+
+
+@pytest.mark.filterwarnings("ignore:32 images", "ignore:A false-alarm rate")
+def test_a_saved_auto_answers_alike(real_set: Callable[[str], Path], tmp_path: Path) -> None:
+    normal = ImageSet.from_folder(real_set("paper_piped/gla01_tl") / "train" / "good")
+    model = Inspector.fit(normal, detector="auto", size=128)
+    model.save(tmp_path / "m.anomalens")
+    again = Inspector.load(tmp_path / "m.anomalens")
+    for a, b in zip(model.check(normal.subset([0, 1])), again.check(normal.subset([0, 1])), strict=True):
+        assert a.score == b.score
