@@ -45,7 +45,7 @@ def _rows(cards: list[ResultCard]) -> list[str]:
     rows = []
     for dataset, found in by_set.items():
         figures = [card.image_auroc for card in found if card.image_auroc is not None]
-        if len(found) == 1 and found[0].normal_class is None and figures:
+        if len(found) == 1 and found[0].protocol == "split" and figures:
             low, high = found[0].ci["image_auroc"]
             rows.append(f"| {dataset} | {figures[0]:.3f} | {low:.3f} to {high:.3f} |")
         elif len(figures) == CLASSES.get(dataset):

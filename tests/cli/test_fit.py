@@ -26,8 +26,9 @@ def test_it_says_what_it_learnt_what_to_expect_and_what_to_do_next(anomalens, pa
     assert answer.code == 0
     assert "learnt from 30 normal images" in answer.lines[0]
     assert "false-alarm-rate=0.1" in answer.lines[1] and "out-of-fold" in answer.lines[1]
-    assert "expect to flag" in answer.lines[2] and "interval" in answer.lines[2]
-    assert answer.lines[3].startswith(f"next: anomalens check {out}")
+    assert "detail in the map" in answer.lines[2]
+    assert "expect to flag" in answer.lines[3] and "interval" in answer.lines[3]
+    assert answer.lines[4].startswith(f"next: anomalens check {out}")
     assert [path.name for path in tmp_path.iterdir()] == ["m.anomalens"]
 
 
@@ -104,12 +105,12 @@ def test_the_same_seed_gives_the_same_file(anomalens, parts, tmp_path):
 def test_augmentation_preprocessing_and_parameters_reach_the_model(anomalens, parts, tmp_path):
     out = tmp_path / "m.anomalens"
     answer = anomalens("fit", parts, "--out", out, *SMALL, "--augment", "flip", "--copies", 2,
-                       "--preprocess", "pad,grey", "-p", "n-neighbors=3", "--seed", 7)  # fmt: skip
+                       "--preprocess", "pad,grey", "-p", "coreset-ratio=0.05", "--seed", 7)  # fmt: skip
     assert answer.code == 0, answer.err
     found = card(out)
     assert found["augmentation"]["copies"] == 2
     assert found["seed"] == 7
-    assert found["detector"]["settings"]["n_neighbors"] == 3
+    assert found["detector"]["settings"]["coreset_ratio"] == 0.05
     assert "grey" in json.dumps(found["preprocessing"])
 
 

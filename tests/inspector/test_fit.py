@@ -151,6 +151,7 @@ def test_nothing_readable_is_refused(tmp_path: Path, fast: dict[str, Any]) -> No
 def test_augmented_copies_are_learnt_from_and_not_calibrated_on(
     normal: np.ndarray, fast: dict[str, Any]
 ) -> None:
+    fast = {**fast, "detector": "patchcore"}  # whose scores are distances, comparable between fits
     plain = Inspector.fit(normal[:12], **fast)
     augmented = Inspector.fit(normal[:12], augment=Augmentation(rotate=10), copies=2, **fast)
     assert len(augmented.calibration.scores) == 12
@@ -243,7 +244,7 @@ def test_arrays_of_every_kind_go_from_end_to_end(
     if kind != "grey":
         expected = [finding.score for finding in inspector.check(fresh[:6])]
         found = [finding.score for finding in inspector.check(images_as(kind, fresh[:6]))]
-        assert found == pytest.approx(expected, rel=0.02)
+        assert found == pytest.approx(expected, rel=0.02, abs=0.1)  # powers of ten of a share
 
 
 def test_the_share_of_normal_images_with_a_region_is_at_most_the_flagged_one(
