@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib import import_module
 from typing import Any, Final, TypeVar
@@ -23,7 +23,10 @@ MOST: Final = 8  # more threads are bound by memory
 
 def one_blas_thread() -> AbstractContextManager[Any]:
     """A context in which numpy's matrix products use one thread; threads of runtimes are left alone."""
-    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    controller = _controller()
+    if controller is None:
+        return nullcontext()
+    limited: AbstractContextManager[Any] = controller.limit(limits=1, user_api="blas")
     return limited
 
 
@@ -38,8 +41,11 @@ def on_all_cores(work: Callable[[Part], None], parts: Iterable[Part]) -> None:
 
 @cache
 def _controller() -> Any:
-    # finding the loaded libraries takes milliseconds, hence once
-    return import_module("threadpoolctl").ThreadpoolController()
+    # finding the loaded libraries takes milliseconds, hence once; checking on an edge machine does without
+    try:
+        return import_module("threadpoolctl").ThreadpoolController()
+    except ModuleNotFoundError:
+        return None
 
 
 @cache

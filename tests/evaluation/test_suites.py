@@ -22,7 +22,9 @@ from anomalens.evaluation.suite import Cell, Suite
 from anomalens.evaluation.sweep import draw, grid, sweep, sweep_rows
 from anomalens.images.image_set import ImageSet
 
-SETTINGS = FitSettings(size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1)
+SETTINGS = FitSettings(
+    detector="patchcore", size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1
+)
 TEXT = """
 title = "Two"
 seeds = [0, 1]
@@ -408,7 +410,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     words = {
         "benchmark": ["benchmark", str(suite), "--out", str(tmp_path / "c"), option],
         "compare": ["compare", str(tmp_path / "c.json"), option],
-        "sweep": ["sweep", str(woven), "--over", "n_neighbors=1,3", option],
+        "sweep": ["sweep", str(woven), "--detector", "patchcore", "--over", "n_neighbors=1,3", option],
         "evaluate": ["evaluate", str(woven), option],
     }[name]
     assert run([*words, str(tmp_path / "nowhere" / "file")]) == 2

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 TAIL_SHARE: Final = 0.1  # of the normal scores belong to the tail,
 TAIL_SCORES: Final = 20  # but no fewer than this many, where there are twice as many
 _KNOTS: Final = 64
+_LARGEST: Final = 1e30  # products of two such numbers stay finite
 _LN10: Final = float(np.log(10))
 
 
@@ -100,6 +101,8 @@ class TailScale:
         finite = np.isfinite(scores).all() and np.isfinite(values).all() and np.isfinite([below, above]).all()
         if scores.ndim != 1 or not len(scores) or scores.shape != values.shape or not finite:
             raise ValueError("a tail scale without knots of finite numbers")
+        if max(np.abs(scores).max(), np.abs(values).max(), below, above) > _LARGEST:
+            raise ValueError("a tail scale of numbers that are too large")
         if (np.diff(scores) <= 0).any() or (np.diff(values) <= 0).any() or below <= 0 or above <= 0:
             raise ValueError("a tail scale that does not ascend")
         return cls(scores, values, below, above)

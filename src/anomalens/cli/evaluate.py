@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from anomalens import defaults
 from anomalens.cli.bars import bar
 from anomalens.cli.options import (
     feature_cache_option,
@@ -18,7 +19,6 @@ from anomalens.cli.options import (
     task_options,
 )
 from anomalens.cli.tables import columns
-from anomalens.detectors.registry import DEFAULT
 
 
 @click.command()
@@ -29,7 +29,7 @@ from anomalens.detectors.registry import DEFAULT
     "detectors",
     multiple=True,
     metavar="NAME",
-    help=f"Repeat for more; combine:A,B fuses several. [default: {DEFAULT}]",
+    help=f"Repeat for more; combine:A,B fuses several. [default: {defaults.DETECTOR}]",
 )
 @click.option(
     "--seed", "seeds", multiple=True, type=click.IntRange(0, 2**31 - 1), help="Repeat for more. [default: 0]"
@@ -140,7 +140,7 @@ def evaluate(
             against=against,
         )
         for task in tasks:
-            for name in detectors or (DEFAULT,):
+            for name in detectors or (defaults.DETECTOR,):
                 settings = FitSettings(
                     detector=name,
                     parameters=given,

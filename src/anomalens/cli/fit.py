@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from anomalens import defaults
 from anomalens.cli.bars import bar
 from anomalens.cli.options import (
     key_values,
@@ -17,7 +18,6 @@ from anomalens.cli.options import (
 )
 from anomalens.cli.printing import count
 from anomalens.cli.sources import image_set
-from anomalens.detectors.registry import DEFAULT
 
 
 @click.command(short_help="Learn from normal pictures and save one file.")
@@ -31,7 +31,7 @@ from anomalens.detectors.registry import DEFAULT
 )
 @click.option(
     "--detector",
-    default=DEFAULT,
+    default=defaults.DETECTOR,
     show_default=True,
     metavar="NAME",
     help="See `anomalens detectors`; combine:A,B fuses several.",

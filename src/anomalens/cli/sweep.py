@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from anomalens import defaults
 from anomalens.cli.bars import bar
 from anomalens.cli.options import key_values, task_options
 from anomalens.cli.tables import columns
-from anomalens.detectors.registry import DEFAULT
 
 
 @click.command()
@@ -26,7 +26,11 @@ from anomalens.detectors.registry import DEFAULT
     "seed; repeat for more. Lists inside a value take +: taps=stride8,stride8+stride16.",
 )
 @click.option(
-    "--detector", default=DEFAULT, show_default=True, metavar="NAME", help="See `anomalens detectors`."
+    "--detector",
+    default=defaults.DETECTOR,
+    show_default=True,
+    metavar="NAME",
+    help="See `anomalens detectors`.",
 )
 @click.option(
     "--size",

@@ -10,7 +10,6 @@ from anomalens.detectors.contract import Detector
 from anomalens.errors import SettingError, unknown_name
 
 GROUP: Final = "anomalens.detectors"
-DEFAULT: Final = "auto"
 
 # name -> where; a table and not an import, so that listing names loads nothing
 OURS: Final = {

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from anomalens.detectors.registry import DEFAULT, load_detector
+from anomalens import defaults
+from anomalens.detectors.registry import load_detector
 from anomalens.errors import SettingError, unknown_name
 from anomalens.inspector import Inspector
 from anomalens.progress import Progress, silent
@@ -22,7 +23,7 @@ SMALL_SIZE_OF_WHOLE_IMAGES = 128
 class FitSettings:
     """The options of `Inspector.fit`; `size` None chooses by the images' own size."""
 
-    detector: str = DEFAULT
+    detector: str = defaults.DETECTOR
     parameters: Mapping[str, Any] = field(default_factory=dict)
     size: int | None = None
     preprocess: str = "stretch"

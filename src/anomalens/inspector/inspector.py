@@ -10,11 +10,12 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from anomalens import defaults
 from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.bundle import Bundle, read_bundle, write_bundle
 from anomalens.calibration import Calibration, Policy
 from anomalens.detectors.contract import Detector, State
-from anomalens.detectors.registry import DEFAULT, detector_names, load_detector
+from anomalens.detectors.registry import detector_names, load_detector
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.images.augment import Augmentation
 from anomalens.images.image_set import ImageSet
@@ -65,7 +66,7 @@ class Inspector:
         cls,
         normal: object,
         *,
-        detector: str = DEFAULT,
+        detector: str = defaults.DETECTOR,
         parameters: Mapping[str, Any] | None = None,
         size: int = DEFAULT_SIZE,
         preprocess: str | Preprocessing = "stretch",

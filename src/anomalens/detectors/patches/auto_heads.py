@@ -114,8 +114,9 @@ class Fusion:
         """Read what `to_json` wrote; ValueError, KeyError or TypeError where that is damaged."""
         weights = {view: float(data["weights"][view]) for view in VIEWS}
         first, second = (float(value) for value in data["map_terms"])
-        if not np.isfinite([*weights.values(), first, second, float(data["map_offset"])]).all():
-            raise ValueError("weights that are no finite numbers")
+        numbers = np.array([*weights.values(), first, second, float(data["map_offset"])])
+        if not (np.abs(numbers) < 1e30).all():
+            raise ValueError("weights that are no numbers or too large")
         scales = data["scales"]
         return cls(
             None if scales is None else {view: TailScale.from_json(scales[view]) for view in VIEWS},
