@@ -14,7 +14,9 @@ from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.settings import FitSettings
 
 SIDE = 64
-SETTINGS = FitSettings(size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1)
+SETTINGS = FitSettings(
+    detector="patchcore", size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1
+)
 
 
 def weave(seed: int) -> np.ndarray:
