@@ -22,7 +22,9 @@ from anomalens.evaluation.memory import peak_mb
 from anomalens.evaluation.metrics import image_auroc
 from anomalens.evaluation.settings import FitSettings, fitting_size
 
-SETTINGS = FitSettings(size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1)
+SETTINGS = FitSettings(
+    detector="patchcore", size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1
+)
 STABLE_KEYS = [
     "dataset",
     "protocol",
