@@ -35,8 +35,10 @@ def on_all_cores(work: Callable[[Part], None], parts: Iterable[Part]) -> None:
 
     Call it inside `one_blas_thread`. Work must not call it again.
     """
-    for _ in _pool().map(work, parts):
-        pass
+    # A pool for every call: one that lives on can be left half made by Ctrl-C, and then never ends.
+    with ThreadPoolExecutor(_cores(), thread_name_prefix="anomalens") as pool:
+        for _ in pool.map(work, parts):
+            pass
 
 
 @cache
@@ -49,6 +51,6 @@ def _controller() -> Any:
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ThreadPoolExecutor(min(MOST, cores), thread_name_prefix="anomalens")
+    return min(MOST, cores)
