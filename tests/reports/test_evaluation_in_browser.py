@@ -29,7 +29,7 @@ for (const step of STEPS) {
     document.querySelector('.chart .cut').getAttribute('x1')]);
 }
 document.querySelector('button').click();
-told.push([say('cut'), say('alarms'), say('misses'), String(slider.matches(':focus')), '', '']);
+told.push([say('cut'), say('alarms'), say('misses'), String(document.activeElement === slider), '', '']);
 const out = document.createElement('output');
 out.id = 'probe'; out.textContent = JSON.stringify(told); document.body.append(out);
 """
