@@ -127,6 +127,26 @@ def test_more_images_than_detail_holds_take_a_second_pass(images: TexturedImages
     assert (few.score(batch).image == copy.score(batch).image).all()
 
 
+@pytest.mark.parametrize("max_images", [2, 3])
+def test_a_detail_view_of_very_few_images_still_gives_finite_maps(
+    images: TexturedImages, max_images: int
+) -> None:
+    for seed in range(3):
+        few = Auto(AutoSettings(max_images=max_images))
+        scores = few.fit(images, runtime=Runtime(), seed=seed)
+        known = np.isfinite(scores.image)
+        assert known.sum() >= 10 and np.isfinite(scores.maps[known]).all()
+        assert all(np.isfinite(trial).all() for trial in few.chosen_["trials"])
+        assert max(trial[1] for trial in few.chosen_["trials"]) <= 1
+
+
+def test_images_of_16_bits_are_painted_too(images: TexturedImages) -> None:
+    floats = TexturedImages(tuple(p.astype(np.float32) + 0.25 for p in images.pixels), images.groups)
+    detector = Auto(AutoSettings())
+    detector.fit(floats, runtime=Runtime())
+    assert len(detector.chosen_["trials"]) == 6
+
+
 @pytest.mark.parametrize("name", ["auto", "padim"])
 def test_one_of_few_settings_is_refused_in_a_sentence(name: str) -> None:
     kind = load_detector(name).settings_type

@@ -18,7 +18,15 @@ from anomalens.detectors.folds import fold_of_groups, some_groups
 from anomalens.detectors.patches.auto_heads import VIEWS, Context, Fusion, highest, left_out_context
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.coreset import greedy_coreset
-from anomalens.detectors.patches.evidence import PAINTED, Trial, auroc, choose, painted, region_overlap
+from anomalens.detectors.patches.evidence import (
+    PAINTED,
+    Trial,
+    as_bytes,
+    auroc,
+    choose,
+    painted,
+    region_overlap,
+)
 from anomalens.detectors.patches.feature_store import FeatureStore
 from anomalens.detectors.patches.left_out import FOLDS, banks_without, held_features
 from anomalens.detectors.patches.maps import MapMaker
@@ -47,7 +55,6 @@ DETAIL_FOLDS: Final = 5  # of the two cheaper views; FOLDS is a multiple, so no 
 ENOUGH_GROUPS: Final = 200  # for the full weight of the context
 # Shares of the detail view in the map, of its spread against that of the patches; the last: detail alone.
 SHARES: Final = (0.0, 0.2, 1 / 3, 0.5, 2 / 3, 1.0)
-UNDECIDED: Final = 1 / 3  # where nothing can be painted or left out
 _SPARE: Final = 2
 _NORMAL_PIXELS: Final = 500_000
 # Largest difference between the graph's distances and numpy's, relative to the largest.
@@ -132,8 +139,8 @@ class AutoFit:
     def _collect(self) -> FeatureStore:
         """One pass over the images: all three views, and those of some painted copies."""
         images, store = self._images, None
-        detail, features, copies, self._masks = [], [], [], []
-        kept: list[int] = []
+        detail, features, copies = [], [], []
+        masks: list[NDArray[np.bool_]] = []
         learnt, chosen = set(self._learnt.tolist()), set(self._painted.tolist())
         for i, image in enumerate(self._progress(images, label="reading features", total=len(images))):
             embedding, unaveraged, pooled = self.network(image)
@@ -151,16 +158,15 @@ class AutoFit:
             features.append(pooled)
             if i in learnt:
                 detail.append(as_float16(unaveraged).reshape(h * w, channels))
-            if i in chosen and image.dtype == np.uint8:
-                copy, mask = painted(np.asarray(image, np.uint8), len(kept), self._seed)
+            if i in chosen:
+                copy, mask = painted(as_bytes(image), len(masks), self._seed)
                 seen, fine, _ = self.network(copy)
                 copies.append((seen.reshape(h * w, channels), as_float16(fine).reshape(h * w, channels)))
-                kept.append(i)
-                self._masks.append(mask)
+                masks.append(mask)
         assert store is not None
         self._features = np.array(features, np.float32)
         self._detail = np.array(detail)
-        self._painted = np.array(kept, np.int64)
+        self._masks = masks
         self._patches_painted = [pair[0] for pair in copies]
         self._detail_painted = np.array([pair[1] for pair in copies]).reshape(-1, *self._detail.shape[1:])
         return store
@@ -198,7 +204,7 @@ class AutoFit:
             for view, d in (("patches", nearest), ("detail", unlikely))
         }
         trials = self._trials(banks, nearest[known], unlikely[known], spreads)
-        best = choose(trials) if trials else Trial(UNDECIDED, float("nan"), float("nan"))
+        best = choose(trials)
         terms, offset = _map_terms(best.weight, spreads)
         self.fusion = Fusion(scales, weights, terms, offset)
         self.chosen = {
@@ -223,15 +229,17 @@ class AutoFit:
         wanted = some_groups(self._groups, MAX_CALIBRATION_IMAGES, self._seed)
         nearest = np.full((n, h, w), np.nan, np.float32)
         unlikely = np.full((n, h, w), np.nan, np.float32)
-        folds = (self._folds % DETAIL_FOLDS)[self._learnt]
+        folds = self._folds % DETAIL_FOLDS
         self._unlikely_painted = np.empty((len(self._painted), h, w), np.float32)
-        for fold in range(int(folds.max()) + 1):
-            held = folds == fold
-            left = PositionGaussians.fit(self._detail[~held], self._axes)
-            unlikely[self._learnt[held]] = left.distances(self._detail[held]).reshape(-1, h, w)
-            ours = (self._folds % DETAIL_FOLDS)[self._painted] == fold
-            if ours.any():
-                self._unlikely_painted[ours] = left.distances(self._detail_painted[ours]).reshape(-1, h, w)
+        for fold in np.unique(folds):
+            held = folds[self._learnt] == fold
+            if held.all():  # few images to learn from, of one fold: these have no model that left them out
+                left = gaussians
+            else:
+                left = PositionGaussians.fit(self._detail[~held], self._axes) if held.any() else gaussians
+                unlikely[self._learnt[held]] = left.distances(self._detail[held]).reshape(-1, h, w)
+            ours = folds[self._painted] == fold
+            self._unlikely_painted[ours] = left.distances(self._detail_painted[ours]).reshape(-1, h, w)
         unlikely[~wanted] = np.nan
         if not store.reduced and len(self._learnt) == n:
             rows = held_features(store, h * w, n)
@@ -259,8 +267,6 @@ class AutoFit:
         spreads: dict[str, tuple[float, float]],
     ) -> list[Trial]:
         """Every share of the detail view, tried on the painted images."""
-        if not len(self._painted):
-            return []
         copies = np.stack([
             banks[self._folds[i]].nearest(x).reshape(self.grid)
             for i, x in zip(self._painted, self._patches_painted, strict=True)
@@ -339,8 +345,6 @@ def _map_terms(share: float, spreads: dict[str, tuple[float, float]]) -> tuple[t
 
 
 def _reason(best: Trial, trials: list[Trial]) -> str:
-    if not trials:
-        return "nothing could be painted on these images: the map has the usual share of detail"
     alone = next(trial for trial in trials if trial.weight == 0)
     return (
         f"{best.weight:.0%} detail in the map outlines {best.overlap:.1%} of painted defects where patches "

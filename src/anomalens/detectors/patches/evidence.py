@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.images.arrays import Pixels
 from anomalens.images.synthetic_defects import paint
 
 Floats = NDArray[np.float32]
@@ -31,6 +32,11 @@ class Trial:
     weight: float
     overlap: float
     image_auroc: float
+
+
+def as_bytes(image: Pixels) -> NDArray[np.uint8]:
+    """A prepared image as 8-bit values, which defects are painted on."""
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 def painted(image: NDArray[np.uint8], index: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
