@@ -13,8 +13,9 @@ from anomalens.datasets import load_tasks
 from anomalens.detectors import Batch, load_detector
 from anomalens.detectors.checks import TexturedImages
 from anomalens.detectors.patches.auto import Auto, AutoSettings
-from anomalens.detectors.patches.auto_heads import highest
+from anomalens.detectors.patches.auto_heads import TOP_SHARE
 from anomalens.detectors.patches.evidence import Trial, auroc, choose, painted, region_overlap
+from anomalens.detectors.patches.maps import mean_of_highest
 from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
 from anomalens.errors import SettingError
 from anomalens.evaluation.evaluate import evaluate_task
@@ -104,8 +105,8 @@ def test_the_score_adds_the_views_on_their_tail_scales(fitted: Auto, images: Tex
     scales, weights = fitted._fusion.scales, fitted._fusion.weights
     assert scales is not None
     raw = {
-        "patches": highest(nearest),
-        "detail": highest(unlikely),
+        "patches": mean_of_highest(nearest, TOP_SHARE),
+        "detail": mean_of_highest(unlikely, TOP_SHARE),
         "context": fitted._context.score(pooled),
     }
     expected = sum(weights[view] * float(scales[view](raw[view])) for view in raw)

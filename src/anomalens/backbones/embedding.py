@@ -67,7 +67,7 @@ def patch_embedding(
         )
     taps = _checked_taps(taps)
     edited = _opened(graph, taps, size)
-    grid = append_patches(edited, _grids(edited, taps, size), neighbourhood=neighbourhood, name=EMBEDDING)
+    grid = append_patches(edited, tap_grids(edited, taps, size), neighbourhood=neighbourhood, name=EMBEDDING)
     edited.pin_size(size)
     return edited.finish([(EMBEDDING, ["n", *grid, None])])
 
@@ -107,7 +107,7 @@ def joint_embedding(
     """
     taps, pooled_taps = _checked_taps(taps), _checked_taps(pooled_taps)
     edited = _opened(graph, [*taps, *pooled_taps], size)
-    grids = _grids(edited, taps, size)
+    grids = tap_grids(edited, taps, size)
     grid = append_patches(edited, grids, neighbourhood=neighbourhood, name=EMBEDDING)
     append_patches(edited, grids, neighbourhood=1, name=DETAIL)
     pieces = [
@@ -229,7 +229,14 @@ def _checked_taps(taps: Sequence[str]) -> list[str]:
     return list(taps)
 
 
-def _grids(edited: Graph, taps: list[str], size: tuple[int, int]) -> dict[str, tuple[int, int]]:
+def tap_grids(edited: Graph, taps: Sequence[str], size: tuple[int, int]) -> dict[str, tuple[int, int]]:
+    """Height and width of each tap's map, from one run on a black image.
+
+    Raises
+    ------
+    BackboneError
+        An output is no map [n, c, h, w], or the graph cannot be run at this size.
+    """
     maps = edited.finish([(tap, None) for tap in taps])
     session = open_session(maps, runtime=Runtime(), input_size=size)
     grids = {}

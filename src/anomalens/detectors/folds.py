@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
+
+# Out-of-fold scores are taken from at most this many images; a rate of 0.001 needs 999.
+MAX_CALIBRATION_IMAGES: Final = 2000
 
 
 def some_groups(groups: NDArray[np.int64], most: int, seed: int) -> NDArray[np.bool_]:

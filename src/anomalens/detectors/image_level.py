@@ -35,7 +35,7 @@ from anomalens.detectors.features.extractor import (
     make_extractor,
 )
 from anomalens.detectors.features.space import FeatureSpace
-from anomalens.detectors.folds import fold_of_groups, some_groups
+from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
 from anomalens.errors import BackboneError, SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.progress import Progress, silent
@@ -44,8 +44,6 @@ Floats = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
 
 FOLDS: Final = 5
-# Out-of-fold scores are taken from at most this many images; a rate of 0.001 needs 999.
-MAX_CALIBRATION_IMAGES: Final = 2000
 # The features, those of a fold, and a scaled copy are held at once, with room for one block more.
 _COPIES: Final = 4
 _LARGEST: Final = 1e15  # sums of squares of smaller numbers stay finite in float32

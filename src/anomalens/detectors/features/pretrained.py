@@ -13,19 +13,18 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.backbones.card import BackboneCard
 from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.features.extractor import FeatureGroup
-from anomalens.detectors.patches.network import PatchNetwork
+from anomalens.detectors.network import FeatureNetwork, taps_at
 from anomalens.images.arrays import Pixels
 
-USUAL: Final = ("stride4", "stride8", "stride16", "stride32")
+STRIDES: Final = (4, 8, 16, 32)
 
 
 class PooledNetwork:
     """Prepared image → pooled features [d], one image at a time."""
 
-    def __init__(self, network: PatchNetwork, groups: tuple[FeatureGroup, ...]) -> None:
+    def __init__(self, network: FeatureNetwork, groups: tuple[FeatureGroup, ...]) -> None:
         self._network = network  # scales the image, runs the graph, refuses values that are no numbers
         self.groups = groups
 
@@ -46,19 +45,12 @@ class PooledNetwork:
         backbone = load_backbone(name)
         card = backbone.card
         card.check_size(size)
-        taps = tuple(taps) or default_taps(card)
+        taps = tuple(taps) or taps_at(card, STRIDES)
         if not statistics:
             taps = sorted(taps, key=lambda tap: card.tap(tap).stride)
         pooled = tuple(statistics) or ("mean", "std")
         graph = pooled_embedding(backbone.graph(taps), taps, pooled, size=size)
-        network = PatchNetwork(
-            graph,
-            mean=card.mean,
-            std=card.std,
-            size=size,
-            runtime=runtime,
-            backbone={**card.to_json(), "used": list(taps)},
-        )
+        network = FeatureNetwork.from_card(graph, card, used=list(taps), size=size, runtime=runtime)
         groups, start = [], 0
         for tap in taps:
             for statistic in pooled:
@@ -74,14 +66,7 @@ class PooledNetwork:
         cls, numbers: Mapping[str, Any], graph: bytes, *, size: tuple[int, int], runtime: Runtime
     ) -> Self:
         """Rebuild from the state."""
-        network = PatchNetwork(
-            graph,
-            mean=numbers["mean"],
-            std=numbers["std"],
-            size=size,
-            runtime=runtime,
-            backbone=numbers["backbone"],
-        )
+        network = FeatureNetwork.from_numbers(numbers, graph, size=size, runtime=runtime)
         return cls(network, tuple(FeatureGroup(str(n), int(a), int(b)) for n, a, b in numbers["groups"]))
 
     def __call__(self, image: Pixels) -> NDArray[np.float32]:
@@ -94,9 +79,3 @@ class PooledNetwork:
 
     def graphs(self) -> dict[str, bytes]:
         return {"features": self._network.graph}
-
-
-def default_taps(card: BackboneCard) -> tuple[str, ...]:
-    """The taps at 1/4 to 1/32; all of a backbone's that lacks one of them."""
-    names = tuple(tap.name for tap in card.taps)
-    return USUAL if set(USUAL) <= set(names) else names

@@ -55,8 +55,9 @@ from anomalens.detectors.contract import (
     TrainingImages,
     parameter,
 )
-from anomalens.detectors.patches.auto_heads import Context, Fusion, highest
-from anomalens.detectors.patches.network import PatchNetwork
+from anomalens.detectors.network import FeatureNetwork
+from anomalens.detectors.patches.auto_heads import TOP_SHARE, Context, Fusion
+from anomalens.detectors.patches.maps import mean_of_highest
 from anomalens.errors import ModelFileError, SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.progress import Progress, silent
@@ -92,7 +93,7 @@ class Auto(Detector):
     settings_type: ClassVar[type[Settings]] = AutoSettings
     settings: AutoSettings
 
-    _network: PatchNetwork
+    _network: FeatureNetwork
     _grid: tuple[int, int]
     _size: tuple[int, int]
     _context: Context
@@ -149,8 +150,8 @@ class Auto(Detector):
                 "were learnt; fit the model again."
             )
         raw = {
-            "patches": highest(nearest),
-            "detail": highest(unlikely),
+            "patches": mean_of_highest(nearest, TOP_SHARE),
+            "detail": mean_of_highest(unlikely, TOP_SHARE),
             "context": self._context.score(features),
         }
         return raw, anomaly_map
@@ -176,12 +177,7 @@ class Auto(Detector):
         detector._fusion = Fusion.from_json(n["fusion"])
         detector._context = Context.from_arrays(state.arrays)
         detector.chosen_ = dict(n["chosen"])
-        detector._network = PatchNetwork(
-            state.graphs["patches"],
-            mean=n["mean"],
-            std=n["std"],
-            size=size,
-            runtime=runtime,
-            backbone=n["backbone"],
+        detector._network = FeatureNetwork.from_numbers(
+            n, state.graphs["patches"], size=size, runtime=runtime
         )
         return detector

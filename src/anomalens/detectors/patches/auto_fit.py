@@ -13,9 +13,10 @@ from anomalens.backbones.registry import load_backbone
 from anomalens.backbones.runtimes import Runtime
 from anomalens.calibration.tail_scale import TailScale
 from anomalens.detectors.contract import Scores, TrainingImages
-from anomalens.detectors.features.pretrained import default_taps as pooled_taps
-from anomalens.detectors.folds import fold_of_groups, some_groups
-from anomalens.detectors.patches.auto_heads import VIEWS, Context, Fusion, highest, left_out_context
+from anomalens.detectors.features.pretrained import STRIDES as POOLED_STRIDES
+from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
+from anomalens.detectors.network import PATCH_STRIDES, FeatureNetwork, taps_at
+from anomalens.detectors.patches.auto_heads import TOP_SHARE, VIEWS, Context, Fusion, left_out_context
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.coreset import greedy_coreset
 from anomalens.detectors.patches.evidence import (
@@ -29,8 +30,7 @@ from anomalens.detectors.patches.evidence import (
 )
 from anomalens.detectors.patches.feature_store import FeatureStore
 from anomalens.detectors.patches.left_out import FOLDS, banks_without, held_features
-from anomalens.detectors.patches.maps import MapMaker
-from anomalens.detectors.patches.network import PatchNetwork, default_taps
+from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
 from anomalens.detectors.patches.padim import as_float16
 from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
 from anomalens.detectors.patches.search_graph import (
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-MAX_CALIBRATION_IMAGES: Final = 2000
 DETAIL_FOLDS: Final = 5  # of the two cheaper views; FOLDS is a multiple, so no image's fold is split
 ENOUGH_GROUPS: Final = 200  # for the full weight of the context
 # Shares of the detail view in the map, of its spread against that of the patches; the last: detail alone.
@@ -67,7 +66,7 @@ class AutoFit:
     Attributes
     ----------
     grid : (int, int)
-    network : PatchNetwork
+    network : FeatureNetwork
         Image → features, nearest, mahalanobis, anomaly_map.
     context : Context
     fusion : Fusion
@@ -120,20 +119,19 @@ class AutoFit:
         if runtime.precision == "float32":
             self._check(first, Bank(vectors), gaussians, embedding, detail, runtime)
 
-    def _open(self, runtime: Runtime) -> PatchNetwork:
+    def _open(self, runtime: Runtime) -> FeatureNetwork:
         backbone = load_backbone(self._s.backbone)
         card = backbone.card
         card.check_size(self._images.size)
-        taps = self._s.taps or default_taps(card)
-        pooled = sorted(pooled_taps(card), key=lambda tap: card.tap(tap).stride)
+        taps = self._s.taps or taps_at(card, PATCH_STRIDES)
+        pooled = sorted(taps_at(card, POOLED_STRIDES), key=lambda tap: card.tap(tap).stride)
         used = list(dict.fromkeys([*taps, *pooled]))
-        return PatchNetwork(
+        return FeatureNetwork.from_card(
             joint_embedding(backbone.graph(used), taps, pooled, size=self._images.size),
-            mean=card.mean,
-            std=card.std,
+            card,
+            used=used,
             size=self._images.size,
             runtime=runtime,
-            backbone={**card.to_json(), "used": used},
         )
 
     def _collect(self) -> FeatureStore:
@@ -187,8 +185,8 @@ class AutoFit:
             lambda folds: self._progress(folds, label="calibrating", total=len(folds)),
         )
         raw = {
-            "patches": np.array([highest(d) for d in nearest]),
-            "detail": np.array([highest(d) for d in unlikely]),
+            "patches": np.array([mean_of_highest(d, TOP_SHARE) for d in nearest]),
+            "detail": np.array([mean_of_highest(d, TOP_SHARE) for d in unlikely]),
             "context": context,
         }
         known = np.isfinite(sum(raw.values()))

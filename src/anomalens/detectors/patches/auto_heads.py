@@ -63,12 +63,6 @@ class Context:
         return cls(space, head)
 
 
-def highest(distances: Floats) -> float:
-    """Mean of the highest patches of a grid [h, w]."""
-    count = max(1, round(TOP_SHARE * distances.size))
-    return float(np.partition(distances.ravel(), distances.size - count)[-count:].mean(dtype=np.float64))
-
-
 @dataclass(frozen=True)
 class Fusion:
     """How the views become one score and one map.

@@ -41,16 +41,16 @@ from anomalens.detectors.contract import (
     TrainingImages,
     parameter,
 )
+from anomalens.detectors.features.covariance import moments, shrunk, whitener
+from anomalens.detectors.network import FeatureNetwork
 from anomalens.detectors.patches.dictionary_graph import append_dictionary
 from anomalens.detectors.patches.fusion import Fusion, Judge, out_of_fold
-from anomalens.detectors.patches.network import PatchNetwork
 from anomalens.detectors.patches.window_network import window_network
 from anomalens.detectors.patches.windows import Windows
 from anomalens.detectors.patches.words import Words
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.progress import Progress, silent
-from anomalens.threads import one_blas_thread
 
 Floats = NDArray[np.float32]
 
@@ -105,7 +105,7 @@ class Dictionary(Detector):
     settings_type: ClassVar[type[Settings]] = DictionarySettings
     settings: DictionarySettings
 
-    _network: PatchNetwork
+    _network: FeatureNetwork
     fusion_: Fusion
 
     def fit(
@@ -131,10 +131,8 @@ class Dictionary(Detector):
         )
         sample = _read(network, images, seed, progress)
 
-        def learnt(part: _Sample) -> PatchNetwork:
-            with one_blas_thread():
-                graph = self._graph(network.graph, part, windows, seed)
-            return network.with_graph(graph, runtime=runtime)
+        def learnt(part: _Sample) -> FeatureNetwork:
+            return network.with_graph(self._graph(network.graph, part, windows, seed), runtime=runtime)
 
         def without(left_out: NDArray[np.bool_]) -> Judge | None:
             part = sample.subset(~left_out)
@@ -162,13 +160,8 @@ class Dictionary(Detector):
     def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
         n = state.numbers
         detector = cls()
-        detector._network = PatchNetwork(
-            state.graphs["dictionary"],
-            mean=n["mean"],
-            std=n["std"],
-            size=size,
-            runtime=runtime,
-            backbone=n["backbone"],
+        detector._network = FeatureNetwork.from_numbers(
+            n, state.graphs["dictionary"], size=size, runtime=runtime
         )
         detector._size = size
         detector.fusion_ = Fusion.from_json(n["fusion"])
@@ -180,19 +173,20 @@ class Dictionary(Detector):
         words = Words.learn(
             sample.rows, count=s.n_words, n_nearest=s.n_nearest, variance=s.variance, seed=seed
         )
-        middle, whitening = _mahalanobis(sample.pooled)
+        middle, _ = moments(sample.pooled)
+        whitening = whitener(shrunk(sample.pooled, middle, "ledoit-wolf"))
         return append_dictionary(
             graph,
             channels=sample.rows.shape[1],
             words=words,
-            middle=middle,
-            whitening=whitening,
+            middle=middle.astype(np.float32),
+            whitening=whitening.astype(np.float32),
             windows=windows,
             sigma=s.sigma,
         )
 
 
-def _read(network: PatchNetwork, images: TrainingImages, seed: int, progress: Progress) -> _Sample:
+def _read(network: FeatureNetwork, images: TrainingImages, seed: int, progress: Progress) -> _Sample:
     """One pass over the images."""
     rng = np.random.default_rng(seed)
     share = -(-_SAMPLE // len(images))
@@ -207,20 +201,7 @@ def _read(network: PatchNetwork, images: TrainingImages, seed: int, progress: Pr
     return _Sample(np.concatenate(rows), np.concatenate(owner), np.stack(pooled))
 
 
-def _mahalanobis(x: Floats) -> tuple[Floats, Floats]:
-    """Mean [c] and W [c, c] with |(x − mean) W| the Mahalanobis distance."""
-    from sklearn.covariance import ledoit_wolf
-
-    middle = x.mean(0)
-    if len(x) < 2 or not (x != x[0]).any():
-        return middle, np.eye(len(middle), dtype=np.float32)
-    covariance, _ = ledoit_wolf(x.astype(np.float64) - middle, assume_centered=True)
-    values, axes = np.linalg.eigh(covariance)
-    least = 1e-7 * values.max()
-    return middle, np.asarray(axes / np.sqrt(np.maximum(values, least)), np.float32)
-
-
-def _pair(network: PatchNetwork, image: Pixels) -> tuple[tuple[float, float], Floats]:
+def _pair(network: FeatureNetwork, image: Pixels) -> tuple[tuple[float, float], Floats]:
     """The strangest sub-image's score, that of the whole image, and the map."""
     local, whole, anomaly_map = network(image)
     return (float(local.max()), float(whole[0])), anomaly_map

@@ -27,8 +27,8 @@ Floats = NDArray[np.float32]
 Judge = Callable[[Pixels], tuple[tuple[float, float], Floats]]  # an image's two scores and its map
 
 FOLDS: Final = 5
-# Out-of-fold scores are taken from at most this many images; a rate of 0.001 needs 999.
-MAX_CALIBRATION_IMAGES: Final = 1000
+# Half of what others take: every fold is another pass of the network over its images.
+MOST_IMAGES: Final = 1000
 
 # A deviation of a few scores may come out as nearly nothing; this share of their size bounds it from below.
 _LEAST: Final = 1e-3
@@ -100,7 +100,7 @@ def out_of_fold(
         Of the maps.
     """
     groups = images.groups
-    wanted = some_groups(groups, MAX_CALIBRATION_IMAGES, seed)
+    wanted = some_groups(groups, MOST_IMAGES, seed)
     folds = fold_of_groups(groups, FOLDS, seed)
     scores = np.full((len(groups), 2), np.nan)
     maxima = np.full((len(groups), 1, 1), np.nan, np.float32)

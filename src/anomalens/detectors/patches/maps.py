@@ -36,6 +36,12 @@ def enlarging_matrix(patches: int, pixels: int, sigma: float) -> NDArray[np.floa
     return np.asarray(enlarge, np.float32)
 
 
+def mean_of_highest(distances: NDArray[np.float32], share: float) -> float:
+    """Mean of this share of the patches, the highest ones, and of one at least."""
+    count = max(1, round(share * distances.size))
+    return float(np.partition(distances.ravel(), distances.size - count)[-count:].mean(dtype=np.float64))
+
+
 class MapMaker:
     """Turns patch scores [h, w] into a map [height, width]."""
 

@@ -42,8 +42,9 @@ from anomalens.detectors.contract import (
     parameter,
 )
 from anomalens.detectors.folds import fold_of_groups
-from anomalens.detectors.patches.maps import MapMaker
-from anomalens.detectors.patches.network import PatchNetwork
+from anomalens.detectors.network import FeatureNetwork
+from anomalens.detectors.patches.left_out import FOLDS
+from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
 from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
 from anomalens.detectors.patches.search_graph import MAP, UNLIKELY, append_gaussians, append_map
 from anomalens.errors import ModelFileError, SettingError
@@ -52,7 +53,6 @@ from anomalens.progress import Progress, silent
 
 Floats = NDArray[np.float32]
 
-FOLDS: Final = 10
 # Share of the patches, the highest ones, whose mean is the image's score.
 TOP_SHARE: Final = 0.01
 
@@ -85,7 +85,7 @@ class PaDiM(Detector):
     settings_type: ClassVar[type[Settings]] = PaDiMSettings
     settings: PaDiMSettings
 
-    _network: PatchNetwork
+    _network: FeatureNetwork
     _grid: tuple[int, int]
     _size: tuple[int, int]
 
@@ -101,7 +101,7 @@ class PaDiM(Detector):
         if not len(images):
             raise SettingError("PaDiM needs at least one normal image to fit and was given none.")
         self._size = images.size
-        self._network = PatchNetwork.from_backbone(
+        self._network = FeatureNetwork.from_backbone(
             s.backbone, s.taps, neighbourhood=s.neighbourhood, size=images.size, runtime=runtime
         )
         rows, features = self._collect(images, seed, progress)
@@ -129,7 +129,7 @@ class PaDiM(Detector):
                     f"The model's network gives distances {list(distances.shape)} where "
                     f"{list(self._grid)} were learnt; fit the model again."
                 )
-            scores[i] = highest(distances)
+            scores[i] = mean_of_highest(distances, TOP_SHARE)
         return Scores(scores, maps)
 
     def state(self) -> State:
@@ -144,13 +144,8 @@ class PaDiM(Detector):
         detector = cls()
         detector._grid = (int(n["grid"][0]), int(n["grid"][1]))
         detector._size = size
-        detector._network = PatchNetwork(
-            state.graphs["patches"],
-            mean=n["mean"],
-            std=n["std"],
-            size=size,
-            runtime=runtime,
-            backbone=n["backbone"],
+        detector._network = FeatureNetwork.from_numbers(
+            n, state.graphs["patches"], size=size, runtime=runtime
         )
         return detector
 
@@ -199,15 +194,9 @@ class PaDiM(Detector):
                 break
             left = PositionGaussians.fit(x[~held], axes, regularisation=self.settings.regularisation)
             for i, distances in zip(rows[held], left.distances(x[held]), strict=True):
-                scores[i] = highest(distances)
+                scores[i] = mean_of_highest(distances, TOP_SHARE)
                 maxima[i] = maps(distances.reshape(self._grid)).max()
         return Scores(scores, maxima)
-
-
-def highest(distances: Floats) -> float:
-    """Mean of the highest hundredth of the patches."""
-    count = max(1, round(TOP_SHARE * distances.size))
-    return float(np.partition(distances.ravel(), distances.size - count)[-count:].mean(dtype=np.float64))
 
 
 def as_float16(features: Floats) -> NDArray[np.float16]:

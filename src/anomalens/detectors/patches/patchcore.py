@@ -36,13 +36,13 @@ from anomalens.detectors.contract import (
     TrainingImages,
     parameter,
 )
-from anomalens.detectors.folds import fold_of_groups, some_groups
+from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
+from anomalens.detectors.network import LARGEST, FeatureNetwork
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.coreset import Coreset, greedy_coreset
 from anomalens.detectors.patches.feature_store import FeatureStore
 from anomalens.detectors.patches.left_out import FOLDS, banks_without, held_features
 from anomalens.detectors.patches.maps import MapMaker
-from anomalens.detectors.patches.network import LARGEST, PatchNetwork
 from anomalens.detectors.patches.search_graph import append_search
 from anomalens.errors import BackboneError, ModelFileError, SettingError
 from anomalens.images.arrays import Pixels
@@ -50,8 +50,6 @@ from anomalens.progress import Progress, silent
 
 Floats = NDArray[np.float32]
 
-# Out-of-fold scores are taken from at most this many images; a rate of 0.001 needs 999.
-MAX_CALIBRATION_IMAGES: Final = 2000
 # Largest difference of a distance between the graph and the bank, of the largest feature value: a patch
 # that is itself in the bank has a squared distance of rounding errors.
 SEARCH_TOLERANCE: Final = 1e-2
@@ -89,7 +87,7 @@ class PatchCore(Detector):
     settings_type: ClassVar[type[Settings]] = PatchCoreSettings
     settings: PatchCoreSettings
 
-    _network: PatchNetwork
+    _network: FeatureNetwork
     bank_: Bank
 
     def fit(
@@ -107,7 +105,7 @@ class PatchCore(Detector):
             )
         if not len(images):
             raise SettingError("PatchCore needs at least one normal image to fit and was given none.")
-        self._network = PatchNetwork.from_backbone(
+        self._network = FeatureNetwork.from_backbone(
             s.backbone,
             s.taps,
             neighbourhood=s.neighbourhood,
@@ -159,13 +157,8 @@ class PatchCore(Detector):
         if not (1 <= grid[0] <= size[0] and 1 <= grid[1] <= size[1]):
             raise ValueError(f"the grid {list(grid)} does not fit images of {list(size)}")
         detector = cls(PatchCoreSettings(sigma=float(n["sigma"]), n_neighbors=int(n["n_neighbors"])))
-        detector._network = PatchNetwork(
-            state.graphs["patches"],
-            mean=n["mean"],
-            std=n["std"],
-            size=size,
-            runtime=runtime,
-            backbone=n["backbone"],
+        detector._network = FeatureNetwork.from_numbers(
+            n, state.graphs["patches"], size=size, runtime=runtime
         )
         detector._grid = grid
         detector._size = size

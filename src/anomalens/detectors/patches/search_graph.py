@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from anomalens.backbones.embedding import EMBEDDING
 from anomalens.backbones.graph_surgery import Graph
+from anomalens.detectors.patches.distance_nodes import reduce_axis
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.position_gaussians import PositionGaussians
 
@@ -63,17 +64,13 @@ def append_nearest(edited: Graph, source: str, vectors: NDArray[np.float32], gri
         "norms": np.einsum("ij,ij->i", shifted, shifted).astype(np.float32),
         "ones": np.ones((vectors.shape[1], 1), np.float32),
         "grid": np.array([-1, *grid], np.int64),
-        "axes": np.array([1], np.int64),
     }
     name = {key: edited.constant(f"{NEAREST}/{key}", value) for key, value in values.items()}
     rows = edited.add("Reshape", [source, name["rows"]], f"{NEAREST}/patches")
     x = edited.add("Sub", [rows, name["centre"]], f"{NEAREST}/shifted")
     products = edited.add("MatMul", [x, name["factor"]], f"{NEAREST}/products")
     partial = edited.add("Add", [products, name["norms"]], f"{NEAREST}/partial")
-    if edited.opset >= 18:  # where the axes became an input
-        smallest = edited.add("ReduceMin", [partial, name["axes"]], f"{NEAREST}/smallest", keepdims=1)
-    else:
-        smallest = edited.add("ReduceMin", [partial], f"{NEAREST}/smallest", axes=[1], keepdims=1)
+    smallest = reduce_axis(edited, "ReduceMin", partial, f"{NEAREST}/smallest", axis=1, keep=True)
     squares = edited.add("Mul", [x, x], f"{NEAREST}/squares")
     own = edited.add("MatMul", [squares, name["ones"]], f"{NEAREST}/own")
     squared = edited.add("Add", [smallest, own], f"{NEAREST}/squared")

@@ -41,17 +41,16 @@ from anomalens.detectors.contract import (
     TrainingImages,
     parameter,
 )
+from anomalens.detectors.network import FeatureNetwork
 from anomalens.detectors.patches.coreset import greedy_coreset, projection
 from anomalens.detectors.patches.fusion import Fusion, Judge, out_of_fold
 from anomalens.detectors.patches.maps import MapMaker
-from anomalens.detectors.patches.network import PatchNetwork
 from anomalens.detectors.patches.retrieval_graph import Gallery, append_retrieval
 from anomalens.detectors.patches.window_network import window_network
 from anomalens.detectors.patches.windows import Windows
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.progress import Progress, silent
-from anomalens.threads import one_blas_thread
 
 Floats = NDArray[np.float32]
 
@@ -95,7 +94,7 @@ class Spade(Detector):
     settings_type: ClassVar[type[Settings]] = SpadeSettings
     settings: SpadeSettings
 
-    _network: PatchNetwork
+    _network: FeatureNetwork
     fusion_: Fusion
 
     def fit(
@@ -120,8 +119,7 @@ class Spade(Detector):
             windows=Windows.around_cells(images.size, _WINDOW, _POSITION),
             runtime=runtime,
         )
-        with one_blas_thread():
-            gallery, rows = self._collect(network, images, seed, progress)
+        gallery, rows = self._collect(network, images, seed, progress)
 
         def without(left_out: NDArray[np.bool_]) -> Judge | None:
             others = gallery.subset(~left_out[rows])
@@ -156,14 +154,7 @@ class Spade(Detector):
         if n["image_score"] not in IMAGE_SCORES:
             raise ValueError(f"no image score is called {n['image_score']!r:.40}")
         detector = cls(SpadeSettings(image_score=n["image_score"]))
-        detector._network = PatchNetwork(
-            state.graphs["spade"],
-            mean=n["mean"],
-            std=n["std"],
-            size=size,
-            runtime=runtime,
-            backbone=n["backbone"],
-        )
+        detector._network = FeatureNetwork.from_numbers(n, state.graphs["spade"], size=size, runtime=runtime)
         detector._size = size
         detector.fusion_ = Fusion.from_json(n["fusion"])
         return detector
@@ -174,7 +165,7 @@ class Spade(Detector):
         return pairs[:, IMAGE_SCORES.index(self.settings.image_score) - 1].copy()
 
     def _collect(
-        self, network: PatchNetwork, images: TrainingImages, seed: int, progress: Progress
+        self, network: FeatureNetwork, images: TrainingImages, seed: int, progress: Progress
     ) -> tuple[Gallery, NDArray[np.int64]]:
         """Two passes: pooled features and a sample of positions, then the gallery's positions.
 
@@ -221,7 +212,7 @@ class Spade(Detector):
         size = float(np.sqrt(np.mean(np.sum((sample - centre) ** 2, axis=1))))
         return centre, axes / np.float32(size or 1.0)
 
-    def _searching(self, network: PatchNetwork, gallery: Gallery, runtime: Runtime) -> PatchNetwork:
+    def _searching(self, network: FeatureNetwork, gallery: Gallery, runtime: Runtime) -> FeatureNetwork:
         s = self.settings
         graph = append_retrieval(
             network.graph,
@@ -233,7 +224,7 @@ class Spade(Detector):
         return network.with_graph(graph, runtime=runtime)
 
 
-def _pair(network: PatchNetwork, image: Pixels) -> tuple[tuple[float, float], Floats]:
+def _pair(network: FeatureNetwork, image: Pixels) -> tuple[tuple[float, float], Floats]:
     """The two scores of an image, and its map."""
     _, retrieval, _, anomaly_map = network(image)
     return (float(retrieval), float(anomaly_map.max())), anomaly_map

@@ -43,7 +43,6 @@ from anomalens.detectors.patches.texture_features import PatchTexture, opponent
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.progress import Progress, silent
-from anomalens.threads import one_blas_thread
 
 Floats = NDArray[np.float32]
 
@@ -90,14 +89,12 @@ class TexturePatches(Detector):
         if not len(images):
             raise SettingError("texture-patches needs at least one normal image to fit and was given none.")
         self._prepare(images.size)
-        with one_blas_thread():
-            self.texems_ = self._learn(images, seed, progress)
+        self.texems_ = self._learn(images, seed, progress)
 
     def score(self, batch: Batch) -> Scores:
         maps = np.empty((len(batch), *self._size), np.float32)
-        with one_blas_thread():
-            for i, image in enumerate(batch.images):
-                maps[i] = self._map(image)
+        for i, image in enumerate(batch.images):
+            maps[i] = self._map(image)
         return Scores(maps.max((1, 2)).astype(np.float64), maps)
 
     def state(self) -> State:

@@ -1,4 +1,4 @@
-"""Prepared image → patch features (and distances), through the ONNX graph that the model file carries."""
+"""Prepared image → features (and distances), through the ONNX graph that the model file carries."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from anomalens.backbones.runtimes import Runtime, open_session
 from anomalens.errors import BackboneError
 from anomalens.images.arrays import Pixels
 
+PATCH_STRIDES: Final = (8, 16)  # PatchCore's usual ones
 LARGEST: Final = 1e15  # sums of squares of smaller numbers stay finite in float32
 
 
-class PatchNetwork:
+class FeatureNetwork:
     """Scales an image as the backbone asks and runs the graph.
 
     Images are run one at a time: on a CPU a batch gains little, and so no image's score can depend on
@@ -61,16 +62,25 @@ class PatchNetwork:
         backbone = load_backbone(name)
         card = backbone.card
         card.check_size(size)
-        taps = taps or default_taps(card)
+        taps = taps or taps_at(card, PATCH_STRIDES)
         graph = patch_embedding(backbone.graph(taps), taps, size=size, neighbourhood=neighbourhood)
-        return cls(
-            graph,
-            mean=card.mean,
-            std=card.std,
-            size=size,
-            runtime=runtime,
-            backbone={**card.to_json(), "used": list(taps)},
-        )
+        return cls.from_card(graph, card, used=taps, size=size, runtime=runtime)
+
+    @classmethod
+    def from_card(
+        cls, graph: bytes, card: BackboneCard, *, used: Sequence[str], size: tuple[int, int], runtime: Runtime
+    ) -> Self:
+        """A graph that begins with the backbone's; `used` are the taps that it needs."""
+        backbone = {**card.to_json(), "used": list(used)}
+        return cls(graph, mean=card.mean, std=card.std, size=size, runtime=runtime, backbone=backbone)
+
+    @classmethod
+    def from_numbers(
+        cls, numbers: Mapping[str, Any], graph: bytes, *, size: tuple[int, int], runtime: Runtime
+    ) -> Self:
+        """Rebuild from a state; ValueError or KeyError where its numbers are damaged."""
+        scaling = {key: numbers[key] for key in ("mean", "std", "backbone")}
+        return cls(graph, **scaling, size=size, runtime=runtime)
 
     def numbers(self) -> dict[str, Any]:
         """The scaling and the backbone's card, for the state."""
@@ -94,8 +104,8 @@ class PatchNetwork:
         return [np.asarray(output[0], np.float32) for output in outputs]
 
 
-def default_taps(card: BackboneCard) -> tuple[str, ...]:
-    """The taps at 1/8 and 1/16, PatchCore's usual ones; all of a backbone's that has no such."""
+def taps_at(card: BackboneCard, strides: Sequence[int]) -> tuple[str, ...]:
+    """The backbone's taps at these strides; all of its taps if it lacks one of them."""
     names = tuple(tap.name for tap in card.taps)
-    usual = ("stride8", "stride16")
+    usual = tuple(f"stride{stride}" for stride in strides)
     return usual if set(usual) <= set(names) else names
