@@ -19,8 +19,10 @@ beyond the largest normal score):
 A view's raw score is the mean of its highest half per cent of patches. The map adds patches and detail,
 each divided by its spread on normal images; how much detail it gets is chosen by evidence: defects are
 painted on left-out normal images, and the share that outlines them best is taken, as long as the map's
-maximum ranks the painted images as well as the best share does (`evidence.py`). The images that choose
-weigh nothing in the calibration: they are painted copies.
+maximum ranks the painted images as well as the best share does (`evidence.py`). That choice changes the map
+alone, never the score. Two things are learnt from the same left-out images that calibrate: the tail scales,
+monotone functions of one view each, and the share of detail, of which the regions' threshold depends.
+The principal axes of the detail view are learnt from all images.
 
 What was tried and left out (256 px; transistor, juice bottle, magnetic tile, bricks, brain, six papers):
 dividing distances by those of normal patches nearby, position by position or bank vector by bank vector;
