@@ -6,6 +6,7 @@ The photographs are tiles of the bricks that scikit-image carries, so that these
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,6 +52,9 @@ def anomalens(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
 @pytest.fixture(scope="session")
 def process() -> Callable[..., Any]:
     """A function that starts the command line as a process of its own, with pipes."""
+    # started in the background of a script, these tests inherit that Ctrl-C is ignored, and so would it
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def start(
         *arguments: object, environment: dict[str, str] | None = None, **options: Any
