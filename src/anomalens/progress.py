@@ -9,7 +9,10 @@ T = TypeVar("T")
 
 
 class Progress(Protocol):
-    """Wraps an iterable and reports each step; the command line passes one that draws a bar."""
+    """Wraps an iterable and reports each step; the command line passes one that draws a bar.
+
+    An item may have a text `report`, which is shown beside the bar.
+    """
 
     def __call__(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]: ...
 

@@ -17,6 +17,11 @@ def bar(items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
         yield from items
         return
     with click.progressbar(
-        items, length=total, label=label.ljust(22), file=sys.stderr, show_pos=True
+        items,
+        length=total,
+        label=label.ljust(22),
+        file=sys.stderr,
+        show_pos=True,
+        item_show_func=lambda item: getattr(item, "report", None),
     ) as steps:
         yield from steps

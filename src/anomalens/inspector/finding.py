@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -45,6 +46,8 @@ class Finding:
     reasons : Reasons or None
         What adds to the score and which normal images are most similar, from detectors that know and
         where it was asked for.
+    parts : dict of str to float
+        What the score was made of, by name, from detectors whose score has several parts.
     error : str or None
         Why the image has no answer.
     detector, model : str or None
@@ -70,6 +73,7 @@ class Finding:
     confidence: float | None = None
     explanation: str | None = None
     reasons: Reasons | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
     detector: str | None = None
     model: str | None = None
@@ -133,7 +137,7 @@ def explain(
             f"{rank} of {n} normal images scored as high."
         )
     if not calibration.calibrated:
-        text += " Uncalibrated: too few normal images to leave any out."
+        text += " Uncalibrated: there was no normal image to leave out."
     return text + ("" if reasons is None else _reasons_text(reasons))
 
 

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.detectors.patches.maps import enlarging_matrix
+from anomalens.images.enlarging import enlarging_matrix
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

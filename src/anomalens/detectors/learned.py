@@ -1,0 +1,282 @@
+"""Base of the detectors that learn a network: train → graph → held-out scores.
+
+The normal images are split by whole groups: most train, some validate (they decide when to stop and which
+weights are kept), and some are held out and calibrate: the network that was calibrated is the one that is
+used. `calibrate_by=folds` trains five more networks instead, so that every image calibrates; it takes six
+times as long and asks for fewer images.
+
+After training, whatever gives the score is one ONNX graph: image → components of the score [k], and a map
+where the method has one. `fit` fails where graph and torch module differ by more than 10⁻⁴ of the largest
+value on real training images. With several components the score is the largest of them, each on a tail scale
+(`calibration.tail_scale`) learnt from the validation images, so that one threshold is a threshold on each.
+
+Memory. Images are held as bytes up to 1 GB, beyond it in a temporary file (`training/images.py`); the network
+sees one batch at a time.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.backbones.runtimes import Runtime
+from anomalens.calibration.tail_scale import TailScale
+from anomalens.detectors.contract import (
+    Batch,
+    Detector,
+    Part,
+    Reasons,
+    Scores,
+    Settings,
+    State,
+    TrainingImages,
+    parameter,
+)
+from anomalens.detectors.network import FeatureNetwork
+from anomalens.errors import SettingError, unknown_name
+from anomalens.images.arrays import Pixels
+from anomalens.images.augment import Augmentation
+from anomalens.progress import Progress, silent
+from anomalens.training import require_torch
+from anomalens.training.plan import OPTIMISERS, SCHEDULES, Plan
+
+if TYPE_CHECKING:
+    from anomalens.training.run import Trained, TrainingRun
+
+Chosen = TypeVar("Chosen", bound="LearnedSettings")
+CALIBRATIONS: Final = ("held-out", "folds")
+_GRAPH: Final = "network"
+
+
+@dataclass(frozen=True)
+class LearnedSettings(Settings):
+    """Parameters of the training, the same for every learned detector."""
+
+    epochs: int = parameter(100, "passes over the training images, at most", limits=(1, 10**5))
+    batch_size: int = parameter(32, "images per step", limits=(2, 4096))
+    learning_rate: float = parameter(1e-3, "size of the steps", limits=(1e-7, 10.0))
+    optimiser: str = parameter("adam", "adam, adadelta or sgd")
+    weight_decay: float = parameter(0.0, "decay of the weights", limits=(0.0, 1.0))
+    schedule: str = parameter("cosine", "of the learning rate: cosine (falls to a hundredth) or constant")
+    patience: int = parameter(
+        20, "epochs without a lower validation loss before training stops; 0 never stops", limits=(0, 10**5)
+    )
+    augment: str = parameter("", "changes drawn anew in every epoch, such as flip=both,rotate=15")
+    validation: float = parameter(0.15, "share of the images that validate", limits=(0.01, 0.5))
+    held_out: float = parameter(0.2, "share of the images that calibrate", limits=(0.05, 0.5))
+    calibrate_by: str = parameter(
+        "held-out", "held-out: by images kept from training; folds: by all, with five more trainings"
+    )
+    bfloat16: bool = parameter(False, "train with products in bfloat16: faster where the processor has it")
+    device: str = parameter("auto", "auto (a GPU if torch has one), cpu, cuda")
+
+    def plan(self) -> Plan:
+        """How to train.
+
+        Raises
+        ------
+        SettingError
+            An unknown word.
+        """
+        for kind, value, known in (
+            ("optimiser", self.optimiser, OPTIMISERS),
+            ("schedule", self.schedule, SCHEDULES),
+            ("calibration", self.calibrate_by, CALIBRATIONS),
+        ):
+            if value not in known:
+                raise unknown_name(kind, value, known)
+        return Plan(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            optimiser=self.optimiser,
+            weight_decay=self.weight_decay,
+            schedule=self.schedule,
+            patience=self.patience,
+            augmentation=Augmentation.parse(self.augment) if self.augment else None,
+            bfloat16=self.bfloat16,
+            device=self.device,
+        )
+
+
+class LearnedDetector(Detector):
+    """A network trained on normal images.
+
+    Class attributes
+    ----------------
+    components : names of what the score is made of, as the graph gives them
+    """
+
+    holds_out: ClassVar[bool] = True
+    components: ClassVar[tuple[str, ...]] = ("score",)
+    settings: LearnedSettings
+
+    _network: FeatureNetwork
+    _scales: tuple[TailScale, ...] = ()  # one per component where there are several
+    _curves: Mapping[str, Sequence[float]]
+    _notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def learn(self, run: TrainingRun) -> Trained:
+        """Train on `run` and give the module that scores.
+
+        It takes float32 [1, 3, h, w], 0–1, and gives the components [1, k] and, for a pixel-level detector,
+        a map [1, h, w]. Torch is imported here.
+        """
+
+    def fit(
+        self,
+        images: TrainingImages,
+        *,
+        runtime: Runtime,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Scores | None:
+        if not len(images):
+            raise SettingError(f"{self.name} needs at least one normal image to fit and was given none.")
+        require_torch(f"The detector {self.name!r}")
+        from anomalens.training.run import TrainingRun, repeatable
+
+        plan = self.settings.plan()
+        folds = self.settings.calibrate_by == "folds"
+        with repeatable(seed):
+            run = TrainingRun.prepare(
+                images,
+                plan,
+                name=self.name,
+                decided_by=self.settings.to_plain(),
+                validation=self.settings.validation,
+                held_out=0.0 if folds else self.settings.held_out,
+                runtime=runtime,
+                seed=seed,
+                progress=progress,
+            )
+            trained = self.learn(run)
+            self._network = self._deployed(run, trained)
+        self._curves, self._notes = run.curves, (*run.notes, *trained.notes)
+        if len(self.components) > 1:
+            split = run.split
+            rows = split.validation if len(split.validation) > 1 else split.train
+            self._scales = self._learnt_scales(run.images.pixels[rows])
+        if folds:
+            return None
+        return self._held_out_scores(run.images.pixels, run.split.held_out, progress)
+
+    def score(self, batch: Batch) -> Scores:
+        parts, maps = [], []
+        for image in batch.images:
+            answer = self._network(image)
+            parts.append(self._finite(answer[0]))
+            if self.pixel_level:
+                maps.append(answer[1])
+        values = np.array(parts, np.float64).reshape(len(batch), len(self.components))
+        return Scores(
+            self._joint(values),
+            np.stack(maps) if maps else None,
+            {name: values[:, k] for k, name in enumerate(self.components)},
+        )
+
+    def explain(self, image: Pixels) -> Reasons | None:
+        """What each component gives, on the common scale; nothing where there is one only."""
+        if not self._scales:
+            return None
+        values = self._finite(self._network(image)[0])
+        parts = [
+            Part(name, float(scale(value)))
+            for name, scale, value in zip(self.components, self._scales, values, strict=True)
+        ]
+        return Reasons(parts=tuple(sorted(parts, key=lambda part: -part.contribution)))
+
+    def part_thresholds(self, threshold: float) -> Mapping[str, float]:
+        scales = zip(self.components, self._scales, strict=False)  # one component has no scale
+        return {name: scale.inverse(threshold) for name, scale in scales}
+
+    def state(self) -> State:
+        return State(
+            numbers={
+                **self._network.numbers(),
+                "scales": [scale.to_json() for scale in self._scales],
+                "curves": {name: list(values) for name, values in self._curves.items()},
+            },
+            graphs={_GRAPH: self._network.graph},
+        )
+
+    @classmethod
+    def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
+        n = state.numbers
+        detector = cls()
+        detector._network = FeatureNetwork.from_numbers(n, state.graphs[_GRAPH], size=size, runtime=runtime)
+        detector._scales = tuple(TailScale.from_json(scale) for scale in n["scales"])
+        if len(detector._scales) != (len(cls.components) if len(cls.components) > 1 else 0):
+            raise ValueError(f"{len(detector._scales)} scales for {len(cls.components)} components")
+        detector._curves = {
+            str(name): [float(value) for value in values] for name, values in n["curves"].items()
+        }
+        return detector
+
+    @property
+    def curves(self) -> Mapping[str, Sequence[float]]:
+        return self._curves
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._notes
+
+    def _deployed(self, run: TrainingRun, trained: Trained) -> FeatureNetwork:
+        """What scores from now on, agreed with the trained module on real images."""
+        return FeatureNetwork(
+            run.exported(trained.module, self._outputs()),
+            mean=(0.0, 0.0, 0.0),
+            std=(255.0, 255.0, 255.0),
+            size=run.size,
+            runtime=run.runtime,
+            backbone={"name": self.name, "trained": "here", "epochs": run.epochs},
+        )
+
+    def _outputs(self) -> tuple[str, ...]:
+        return ("components", "map") if self.pixel_level else ("components",)
+
+    def _joint(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """One score [n] of components [n, k]."""
+        if not self._scales:
+            return values[:, 0].copy()
+        placed = [scale(values[:, k]) for k, scale in enumerate(self._scales)]
+        joint: NDArray[np.float64] = np.max(placed, axis=0)
+        return joint
+
+    def _finite(self, answer: NDArray[np.float32]) -> NDArray[np.float32]:
+        if answer.shape != (len(self.components),):
+            raise ValueError(f"the graph gives {answer.shape} for {len(self.components)} components")
+        return answer
+
+    def _learnt_scales(self, pixels: Sequence[Pixels] | NDArray[Any]) -> tuple[TailScale, ...]:
+        values = np.array([self._network(image)[0] for image in pixels], np.float64)
+        if len(values) == 1:  # nothing varies: any increasing scale will do
+            values = np.concatenate([values, values + 1e-6])
+        return tuple(TailScale.fit(values[:, k]) for k in range(len(self.components)))
+
+    def _held_out_scores(self, pixels: NDArray[Any], rows: NDArray[np.int64], progress: Progress) -> Scores:
+        n = len(pixels)
+        image = np.full(n, np.nan)
+        parts = {name: np.full(n, np.nan) for name in self.components}
+        maxima = np.full((n, 1, 1), np.nan, np.float32) if self.pixel_level else None
+        for row in progress(rows, label="calibrating", total=len(rows)):
+            answer = self.score(Batch([pixels[row]], [str(row)]))
+            image[row] = answer.image[0]
+            for name in self.components:
+                parts[name][row] = answer.parts[name][0]
+            if maxima is not None and answer.maps is not None:
+                maxima[row] = answer.maps[0].max()
+        return Scores(image, maxima, parts)
+
+
+def with_defaults(settings: Chosen, values: Mapping[str, Any]) -> Chosen:
+    """The settings with these values where they stand at their defaults, for presets."""
+    blank = type(settings)()
+    fresh = {key: value for key, value in values.items() if getattr(settings, key) == getattr(blank, key)}
+    return replace(settings, **fresh)

@@ -1,0 +1,107 @@
+"""A trained module → ONNX, checked against the module on real images."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from anomalens.backbones.card import INPUT_NAME
+from anomalens.backbones.runtimes import Runtime, open_session
+from anomalens.errors import BackboneError
+
+OPSET: Final = 17
+TOLERANCE: Final = 1e-4  # of the largest value of an output
+
+
+def to_onnx(module: nn.Module, *, size: tuple[int, int], outputs: Sequence[str]) -> bytes:
+    """The graph of a module in evaluation mode.
+
+    Parameters
+    ----------
+    module : Module
+        float32 [1, 3, h, w], 0–1 → a tuple of tensors [1, …].
+    size : (height, width)
+    outputs : sequence of str
+        Names of what it returns.
+
+    Returns
+    -------
+    bytes
+        An ONNX model, batch 1, weights inside.
+    """
+    return inputs_to_onnx(module, {INPUT_NAME: torch.zeros(1, 3, *size)}, outputs=outputs)
+
+
+def inputs_to_onnx(
+    module: nn.Module, inputs: Mapping[str, torch.Tensor], *, outputs: Sequence[str], opset: int = OPSET
+) -> bytes:
+    """The graph of a module with inputs of these names and shapes, in this order."""
+    module.eval()
+    file = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of the exporter, about constants and its own age
+        torch.onnx.export(
+            module,
+            tuple(inputs.values()),
+            file,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            opset_version=opset,
+            # the newer exporter needs a package more and writes the same graph
+            dynamo=False,
+        )
+    return plain(onnx.load_from_string(file.getvalue()))
+
+
+def plain(model: onnx.ModelProto) -> bytes:
+    """The model without words about who made it and where."""
+    for node in model.graph.node:
+        node.ClearField("doc_string")
+    model.producer_name = "anomalens"
+    model.ClearField("producer_version")
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def check_parity(
+    module: Callable[[torch.Tensor], Sequence[torch.Tensor]],
+    graph: bytes,
+    images: torch.Tensor,
+    runtime: Runtime,
+) -> float:
+    """The largest difference between graph and module, relative to each output's largest value.
+
+    Parameters
+    ----------
+    images : float32 [n, 3, h, w], as both take them
+
+    Raises
+    ------
+    BackboneError
+        They differ by more than `TOLERANCE` in float32: what was trained is not what would be deployed.
+    """
+    session = open_session(graph, runtime=runtime, input_size=(images.shape[2], images.shape[3]))
+    worst = 0.0
+    for image in images:
+        with torch.no_grad():
+            wanted = [np.asarray(value) for value in module(image[None])]
+        given = session.run(image[None].numpy())
+        worst = max([worst, *(_difference(a, b) for a, b in zip(wanted, given, strict=True))])
+    if worst > TOLERANCE and runtime.precision == "float32":
+        raise BackboneError(
+            f"The exported graph differs from the trained network by {worst:.1e} of its largest value "
+            f"({TOLERANCE:g} is allowed); try another runtime."
+        )
+    return worst
+
+
+def _difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    return float(np.abs(a.astype(np.float64) - b).max() / max(float(np.abs(a).max()), 1e-12))

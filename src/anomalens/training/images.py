@@ -1,0 +1,109 @@
+"""Prepared images held for training: in memory up to a budget, beyond it in a temporary file."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anomalens.images.arrays import Pixels
+from anomalens.images.augment import Augmentation
+from anomalens.progress import Progress
+
+IN_MEMORY: Final = 10**9  # bytes
+
+
+Held = NDArray[Any]  # uint8 or float32 [n, h, w, 3]
+
+
+class Pictures(Protocol):
+    """What is read: prepared images of one size (height, width), and which show the same thing."""
+
+    @property
+    def groups(self) -> NDArray[np.int64]: ...
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Pixels]: ...
+
+
+class HeldImages:
+    """All training images as one array [n, h, w, 3], uint8 where all are, else float32."""
+
+    def __init__(self, pixels: Held) -> None:
+        self.pixels = pixels
+
+    @classmethod
+    def collect(cls, images: Pictures, progress: Progress) -> HeldImages:
+        """Read every image once."""
+        n = len(images)
+        height, width = images.size
+        held: Held | None = None
+        for row, image in enumerate(progress(images, label="reading images", total=n)):
+            if held is None:
+                held = room((n, height, width, 3), np.dtype(image.dtype))
+            elif held.dtype == np.uint8 and image.dtype != np.uint8:
+                wider = room(held.shape, np.dtype(np.float32))
+                wider[:row] = held[:row]
+                held = wider
+            held[row] = image
+        assert held is not None, "a training set has at least one image"
+        return cls(held)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def hash(self) -> str:
+        """Of the type, the shape and every value."""
+        kept = hashlib.sha256(f"{self.pixels.dtype} {self.pixels.shape}".encode())
+        for image in self.pixels:
+            kept.update(np.ascontiguousarray(image).data)
+        return kept.hexdigest()
+
+    def tensor(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Those images as float32 [n, 3, h, w], 0–1."""
+        return _to_tensor(self.pixels[rows])
+
+    def batches(
+        self,
+        rows: NDArray[np.int64],
+        batch_size: int,
+        *,
+        order: np.random.Generator | None = None,
+        augmentation: Augmentation | None = None,
+    ) -> Iterator[torch.Tensor]:
+        """Float32 [b, 3, h, w], 0–1; in random order and changed where a generator is given.
+
+        A last batch of one image joins no statistics and is left out of a shuffled pass.
+        """
+        if order is not None:
+            rows = order.permutation(rows)
+        for start in range(0, len(rows), batch_size):
+            part = rows[start : start + batch_size]
+            if order is not None and len(part) == 1 and len(rows) > 1:
+                return
+            chosen = self.pixels[part]
+            if augmentation is not None and order is not None:
+                chosen = np.stack([augmentation.apply(image, order) for image in chosen])
+            yield _to_tensor(chosen)
+
+
+def _to_tensor(pixels: Held) -> torch.Tensor:
+    planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32)
+    return torch.from_numpy(planes).div_(255)
+
+
+def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Held:
+    """An array in memory, or beyond `IN_MEMORY` in a temporary file."""
+    if int(np.prod(shape)) * dtype.itemsize <= IN_MEMORY:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile() as file:  # without a name; the array keeps what is in it
+        return np.memmap(file, dtype, "w+", shape=shape)

@@ -1,0 +1,203 @@
+"""The one training loop: seeded, stopped by held-out normal images, resumable.
+
+Every epoch draws its order, its changes of images and its noise from the seed and the epoch's number alone,
+so that a run that was killed and resumed ends with the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from anomalens.errors import SettingError
+from anomalens.progress import Progress, silent
+from anomalens.training.checkpoint import Checkpoint
+from anomalens.training.images import HeldImages
+from anomalens.training.learner import Learner, Player, device_of
+from anomalens.training.plan import History, Plan
+from anomalens.training.split import Rows
+
+_LAST_RATE: Final = 0.01  # of the learning rate, at the end of the cosine
+
+
+@dataclass
+class Epoch:
+    """One step of the progress bar; what it says of itself is the loss so far."""
+
+    number: int
+    report: str = ""
+
+
+@dataclass
+class State:
+    """All that changes while training; what a checkpoint holds."""
+
+    weights: dict[str, Tensor]  # the best so far
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    done: int = 0
+    curves: dict[str, list[float]] = field(default_factory=dict)
+
+
+def train(
+    learner: Learner,
+    images: HeldImages,
+    *,
+    train_rows: Rows,
+    validation_rows: Rows,
+    plan: Plan,
+    seed: int = 0,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress = silent,
+) -> History:
+    """Train until the epochs are used up or the validation loss has stopped to fall.
+
+    Afterwards the learner's module holds the weights of the epoch with the lowest validation loss, on the
+    CPU, in evaluation mode.
+
+    Parameters
+    ----------
+    learner : Learner
+    images : HeldImages
+    train_rows, validation_rows : int64
+        Which images are learnt from, and which decide when to stop and what to keep.
+    plan : Plan
+    seed : int
+        The same images, seed, plan and number of threads give the same weights, bit for bit, on one
+        machine with a CPU.
+    checkpoint : Checkpoint, optional
+        Where the run is kept, and gone on with if it was kept before.
+
+    Raises
+    ------
+    SettingError
+        A loss is no number.
+    """
+    module = learner.module
+    device = device_of(plan.device)
+    module.to(device)
+    optimisers = [_optimiser(player, plan) for player in learner.players]
+    state = State(_copy(module))
+    if checkpoint is not None:
+        state = checkpoint.resume(module, optimisers) or state
+    steps = (Epoch(number, _report(state)) for number in range(state.done, plan.epochs))
+    for step in progress(steps, label="training", total=plan.epochs - state.done):
+        if plan.patience and state.done - state.best_epoch >= plan.patience:
+            break
+        _set_rates(optimisers, plan, step.number)
+        _one_epoch(learner, optimisers, images, train_rows, plan, step.number, seed, device, state)
+        loss = _validate(learner, images, validation_rows, plan, seed, device)
+        state.curves.setdefault("validation loss", []).append(loss)
+        if loss < state.best_loss:
+            state.best_loss, state.best_epoch = loss, step.number + 1
+            state.weights = _copy(module)
+        state.done = step.number + 1
+        if checkpoint is not None:
+            checkpoint.keep(module, optimisers, state)
+    module.load_state_dict(state.weights)
+    module.to("cpu").eval()
+    if checkpoint is not None:
+        checkpoint.finish(module, optimisers, state)
+    return History(state.curves, state.best_epoch)
+
+
+def _one_epoch(
+    learner: Learner,
+    optimisers: list[torch.optim.Optimizer],
+    images: HeldImages,
+    rows: Rows,
+    plan: Plan,
+    number: int,
+    seed: int,
+    device: torch.device,
+    state: State,
+) -> None:
+    learner.module.train()
+    learner.before_epoch(number)
+    torch.manual_seed(_mixed(seed, number))
+    order = np.random.default_rng([seed, number])
+    sums = [0.0] * len(learner.players)
+    counts = [0] * len(learner.players)
+    batches = images.batches(rows, plan.batch_size, order=order, augmentation=plan.augmentation)
+    for index, batch in enumerate(batches):
+        on_device = batch.to(device)
+        for place, (player, optimiser) in enumerate(zip(learner.players, optimisers, strict=True)):
+            if index % player.every:
+                continue
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=plan.bfloat16):
+                loss = player.loss(on_device)
+            # every other player's gradients are thrown away before its own step
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            if plan.clip:
+                nn.utils.clip_grad_norm_(player.weights, plan.clip)
+            optimiser.step()
+            sums[place] += loss.detach().item()
+            counts[place] += 1
+    for player, total, count in zip(learner.players, sums, counts, strict=True):
+        mean = total / max(count, 1)
+        if not math.isfinite(mean):
+            raise _no_number(f"{player.name} of training", number, plan)
+        state.curves.setdefault(f"training {player.name}", []).append(mean)
+
+
+def _validate(
+    learner: Learner, images: HeldImages, rows: Rows, plan: Plan, seed: int, device: torch.device
+) -> float:
+    learner.module.eval()
+    torch.manual_seed(_mixed(seed, -1))  # the same noise in every epoch: losses can be compared
+    values = []
+    with torch.no_grad():
+        for batch in images.batches(rows, plan.batch_size):
+            values.append(learner.validation(batch.to(device)).float().cpu())
+    loss = float(torch.cat(values).mean())
+    if not math.isfinite(loss):
+        raise _no_number("validation loss", 0, plan)
+    return loss
+
+
+def _no_number(what: str, epoch: int, plan: Plan) -> SettingError:
+    return SettingError(
+        f"The {what} is no finite number in epoch {epoch + 1}; lower learning_rate "
+        f"(now {plan.learning_rate:g}) or set another precision."
+    )
+
+
+def _optimiser(player: Player, plan: Plan) -> torch.optim.Optimizer:
+    weights = list(player.weights)
+    if plan.optimiser == "adadelta":
+        return torch.optim.Adadelta(
+            weights, lr=plan.learning_rate, rho=0.95, eps=1e-7, weight_decay=plan.weight_decay
+        )
+    if plan.optimiser == "sgd":
+        return torch.optim.SGD(weights, lr=plan.learning_rate, momentum=0.9, weight_decay=plan.weight_decay)
+    betas = (0.5, 0.999) if player.name != "loss" else (0.9, 0.999)  # adversaries forget sooner (DCGAN)
+    return torch.optim.AdamW(weights, lr=plan.learning_rate, betas=betas, weight_decay=plan.weight_decay)
+
+
+def _set_rates(optimisers: list[torch.optim.Optimizer], plan: Plan, epoch: int) -> None:
+    if plan.schedule != "cosine":
+        return
+    share = (1 + math.cos(math.pi * epoch / max(plan.epochs, 1))) / 2
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = plan.learning_rate * (_LAST_RATE + (1 - _LAST_RATE) * share)
+
+
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def _mixed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch + 1]).generate_state(1)[0])
+
+
+def _report(state: State) -> str:
+    if not state.done:
+        return ""
+    return f"validation loss {state.curves['validation loss'][-1]:.4g}, best {state.best_loss:.4g}"

@@ -1,0 +1,121 @@
+"""Data, split and export of a training."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch", reason="needs the extra train")
+
+from anomalens.backbones.runtimes import Runtime  # noqa: E402
+from anomalens.errors import BackboneError, MissingExtraError  # noqa: E402
+from anomalens.progress import silent  # noqa: E402
+from anomalens.training import images as images_file  # noqa: E402
+from anomalens.training import require_torch  # noqa: E402
+from anomalens.training.autoencoder import build  # noqa: E402
+from anomalens.training.export import check_parity, to_onnx  # noqa: E402
+from anomalens.training.images import HeldImages  # noqa: E402
+from anomalens.training.pixel_errors import ssim  # noqa: E402
+from anomalens.training.run import repeatable  # noqa: E402
+from anomalens.training.split import split_groups  # noqa: E402
+
+
+@given(
+    sizes=st.lists(st.integers(1, 6), min_size=1, max_size=40),
+    validation=st.floats(0.01, 0.5),
+    held_out=st.floats(0, 0.5),
+    seed=st.integers(0, 5),
+)
+def test_a_split_keeps_groups_whole_and_loses_nothing(
+    sizes: list[int], validation: float, held_out: float, seed: int
+) -> None:
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    split = split_groups(groups, validation=validation, held_out=held_out, seed=seed)
+    parts = [split.train, split.validation, split.held_out]
+    assert len(split.train) and len(split.validation)
+    assert all((np.diff(part) > 0).all() for part in parts)
+    if len(sizes) == 1:
+        assert split.train.tolist() == split.validation.tolist() == list(range(len(groups)))
+        return
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(groups)))
+    owners = [set(groups[part].tolist()) for part in parts]
+    assert not (owners[0] & owners[1] or owners[0] & owners[2] or owners[1] & owners[2])
+    assert bool(len(split.held_out)) == (held_out > 0 and len(sizes) >= 3)
+
+
+def test_the_shares_are_about_what_was_asked() -> None:
+    split = split_groups(np.arange(1000), validation=0.15, held_out=0.2, seed=0)
+    assert abs(len(split.validation) - 150) <= 1 and abs(len(split.held_out) - 200) <= 1
+    large = split_groups(np.arange(50_000), validation=0.15, held_out=0.2, seed=0)
+    assert len(large.validation) == len(large.held_out) == 2000
+
+
+class Some:
+    """Images of two types, as from a mixed folder."""
+
+    size = (4, 6)
+    groups = np.arange(5)
+
+    def __len__(self) -> int:
+        return 5
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        for value in range(5):
+            kind = np.float32 if value > 2 else np.uint8
+            yield np.full((4, 6, 3), value * 50, kind)
+
+
+@pytest.mark.parametrize("in_memory", [10**9, 10])
+def test_images_are_held_in_memory_or_in_a_file(in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images_file, "IN_MEMORY", in_memory)
+    held = HeldImages.collect(Some(), silent)
+    assert isinstance(held.pixels, np.memmap) == (in_memory == 10)
+    assert held.pixels.dtype == np.float32 and held.pixels[:, 0, 0, 0].tolist() == [0, 50, 100, 150, 200]
+    batches = list(held.batches(np.array([0, 2, 4]), 2))
+    assert [tuple(batch.shape) for batch in batches] == [(2, 3, 4, 6), (1, 3, 4, 6)]
+    assert batches[0][1].max().item() == pytest.approx(100 / 255)
+    assert len(list(held.batches(np.array([0, 2, 4]), 2, order=np.random.default_rng(0)))) == 1
+
+
+def test_a_graph_agrees_with_its_module_and_a_wrong_one_is_refused() -> None:
+    with repeatable(0):
+        module = build("conv", (32, 32), latent=4, depth=2, width=4).eval()
+        other = build("conv", (32, 32), latent=4, depth=2, width=4).eval()
+    images = torch.rand(3, 3, 32, 32)
+    graph = to_onnx(module, size=(32, 32), outputs=("reconstruction", "code"))
+    assert check_parity(module, graph, images, Runtime()) < 1e-5
+    nodes = onnx.load_from_string(graph).graph.node
+    assert not any(node.doc_string for node in nodes)
+    with pytest.raises(BackboneError, match="differs from the trained network"):
+        check_parity(other, graph, images, Runtime())
+
+
+def test_torch_is_left_as_it_was() -> None:
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    with repeatable(0):
+        torch.rand(10)
+    assert torch.equal(torch.rand(3), wanted)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_ssim_is_that_of_scikit_image() -> None:
+    structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
+    rng = np.random.default_rng(0)
+    a = rng.random((24, 24))
+    b = np.clip(a + rng.normal(0, 0.1, a.shape), 0, 1)
+    _, wanted = structural_similarity(
+        a, b, win_size=11, data_range=1.0, full=True, use_sample_covariance=False
+    )
+    ours = ssim(torch.tensor(a)[None, None], torch.tensor(b)[None, None])[0, 0].numpy()
+    assert np.abs(ours - wanted)[6:-6, 6:-6].max() < 1e-8
+
+
+def test_a_machine_without_torch_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anomalens.training.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"anomalens\[train\]"):
+        require_torch("The detector 'cae'")
