@@ -8,6 +8,7 @@ from typing import Final
 
 from anomalens.backbones.card import Backbone
 from anomalens.backbones.efficientnet_lite import NAMES, EfficientNetLite
+from anomalens.backbones.quantised import SUFFIX, Quantised
 from anomalens.backbones.user_graph import UserGraph
 from anomalens.errors import SettingError, unknown_name
 
@@ -51,7 +52,8 @@ def load_backbone(name_or_path: str | Path = DEFAULT) -> Backbone:
     Parameters
     ----------
     name_or_path : str or Path
-        A name from `backbones()`, or the path of an `.onnx` file or of its `.json` card.
+        A name from `backbones()`, or the path of an `.onnx` file or of its `.json` card; with `:int8`
+        behind it, the same network in 8 bits.
 
     Returns
     -------
@@ -66,6 +68,8 @@ def load_backbone(name_or_path: str | Path = DEFAULT) -> Backbone:
         If an ONNX file or its card cannot be used; see `UserGraph.load`.
     """
     name = str(name_or_path)
+    if name.endswith(SUFFIX):
+        return Quantised(load_backbone(name.removesuffix(SUFFIX)))
     if name in NAMES:
         return EfficientNetLite(name)
     path = Path(name_or_path)

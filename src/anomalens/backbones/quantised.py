@@ -1,0 +1,122 @@
+"""A backbone with 8-bit weights and activations: `efficientnet-lite0:int8`.
+
+Weights are rounded per output channel and symmetrically, activations per tensor, with the ranges that they
+take on photographs that scikit-image carries (Jacob et al. 2018, arXiv:1712.05877; ONNX Runtime's static
+quantisation in QDQ form). The networks' activations end at 6 (ReLU6), so whose photographs they are
+matters little. A detector learns from the rounded features: what is fitted is what is used. Faster where the
+processor has 8-bit products (VNNI, AMX, dot product on ARM); measured in benchmarks/int8.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.backbones.card import INPUT_NAME, Backbone, BackboneCard
+from anomalens.errors import BackboneError
+from anomalens.images.decode import decode
+
+SUFFIX: Final = ":int8"
+_PHOTOGRAPHS: Final = (
+    "astronaut.png", "chelsea.png", "coffee.png", "brick.png", "grass.png", "gravel.png", "coins.png",
+    "motorcycle_left.png",
+)  # fmt: skip
+_PER_PHOTOGRAPH: Final = 4
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """The backbone inside, in 8 bits.
+
+    Attributes
+    ----------
+    inside : Backbone
+    """
+
+    inside: Backbone
+
+    @property
+    def card(self) -> BackboneCard:
+        """The inner one's under its own name."""
+        return replace(self.inside.card, name=self.inside.card.name + SUFFIX)
+
+    def graph(self, taps: Sequence[str]) -> bytes:
+        """See `Backbone.graph`; takes seconds."""
+        import onnx
+        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+        model = onnx.load_from_string(self.inside.graph(taps))
+        with tempfile.TemporaryDirectory(prefix="anomalens-") as folder:
+            path = Path(folder) / "int8.onnx"
+            before = logging.root.manager.disable
+            logging.disable(logging.WARNING)  # advice to prepare the graph, which is prepared
+            try:
+                quantize_static(
+                    model,
+                    path,
+                    _Reader(self.card),
+                    quant_format=QuantFormat.QDQ,
+                    per_channel=True,
+                    activation_type=QuantType.QUInt8,
+                    weight_type=QuantType.QInt8,
+                )
+            finally:
+                logging.disable(before)
+            return path.read_bytes()
+
+
+class _Reader:
+    """Hands out calibration images; the interface of onnxruntime's `CalibrationDataReader`."""
+
+    def __init__(self, card: BackboneCard) -> None:
+        mean, std = (np.array(v, np.float32).reshape(3, 1, 1) for v in (card.mean, card.std))
+        self._images = iter([(crop - mean) / std for crop in _crops(card.size)])
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        image = next(self._images, None)
+        return None if image is None else {INPUT_NAME: image[None]}
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> dict[str, NDArray[np.float32]]:
+        found = self.get_next()
+        if found is None:
+            raise StopIteration
+        return found
+
+
+def _crops(size: tuple[int, int]) -> list[NDArray[np.float32]]:
+    """Float32 [3, h, w], 0–255: places in the photographs, the same every time."""
+    height, width = size
+    rng = np.random.default_rng(0)
+    crops = []
+    for photograph in _photographs():
+        rows, columns = photograph.shape[0] - height, photograph.shape[1] - width
+        for _ in range(_PER_PHOTOGRAPH):
+            y, x = (int(rng.integers(0, max(room, 0) + 1)) for room in (rows, columns))
+            crop = photograph[y : y + height, x : x + width].astype(np.float32)
+            short = ((0, height - crop.shape[0]), (0, width - crop.shape[1]), (0, 0))
+            crops.append(np.pad(crop, short, mode="symmetric").transpose(2, 0, 1))
+    return crops
+
+
+def _photographs() -> list[NDArray[Any]]:
+    package = find_spec("skimage")
+    places = [] if package is None else list(package.submodule_search_locations or ())
+    paths = [Path(place) / "data" / name for place in places for name in _PHOTOGRAPHS]
+    found = [decode(path).pixels for path in paths if path.is_file()]
+    if len(found) < len(_PHOTOGRAPHS) // 2:
+        raise BackboneError(
+            "An int8 backbone needs the photographs that scikit-image carries, and they are not installed; "
+            "reinstall it with  pip install --force-reinstall scikit-image"
+        )
+    return found

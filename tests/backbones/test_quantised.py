@@ -1,0 +1,60 @@
+"""The 8-bit form of a backbone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from anomalens.backbones import quantised
+from anomalens.backbones.registry import load_backbone
+from anomalens.backbones.runtimes import Runtime, open_session
+from anomalens.errors import BackboneError, SettingError
+
+TAPS = ("stride8", "stride16")
+
+
+@pytest.fixture(scope="module")
+def graph() -> bytes:
+    return load_backbone("efficientnet-lite0:int8").graph(TAPS)
+
+
+def test_the_features_are_nearly_those_of_the_network_itself(graph: bytes) -> None:
+    backbone = load_backbone("efficientnet-lite0")
+    image = quantised._crops((64, 96))[0]
+    mean, std = (np.array(v, np.float32).reshape(3, 1, 1) for v in (backbone.card.mean, backbone.card.std))
+    x = ((image - mean) / std)[None]
+    exact, rounded = (
+        open_session(data, runtime=Runtime(), input_size=(64, 96)).run(x)
+        for data in (backbone.graph(TAPS), graph)
+    )
+    for a, b in zip(exact, rounded, strict=True):
+        assert a.shape == b.shape
+        # 0.22 and 0.14 here: not equal, or nothing would have been rounded
+        assert 0.01 < np.linalg.norm(a - b) / np.linalg.norm(a) < 0.3
+
+
+def test_weights_are_8_bits_and_the_same_call_gives_the_same_bytes(graph: bytes) -> None:
+    kinds = {
+        tensor.data_type for tensor in onnx.load_from_string(graph).graph.initializer if len(tensor.dims) == 4
+    }
+    assert kinds == {onnx.TensorProto.INT8}
+    assert len(graph) < 0.35 * len(load_backbone("efficientnet-lite0").graph(TAPS))
+    assert load_backbone("efficientnet-lite0:int8").graph(TAPS) == graph
+
+
+def test_the_card_says_what_it_is_and_taps_are_checked() -> None:
+    backbone = load_backbone("efficientnet-lite0:int8")
+    assert backbone.card.name == "efficientnet-lite0:int8"
+    with pytest.raises(SettingError, match="stride7"):
+        backbone.graph(["stride7"])
+    with pytest.raises(SettingError, match="did you mean"):
+        load_backbone("efficientnet-light0:int8")
+
+
+def test_without_photographs_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(quantised, "_PHOTOGRAPHS", ("nothing.png", "none.png"))
+    with pytest.raises(BackboneError, match="scikit-image"):
+        load_backbone("efficientnet-lite0:int8").graph(TAPS)
