@@ -315,13 +315,16 @@ def test_a_damaged_or_full_cache_does_no_harm(tmp_path: Path, images: TexturedIm
     cached = FeatureCache(tmp_path).through(counting, runtime=Runtime())
     cached(images.pixels[0])
     (file,) = tmp_path.glob("*/*.npy")
-    file.write_bytes(file.read_bytes()[:-3])
-    cached(images.pixels[0])
-    assert counting.asked == 2
+    np.testing.assert_array_equal(np.load(file), cached(images.pixels[0]))
+    whole = file.read_bytes()
+    for asked, damaged in enumerate((whole[:-3], whole[:40], b"", whole.replace(b"<f4", b"<i4")), start=2):
+        file.write_bytes(damaged)
+        np.testing.assert_array_equal(cached(images.pixels[0]), images.pixels[0].mean((0, 1)).astype("f4"))
+        assert counting.asked == asked
     full = FeatureCache(tmp_path / "full", max_bytes=10).through(counting, runtime=Runtime())
     full(images.pixels[0])
     full(images.pixels[0])
-    assert counting.asked == 4
+    assert counting.asked == 7
     assert not (tmp_path / "full").exists()
 
 

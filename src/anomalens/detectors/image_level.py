@@ -32,7 +32,7 @@ from anomalens.detectors.features.extractor import (
     Extractor,
     FeatureSettings,
     extractor_from_state,
-    make_extractor,
+    learn_extractor,
 )
 from anomalens.detectors.features.space import FeatureSpace
 from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
@@ -91,14 +91,19 @@ class ImageLevelDetector(Detector):
     ) -> Scores:
         if not len(images):
             raise SettingError(f"{self.name} needs at least one normal image to fit and was given none.")
-        self._use(make_extractor(self.settings, size=images.size, runtime=runtime), runtime)
-        rows, x = self._collect(images, seed, progress)
+        extractor, unseen = learn_extractor(
+            self.settings, images, runtime=runtime, seed=seed, progress=progress
+        )
+        self._use(extractor, runtime)
+        rows, x = self._collect(images, unseen, seed, progress)
         groups = np.asarray(images.groups)[rows]
-        self.ids_ = [images.ids[row] for row in rows]
+        ids = images.ids  # made anew whenever it is asked for
+        self.ids_ = [ids[row] for row in rows]
         space, head = self._learnt(x, groups, seed)
         # what scores from now on is what the state rebuilds, memory layout and all: equal bit for bit
         self.space_ = FeatureSpace.from_arrays(_in_order(space.arrays()))
         self.head_ = self.head_from(head.numbers(), _in_order(head.arrays()))
+        del space, head  # a bank is held twice already
         scores = np.full(len(images), np.nan)
         scores[rows] = self._out_of_fold(x, groups, seed, progress)
         return Scores(scores)
@@ -159,15 +164,14 @@ class ImageLevelDetector(Detector):
         return x
 
     def _collect(
-        self, images: TrainingImages, seed: int, progress: Progress
+        self, images: TrainingImages, rows: NDArray[np.int64], seed: int, progress: Progress
     ) -> tuple[NDArray[np.int64], Floats]:
-        """Features [m, d] of all images, or of a random part that fits the budget; and which these are."""
+        """Features [m, d] of these images, or of a random part that fits the budget; and which these are."""
         steps = iter(progress(images, label="reading features", total=len(images)))
         first = self._features(next(steps))
         most = max(1, self.settings.memory_mb * 10**6 // (_COPIES * first.nbytes))
-        rows = np.arange(len(images), dtype=np.int64)
         if len(rows) > most:
-            rows = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])
+            rows = np.sort(np.random.default_rng(seed).permutation(rows)[:most])
         x = np.empty((len(rows), len(first)), np.float32)
         place = 0
         if rows[0] == 0:

@@ -33,6 +33,7 @@ SELECTION: Final = 2000  # vectors that the bandwidth is chosen on
 # Candidates as shares of the root mean squared distance; one dimension's h is that distance / sqrt(2 d).
 _SHARES: Final = np.geomspace(0.003, 1.5, 48)
 
+_ROWS: Final = 32
 _EXACT: Final = 16  # kernels, the nearest, that weigh enough for rounding to matter
 
 
@@ -102,12 +103,18 @@ def likeliest_bandwidth(x: Floats, groups: NDArray[np.int64]) -> float:
     # below that, distances are rounding: only copies of one image, in several groups
     if scale <= 1e-4 * (1.0 + float(np.abs(x).max())):
         return 1.0
-    seen = others.any(1)
+    squared = squared[others.any(1)]
+    nearest = squared.min(1)
     candidates = scale * _SHARES
-    likelihoods = [
-        float((_log_sum(squared[seen] / (-2 * h**2)) - x.shape[1] * np.log(h)).mean()) for h in candidates
-    ]
-    return float(candidates[int(np.argmax(likelihoods))])
+    sums = np.zeros(len(candidates))
+    for start in range(0, len(squared), _ROWS):  # all candidates while the rows are in the cache
+        part = slice(start, start + _ROWS)
+        # in float32, in a quarter of the time: no more than a millionth of a kernel is rounded away
+        beyond = (squared[part] - nearest[part, None]).astype(np.float32)
+        for i, h in enumerate(candidates):
+            kernels = np.exp(beyond * np.float32(-0.5 / h**2)).sum(1)
+            sums[i] += (np.log(kernels) - nearest[part] / (2 * h**2)).sum()
+    return float(candidates[int(np.argmax(sums / len(squared) - x.shape[1] * np.log(candidates)))])
 
 
 def _log_sum(exponents: Doubles) -> Doubles:

@@ -12,10 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.threads import MOST, on_all_cores
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-BLOCK_BYTES: Final = 64 * 10**6  # of float32 distances held at a time
+BLOCK_BYTES: Final = 64 * 10**6  # of float32 distances held at a time, by all threads together
 _SPARE: Final = 8  # vectors beyond k that are looked at again
 
 
@@ -52,24 +54,32 @@ class Neighbours:
         n = len(self.vectors)
         distances = np.empty((len(queries), k))
         rows = np.empty((len(queries), k), np.int64)
-        step = max(1, BLOCK_BYTES // (4 * n))
         looked = min(n - (without is not None), k + _SPARE)
         if not 1 <= k <= looked:
             raise ValueError(f"{k} neighbours of {n} vectors")
-        for start in range(0, len(queries), step):
-            block = queries[start : start + step]
+
+        def search(part: slice) -> None:
+            block = queries[part]
             rough = self._squares - 2 * ((block - self._middle) @ self._centred.T)
             if without is not None:
-                rough[np.arange(len(block)), without[start : start + step]] = np.inf
+                rough[np.arange(len(block)), without[part]] = np.inf
             # every query by itself: [m, looked, d] in float64 would be large
-            for i, query in enumerate(block):
-                few = np.argpartition(rough[i], looked - 1)[:looked] if looked < n else np.arange(n)
+            for i, query in enumerate(block, start=part.start):
+                row = rough[i - part.start]
+                few = np.argpartition(row, looked - 1)[:looked] if looked < n else np.arange(n)
                 if without is not None:
-                    few = few[few != without[start + i]]
+                    few = few[few != without[i]]
                 difference = self.vectors[few].astype(np.float64) - query
                 exact = np.einsum("ij,ij->i", difference, difference)
                 order = np.lexsort((few, exact))[:k]
-                distances[start + i], rows[start + i] = np.sqrt(exact[order]), few[order]
+                distances[i], rows[i] = np.sqrt(exact[order]), few[order]
+
+        step = max(1, BLOCK_BYTES // (4 * n * MOST))
+        parts = [slice(start, min(start + step, len(queries))) for start in range(0, len(queries), step)]
+        if len(parts) > 1:
+            on_all_cores(search, parts)
+        elif parts:
+            search(parts[0])
         return distances, rows
 
     def squared(self, queries: Floats, *, exact: int = 0) -> Doubles:

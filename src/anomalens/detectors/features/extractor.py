@@ -1,7 +1,8 @@
 """The choice of features, as parameters that all image-level detectors share.
 
-An extractor learns nothing from the images: what is learnt (standardisation, principal axes) is the
-`FeatureSpace`, part of a detector's fit, so that left-out images are left out of it too.
+An extractor learns nothing from the images that a detector learns from: what is learnt of them
+(standardisation, principal axes) is the `FeatureSpace`, part of a detector's fit, so that left-out images are
+left out of it too. `latent` trains a network on half of the images, and the detector sees the other half.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
-from anomalens.detectors.contract import Settings, State, parameter
+from anomalens.detectors.contract import Settings, State, TrainingImages, parameter
 from anomalens.errors import SettingError, unknown_name
 from anomalens.images.arrays import Pixels
+from anomalens.progress import Progress, silent
 
-KINDS: Final = ("pretrained", "pixels", "texture")
+KINDS: Final = ("pretrained", "pixels", "texture", "latent")
 SCALINGS: Final = ("auto", "none", "standardise", "whiten")
 # Principal components of pixels that are kept unless asked otherwise: neighbouring pixels repeat each other.
 PIXEL_COMPONENTS: Final = 64
@@ -57,7 +59,8 @@ class FeatureSettings(Settings):
 
     features: str = parameter(
         "pretrained",
-        "pretrained (a network's layers, pooled), pixels (small picture) or texture (handcrafted)",
+        "pretrained (a network's layers, pooled), pixels (small picture), texture (handcrafted) or latent "
+        "(code of an autoencoder that is trained on half of the images)",
     )
     backbone: str = parameter(
         "efficientnet-lite0", "for pretrained: a name from `anomalens backbones`, or an ONNX file with a card"
@@ -70,6 +73,8 @@ class FeatureSettings(Settings):
     )
     pixel_size: int = parameter(16, "for pixels: side of the small picture, in pixels", limits=(2, 128))
     colour: bool = parameter(True, "for pixels: red, green and blue instead of grey")
+    latent: int = parameter(64, "for latent: numbers of the code", limits=(1, 4096))
+    latent_epochs: int = parameter(100, "for latent: epochs of training, at most", limits=(1, 10**5))
     mirror: bool = parameter(False, "average over the image and its mirror image; twice the time")
     scaling: str = parameter(
         "auto", "none, standardise (each feature by its deviation), whiten (and decorrelated) or auto"
@@ -104,12 +109,26 @@ def check_choice(kind: str, value: str, known: tuple[str, ...]) -> None:
         raise unknown_name(kind, value, known)
 
 
-def make_extractor(settings: FeatureSettings, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
-    """The extractor that the settings ask for, for prepared images of this size (height, width)."""
+def learn_extractor(
+    settings: FeatureSettings,
+    images: TrainingImages,
+    *,
+    runtime: Runtime,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> tuple[Extractor, NDArray[np.int64]]:
+    """The extractor that the settings ask for, and the rows of the images that it has not learnt from."""
     from anomalens.detectors.features.mirrored import Mirrored
 
-    found = _plain_extractor(settings, size=size, runtime=runtime)
-    return Mirrored(found) if settings.mirror else found
+    rows = np.arange(len(images), dtype=np.int64)
+    found: Extractor
+    if settings.features == "latent":
+        from anomalens.detectors.features.latent import Latent
+
+        found, rows = Latent.learn(settings, images, runtime=runtime, seed=seed, progress=progress)
+    else:
+        found = _plain_extractor(settings, size=images.size, runtime=runtime)
+    return Mirrored(found) if settings.mirror else found, rows
 
 
 def _plain_extractor(settings: FeatureSettings, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
@@ -150,6 +169,10 @@ def _plain_from_state(state: State, *, size: tuple[int, int], runtime: Runtime) 
         return SmallPicture(int(numbers["side"]), colour=bool(numbers["colour"]))
     if kind == "texture":
         return Texture(size)
+    if kind == "latent":
+        from anomalens.detectors.features.latent import Latent
+
+        return Latent.from_numbers(numbers, state.graphs["features"], size=size, runtime=runtime)
     if kind == "pretrained":
         return PooledNetwork.from_numbers(numbers, state.graphs["features"], size=size, runtime=runtime)
     raise ValueError(f"features of the unknown kind {kind!r:.40}")

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.detectors.features.covariance import moments, principal_axes, shrunk, whitener
+from anomalens.detectors.features.covariance import BLOCK, moments, principal_axes, shrunk, whitener
 
 Floats = NDArray[np.float32]
 
@@ -79,7 +79,10 @@ class FeatureSpace:
             z -= kept @ self.axes.T
             rest = np.sqrt(np.einsum("ij,ij->i", z, z))
             z = np.concatenate([kept, rest[:, None]], axis=1)
-        return z if self.white is None else np.asarray(z @ self.white)
+        if self.white is not None:
+            for start in range(0, len(z), BLOCK):  # in place: another copy of all would not fit the budget
+                z[start : start + BLOCK] = z[start : start + BLOCK] @ self.white
+        return z
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What was learnt, for the state."""
