@@ -26,29 +26,34 @@ def test_detectors_as_json(anomalens):
         assert all(each["help"] for each in row["parameters"])
 
 
-def test_detectors_as_text_show_parameters_as_fit_takes_them(anomalens):
+def test_detectors_by_family(anomalens):
     answer = anomalens("detectors")
+    assert answer.code == 0
+    assert answer.lines[0] == "patches"
+    assert any(line.split()[:2] == ["patchcore", "maps"] for line in answer.lines)
+    assert any(line.split()[:2] == ["knn", "Distance"] for line in answer.lines)
+    assert any(line.startswith("  combine:A,B") for line in answer.lines)
+    assert {line.split()[0] for line in answer.lines if line.startswith("  ")} >= set(detector_names())
+    assert max(map(len, answer.lines)) <= 120
+
+
+def test_the_parameters_of_a_detector_as_fit_takes_them(anomalens):
+    answer = anomalens("detectors", "patchcore", "gmm")
     assert answer.code == 0
     assert "patchcore  (patches; image and pixel level)" in answer.lines
     found = [line for line in answer.lines if "-p n_neighbors=9 " in line]
     assert len(found) == 1 and found[0].endswith("(1 to 1000)")
-    assert any("-p backbone=efficientnet-lite0 " in line for line in answer.lines)
-
-
-def test_parameters_that_detectors_share_are_listed_once(anomalens):
-    lines = anomalens("detectors").lines
-    for key in ("features", "statistics", "scaling", "pixel_size", "mirror"):
-        assert sum(f"-p {key}=" in line for line in lines) == 1
-    assert any("-p components=128" in line for line in lines)  # the mixture's own default stays with it
-    assert sum("and the choice of features, below" in line for line in lines) == 8
-    assert any(line.startswith("combine:A,B") for line in lines)
+    assert any("-p components=128" in line for line in answer.lines)  # the mixture's own default
+    assert not any("-p nu=" in line for line in answer.lines)
+    wrong = anomalens("detectors", "pachcore")
+    assert wrong.code == 2 and "did you mean 'patchcore'?" in wrong.err
 
 
 def test_a_detector_of_another_package_is_listed(anomalens, third_party):
     rows = json.loads(anomalens("detectors", "--json").out)
     assert rows[-1]["name"] == "brightness"
     assert rows[-1]["what"] == "Distance to the mean brightness."
-    assert "brightness  (density; image level)" in anomalens("detectors").lines
+    assert "brightness  (density; image level)" in anomalens("detectors", "brightness").lines
 
 
 def test_backbones(anomalens):

@@ -84,7 +84,7 @@ def test_folders_above_out_are_made(anomalens, normal, tmp_path):
     [
         (["--preprocess", "gray"], "did you mean 'grey'?"),
         (["--augment", "rotat=3"], "did you mean 'rotate'?"),
-        (["--size", "1"], "2<=x<=8192"),
+        (["--size", "1"], "give 16 to 8192 pixels"),
         (["--preprocess", "mask=gone.png"], "gone.png"),
     ],
 )

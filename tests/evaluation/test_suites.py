@@ -98,6 +98,8 @@ def test_tiny_images_are_enlarged_more_for_detectors_of_whole_images(tmp_path):
         assert fitting_size(FitSettings(detector=detector), tiny) == expected
         assert fitting_size(FitSettings(detector=detector), large) == 256
         assert fitting_size(FitSettings(detector=detector, size=32), tiny) == 32
+        assert fitting_size(FitSettings(detector=detector, size="native"), tiny) == "native"
+    assert fitting_size(FitSettings(detector="tiled:auto"), large) == "native"
 
 
 @pytest.mark.parametrize(
@@ -329,6 +331,18 @@ def test_a_sweep_takes_every_combination_and_draws_it(task):
     assert rows[0][:2] == ["coreset_ratio", "taps"] and len(rows) == 5
     svg = draw(cards)
     assert "image_auroc" in svg and "taps=stride8" in svg
+
+
+def test_policies_of_a_sweep_share_one_fit_and_change_nothing_else(task):
+    axes = {"policy": ["max", "mean-sigma=1", "nonsense"], "n_neighbors": ["1", "3"]}
+    cards = list(sweep(task, SETTINGS, axes))
+    swept = [card.settings["swept"] for card in cards]
+    assert swept[0] == {"policy": "max", "n_neighbors": "1"} and swept[1]["policy"] == "mean-sigma=1"
+    assert [card.fit_seconds is None for card in cards[:2]] == [False, True]
+    assert cards[2].error and "nonsense" in cards[2].error
+    alone = next(sweep(task, SETTINGS, {"policy": ["mean-sigma=1"], "n_neighbors": ["1"]}))
+    for name in ("threshold", "image_auroc", "false_alarm_rate", "scores", "settings", "notes"):
+        assert getattr(cards[1], name) == getattr(alone, name), name
 
 
 def test_a_sweep_names_what_fails_and_goes_on(task):

@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from anomalens.errors import AnomalensWarning, SettingError  # noqa: E402
 from anomalens.images.augment import Augmentation  # noqa: E402
-from anomalens.training.checkpoint import VARIABLE, Checkpoint  # noqa: E402
+from anomalens.training import CHECKPOINTS  # noqa: E402
+from anomalens.training.checkpoint import Checkpoint  # noqa: E402
 from anomalens.training.images import HeldImages  # noqa: E402
 from anomalens.training.learner import Learner, Player, alone  # noqa: E402
 from anomalens.training.loop import train  # noqa: E402
@@ -85,7 +86,7 @@ def test_a_killed_run_ends_as_one_that_was_not(
     plan = Plan(epochs=6, batch_size=8, learning_rate=0.01, optimiser=optimiser)
     whole = network()
     wanted = run(whole, plan)
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CHECKPOINTS, str(tmp_path))
     monkeypatch.setattr("anomalens.training.checkpoint._SECONDS", 0.0)
 
     def until_killed(items: Iterable[Any], *, label: str, total: int) -> Iterator[Any]:
@@ -119,14 +120,14 @@ def test_a_killed_run_ends_as_one_that_was_not(
 def test_a_damaged_checkpoint_is_a_warning_and_a_new_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CHECKPOINTS, str(tmp_path))
     kept = Checkpoint.of("a run")
     assert kept is not None
     kept.path.write_bytes(b"no safetensors")
     with pytest.warns(AnomalensWarning, match="training begins anew"):
         history = run(network(), PLAN, checkpoint=kept)
     assert history.epochs == 6
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.delenv(CHECKPOINTS)
     assert Checkpoint.of("a run") is None
 
 

@@ -1,4 +1,8 @@
-"""Regions: the connected parts of an anomaly map above a threshold (numpy only, for edge machines)."""
+"""Regions: the connected parts of an anomaly map above a threshold (numpy only, for edge machines).
+
+Nothing is done pixel by pixel or region by region: maps of twelve million pixels with thousands of
+regions take a fraction of a second.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Box = tuple[int, int, int, int]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,54 @@ class Region:
         return {"box": list(self.box), "area": self.area, "peak": self.peak}
 
 
+@dataclass(frozen=True)
+class _Runs:
+    """The pixels of a mask as runs along its rows, row by row: run i is [rows[i], starts[i]:ends[i]]."""
+
+    rows: Indices
+    starts: Indices
+    ends: Indices
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> _Runs:
+        h, w = mask.shape
+        padded = np.zeros((h, w + 2), np.int8)
+        padded[:, 1:-1] = mask
+        steps = np.diff(padded, axis=1)
+        rows, starts = np.nonzero(steps == 1)  # both row-major, so run i starts and ends at i
+        return cls(rows, starts, np.nonzero(steps == -1)[1])
+
+    def components(self) -> tuple[Indices, int]:
+        """Which 8-connected component each run belongs to, from 0 in the order of their first runs."""
+        if not len(self.rows):
+            return self.rows, 0
+        runs, above = self._touching()
+        parent = np.arange(len(self.rows))
+        while True:
+            one, other = parent[runs], parent[above]
+            apart = one != other
+            if not apart.any():
+                break
+            # every tree hangs itself below the lowest one it touches, and all paths become one step long
+            lower, higher = np.minimum(one, other)[apart], np.maximum(one, other)[apart]
+            np.minimum.at(parent, higher, lower)
+            while (parent != (root := parent[parent])).any():
+                parent = root
+        _, names = np.unique(parent, return_inverse=True)
+        return names, int(names.max()) + 1
+
+    def _touching(self) -> tuple[Indices, Indices]:
+        """Pairs of runs in neighbouring rows that share a side or a corner."""
+        stride = int(self.ends.max()) + 2
+        before = (self.rows - 1) * stride
+        first = np.searchsorted(self.rows * stride + self.ends, before + self.starts, "left")
+        behind = np.searchsorted(self.rows * stride + self.starts, before + self.ends, "right")
+        counts = np.maximum(behind - first, 0)
+        runs = np.repeat(np.arange(len(self.rows)), counts)
+        place = np.arange(len(runs)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return runs, np.repeat(first, counts) + place
+
+
 def label_components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
     """Label 8-connected components by merging runs of neighbouring rows.
 
@@ -46,36 +99,11 @@ def label_components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
     labels : int32 [h, w], 0 outside, 1..count inside
     count : int
     """
-    h, w = mask.shape
-    padded = np.zeros((h, w + 2), np.int8)
-    padded[:, 1:-1] = mask
-    steps = np.diff(padded, axis=1)
-    rows, starts = np.nonzero(steps == 1)  # both row-major, so run i starts and ends at i
-    _, ends = np.nonzero(steps == -1)
-    parent = np.arange(len(rows))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = int(parent[i])
-        return i
-
-    first = np.searchsorted(rows, np.arange(h + 1))  # runs of row r are first[r]:first[r+1]
-    for r in range(1, h):
-        above, i = int(first[r - 1]), int(first[r])
-        while above < first[r] and i < first[r + 1]:
-            if starts[above] <= ends[i] and starts[i] <= ends[above]:  # touching, corners included
-                parent[root(i)] = root(above)
-            if ends[above] < ends[i]:
-                above += 1
-            else:
-                i += 1
-    roots = np.array([root(i) for i in range(len(rows))], np.int64)
-    _, names = np.unique(roots, return_inverse=True)
-    labels = np.zeros((h, w), np.int32)
-    for row, start, end, name in zip(rows, starts, ends, names, strict=True):
-        labels[row, start:end] = name + 1
-    return labels, int(names.max()) + 1 if len(names) else 0
+    runs = _Runs.of(mask)
+    names, count = runs.components()
+    labels = np.zeros(mask.shape, np.int32)
+    labels[mask] = np.repeat(names + 1, runs.ends - runs.starts)
+    return labels, count
 
 
 def find_regions(
@@ -97,14 +125,25 @@ def find_regions(
     limit : int
         At most this many regions.
     """
-    labels, count = label_components(anomaly_map > threshold)
+    mask = anomaly_map > threshold
+    runs = _Runs.of(mask)
+    names, count = runs.components()
+    if not count:
+        return ()
+    lengths = runs.ends - runs.starts
+    area = np.bincount(names, lengths, minlength=count)
+    peak = np.full(count, -np.inf, anomaly_map.dtype)
+    np.maximum.at(peak, names, np.maximum.reduceat(anomaly_map[mask], np.cumsum(lengths) - lengths))
+    h, w = mask.shape
+    low, high = np.full((2, count), max(h, w)), np.zeros((2, count), np.int64)
+    for side, first, behind in ((0, runs.starts, runs.ends), (1, runs.rows, runs.rows + 1)):
+        np.minimum.at(low[side], names, first)
+        np.maximum.at(high[side], names, behind)
     regions = []
-    for name in range(1, count + 1):
-        ys, xs = np.nonzero(labels == name)
-        inner = (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
-        box = to_original(inner)
-        covered = len(xs) / ((inner[2] - inner[0]) * (inner[3] - inner[1]))
-        area = max(1, round(covered * (box[2] - box[0]) * (box[3] - box[1])))
-        regions.append(Region(box, area, float(anomaly_map[ys, xs].max())))
-    regions.sort(key=lambda region: -region.peak)
-    return tuple(regions[:limit])
+    for name in np.argsort(-peak, kind="stable")[:limit]:
+        x0, y0, x1, y1 = (int(edge) for edge in (*low[:, name], *high[:, name]))
+        box = to_original((x0, y0, x1, y1))
+        covered = float(area[name]) / ((x1 - x0) * (y1 - y0))
+        pixels = max(1, round(covered * (box[2] - box[0]) * (box[3] - box[1])))
+        regions.append(Region(box, pixels, float(peak[name])))
+    return tuple(regions)

@@ -84,6 +84,14 @@ class TailScale:
         high = np.maximum(s - self.scores[-1], 0) * self.above
         return np.asarray(inside + low + high, np.float64)
 
+    def inverse(self, place: float) -> float:
+        """The score at a place on the scale."""
+        if place < self.values[0]:
+            return float(self.scores[0] + (place - self.values[0]) / self.below)
+        if place > self.values[-1]:
+            return float(self.scores[-1] + (place - self.values[-1]) / self.above)
+        return float(np.interp(place, self.values, self.scores))
+
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
         return {

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import feature_cache_option
+from anomalens.cli.options import checkpoints_option, feature_cache_option, kept_between_runs
 
 _LEGEND = (
     "Mean ± standard deviation over the seeds; in brackets the first seed's 95 % interval (stratified "
@@ -40,6 +40,7 @@ _LEGEND = (
     help="Also write the table as Markdown.",
 )
 @feature_cache_option
+@checkpoints_option
 @click.option("--again", is_flag=True, help="Run every cell anew, also those that are done.")
 def benchmark(
     suite: Path,
@@ -47,6 +48,7 @@ def benchmark(
     out: Path,
     table: Path | None,
     feature_cache: Path | None,
+    checkpoints: Path | None,
     again: bool,
 ) -> int:
     """Evaluate many datasets, detectors and seeds.
@@ -63,7 +65,6 @@ def benchmark(
 
     Exit code 2 where a combination failed or a dataset is not there.
     """
-    from anomalens.detectors.features.cache import caching_in
     from anomalens.evaluation.benchmark import run_cells
     from anomalens.evaluation.results_table import require_place, results_table, write_whole
     from anomalens.evaluation.suite import Suite
@@ -71,7 +72,7 @@ def benchmark(
     if table is not None:
         require_place(table, "--table")
     read = Suite.read(suite)
-    with caching_in(feature_cache):
+    with kept_between_runs(features=feature_cache, checkpoints=checkpoints):
         cards, missing = run_cells(read.cells(root), out, again=again, progress=bar)
     text = f"# {read.title}\n\n{_LEGEND}\n\n{results_table(cards)}"
     for sentence in missing:

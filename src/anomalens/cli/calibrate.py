@@ -7,8 +7,15 @@ from pathlib import Path
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import policy_options, policy_text, require_place, runtime_options
+from anomalens.cli.options import (
+    policy_options,
+    policy_text,
+    reference_option,
+    require_place,
+    runtime_options,
+)
 from anomalens.cli.sources import image_set
+from anomalens.errors import SettingError
 
 
 @click.command(short_help="Another threshold, without fitting again.")
@@ -21,12 +28,14 @@ from anomalens.cli.sources import image_set
     metavar="FILE",
     help="The model file to write; may be the one that was read.",
 )
+@reference_option
 @policy_options
 @runtime_options
 def calibrate(
     model: Path,
     normal: tuple[str, ...],
     out: Path,
+    reference: str | None,
     false_alarm_rate: float | None,
     policy: str | None,
     runtime: str | None,
@@ -47,12 +56,15 @@ def calibrate(
     from anomalens.inspector import Inspector
 
     require_place(out)
+    if reference is not None and not normal:
+        raise SettingError("--reference was given without pictures; name the NORMAL pictures it belongs to.")
     inspector = Inspector.load(model, runtime=runtime, precision=precision, threads=threads)
     before = inspector.calibration.threshold.value
     text = policy_text(false_alarm_rate, policy)
     inspector = inspector.calibrate(
         Policy.parse(text) if text else inspector.calibration.policy,
         image_set(normal, normal=True, labelled=True) if normal else None,
+        references=reference,
         progress=bar,
     )
     inspector.save(out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import runtime_options
+from anomalens.cli.options import reference_option, runtime_options
 from anomalens.cli.printing import count, json_text
 from anomalens.cli.sources import usable_images
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Verdicts for new pictures.")
 @click.argument("model", type=click.Path(path_type=Path, readable=False), metavar="FILE")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@reference_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, on standard output.")
 @click.option(
     "--out",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 def check(
     model: Path,
     images: tuple[str, ...],
+    reference: str | None,
     as_json: bool,
     out: Path | None,
     explain: Explain,
@@ -60,6 +62,7 @@ def check(
       anomalens check part.anomalens new.jpg
       anomalens check part.anomalens photos/new --out report
       anomalens check part.anomalens photos/new --json | jq .score
+      anomalens check boards.anomalens boards/new --reference boards/templates
 
     Exit code 0: none flagged, 1: some flagged, 2: an image or the model cannot be read (the others
     are answered all the same), 3: an error of ours.
@@ -75,12 +78,12 @@ def check(
             f"note: {count(len(image_set.ignored), 'file')} passed over for not being images, e.g. {name}",
             err=True,
         )
+    steps = inspector.check(image_set, references=reference, explain=explain, workers=workers, progress=bar)
     report = None
     if out is not None:
         from anomalens.reports.check_report import CheckReport
 
         report = CheckReport(out, inspector, image_set)
-    steps = inspector.check(image_set, explain=explain, workers=workers, progress=bar)
     counts = {"normal": 0, "flagged": 0, "unreadable": 0}
     for index, finding in enumerate(steps):
         counts[_kind(finding)] += 1

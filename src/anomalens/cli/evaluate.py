@@ -10,12 +10,15 @@ import click
 from anomalens import defaults
 from anomalens.cli.bars import bar
 from anomalens.cli.options import (
+    checkpoints_option,
     feature_cache_option,
+    kept_between_runs,
     key_values,
     policy_options,
     policy_text,
     preparation_options,
     runtime_options,
+    size_option,
     task_options,
 )
 from anomalens.cli.tables import columns
@@ -29,7 +32,8 @@ from anomalens.cli.tables import columns
     "detectors",
     multiple=True,
     metavar="NAME",
-    help=f"Repeat for more; combine:A,B fuses several. [default: {defaults.DETECTOR}]",
+    help="Repeat for more; combine:A,B fuses several, tiled:A cuts large images into tiles. "
+    f"[default: {defaults.DETECTOR}]",
 )
 @click.option(
     "--seed", "seeds", multiple=True, type=click.IntRange(0, 2**31 - 1), help="Repeat for more. [default: 0]"
@@ -38,17 +42,12 @@ from anomalens.cli.tables import columns
     "--model", type=click.Path(path_type=Path), metavar="FILE", help="Test a saved model instead of fitting."
 )
 @click.option("--backbone", metavar="NAME", help="As for `anomalens fit`.")
-@click.option(
-    "--size",
-    type=click.IntRange(16, 4096),
-    metavar="PX",
-    help="Side of the prepared images. [default: 256; for images up to 96 px 128, or 64 with "
-    "detectors that give maps]",
-)
+@size_option("256; native for tiled:NAME; for images up to 96 px 128, or 64 with detectors that give maps")
 @preparation_options
 @policy_options
 @runtime_options
 @feature_cache_option
+@checkpoints_option
 @click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter of the detector.")
 @click.option(
     "--json",
@@ -75,7 +74,7 @@ def evaluate(
     seeds: tuple[int, ...],
     model: Path | None,
     backbone: str | None,
-    size: int | None,
+    size: int | str | None,
     preprocess: str,
     augment: str | None,
     copies: int,
@@ -85,6 +84,7 @@ def evaluate(
     precision: str | None,
     threads: int | None,
     feature_cache: Path | None,
+    checkpoints: Path | None,
     parameters: tuple[str, ...],
     json_file: Path | None,
     report: Path | None,
@@ -103,7 +103,6 @@ def evaluate(
     Exit code 2 where an evaluation failed; its card says why.
     """
     from anomalens.datasets import load_tasks
-    from anomalens.detectors.features.cache import caching_in
     from anomalens.evaluation.cards import ResultCard, write_cards
     from anomalens.evaluation.evaluate import evaluate_task
     from anomalens.evaluation.results_table import require_place, summary_rows
@@ -163,7 +162,7 @@ def evaluate(
                         words += [option, str(value)]
                 command = f"{shlex.join(words)} {settings.options()}"
                 fitted: list[Inspector] = []
-                with caching_in(feature_cache):
+                with kept_between_runs(features=feature_cache, checkpoints=checkpoints):
                     card = evaluate_task(
                         task, settings, seed=seed, against=against, model=tested, command=command,
                         on_fitted=fitted.append, progress=bar,

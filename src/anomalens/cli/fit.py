@@ -9,12 +9,16 @@ import click
 from anomalens import defaults
 from anomalens.cli.bars import bar
 from anomalens.cli.options import (
+    checkpoints_option,
+    kept_between_runs,
     key_values,
     policy_options,
     policy_text,
     preparation_options,
+    reference_option,
     require_place,
     runtime_options,
+    size_option,
 )
 from anomalens.cli.printing import count
 from anomalens.cli.sources import image_set
@@ -31,19 +35,25 @@ from anomalens.cli.sources import image_set
 )
 @click.option(
     "--detector",
-    default=defaults.DETECTOR,
-    show_default=True,
     metavar="NAME",
-    help="See `anomalens detectors`; combine:A,B fuses several.",
+    help="See `anomalens detectors`; combine:A,B fuses several, tiled:A is A with --tile. "
+    f"[default: {defaults.DETECTOR}; template with --reference]",
 )
+@reference_option
 @click.option("--backbone", metavar="NAME", help="A name from `anomalens backbones`, or an ONNX file.")
+@size_option("256; 128 for networks that are trained on pixels; native with --tile")
 @click.option(
-    "--size",
-    default=256,
-    show_default=True,
-    type=click.IntRange(16, 4096),
+    "--tile",
+    type=click.IntRange(32, 2048),
     metavar="PX",
-    help="Side of the prepared images; a multiple of 32 with the packaged networks.",
+    help="For images of many megapixels: learn from tiles of this side (256 is usual), and check tile by "
+    "tile, so that small faults keep their size.",
+)
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, 1024),
+    metavar="PX",
+    help="What neighbouring tiles share at least. [default: 32]",
 )
 @preparation_options
 @policy_options
@@ -64,6 +74,7 @@ from anomalens.cli.sources import image_set
     help="Put small pictures (96 px, about 3 kB) of at most N normal images into FILE, for the pages of "
     "`check --out`. [default: none]",
 )
+@checkpoints_option
 @click.option(
     "-p",
     "parameters",
@@ -74,9 +85,12 @@ from anomalens.cli.sources import image_set
 def fit(
     normal: tuple[str, ...],
     out: Path,
-    detector: str,
+    detector: str | None,
+    reference: str | None,
     backbone: str | None,
-    size: int,
+    size: int | str | None,
+    tile: int | None,
+    overlap: int | None,
     preprocess: str,
     augment: str | None,
     copies: int,
@@ -87,17 +101,20 @@ def fit(
     threads: int | None,
     seed: int,
     keep_thumbnails: int,
+    checkpoints: Path | None,
     parameters: tuple[str, ...],
 ) -> int:
     """Learn from NORMAL pictures and save one file.
 
-    NORMAL is a folder, a glob in quotes, a CSV manifest (columns path, label, mask, group) or image
-    files. Of a folder laid out as a dataset (train/good, test/…) only train/good is learnt from.
+    NORMAL is a folder, a glob in quotes, a CSV manifest (columns path, label, mask, group, reference) or
+    image files. Of a folder laid out as a dataset (train/good, test/…) only train/good is learnt from.
 
     \b
       anomalens fit photos/normal --out part.anomalens
       anomalens fit parts.csv --out part.anomalens --false-alarm-rate 0.05
       anomalens fit photos/normal --out part.anomalens -p coreset_ratio=0.05
+      anomalens fit scans/normal --out scan.anomalens --tile 256
+      anomalens fit boards/good --reference boards/templates --out boards.anomalens
     """
     from anomalens.inspector import Inspector
 
@@ -105,26 +122,30 @@ def fit(
     given = key_values(parameters)
     if backbone is not None:
         given["backbone"] = backbone
-    inspector = Inspector.fit(
-        image_set(normal, normal=True),
-        detector=detector,
-        parameters=given,
-        size=size,
-        preprocess=preprocess,
-        augment=augment,
-        copies=copies,
-        policy=policy_text(false_alarm_rate, policy),
-        runtime=runtime or "auto",
-        precision=precision or "float32",
-        threads=threads,
-        seed=seed,
-        keep_thumbnails=keep_thumbnails,
-        progress=bar,
-    )
+    with kept_between_runs(checkpoints=checkpoints):
+        inspector = Inspector.fit(
+            image_set(normal, normal=True),
+            references=reference,
+            detector=detector,
+            parameters=given,
+            size=size,
+            tile=tile,
+            overlap=overlap,
+            preprocess=preprocess,
+            augment=augment,
+            copies=copies,
+            policy=policy_text(false_alarm_rate, policy),
+            runtime=runtime or "auto",
+            precision=precision or "float32",
+            threads=threads,
+            seed=seed,
+            keep_thumbnails=keep_thumbnails,
+            progress=bar,
+        )
     inspector.save(out)
     calibration = inspector.calibration
     learnt = count(inspector.card["data"]["n_images"], "normal image")
-    click.echo(f"{out}: {detector}, learnt from {learnt}")
+    click.echo(f"{out}: {inspector.detector.name}, learnt from {learnt}")
     if inspector.thumbnails:
         kilobytes = sum(len(data) for data in inspector.thumbnails.values()) / 1000
         click.echo(f"holds {count(len(inspector.thumbnails), 'thumbnail')} of them, {kilobytes:.0f} kB")

@@ -11,19 +11,21 @@ from anomalens.cli.printing import json_text
 
 
 @click.command(short_help="The detectors and their parameters.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def detectors(as_json: bool) -> int:
-    """List the detectors and their parameters, as `fit --detector` and `fit -p` take them.
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with all parameters.")
+def detectors(names: tuple[str, ...], as_json: bool) -> int:
+    """List the detectors, as `fit --detector` takes them; of those named, the parameters that `fit -p` takes.
 
     \b
       anomalens detectors
+      anomalens detectors patchcore gmm
       anomalens detectors --json
     """
     from anomalens.detectors import detector_names, load_detector
-    from anomalens.detectors.registry import COMBINE
+    from anomalens.detectors.registry import COMBINE, TILED
 
     rows: list[dict[str, Any]] = []
-    for name in detector_names():
+    for name in names or detector_names():
         found = load_detector(name)
         rows.append({
             "name": name,
@@ -43,35 +45,29 @@ def detectors(as_json: bool) -> int:
     if as_json:
         click.echo(json_text(rows, indent=1))
         return 0
-    shared = _shared(rows)
-    for row in rows:
-        level = "image and pixel" if row["pixel_level"] else "image"
-        click.echo(f"{row['name']}  ({row['family']}; {level} level)")
-        click.echo(f"    {row['what']}")
-        own = [parameter for parameter in row["parameters"] if parameter not in shared]
-        for parameter in own:
-            click.echo(_parameter_line(parameter))
-        if len(own) < len(row["parameters"]):
-            click.echo("    and the choice of features, below")
-    click.echo(f"{COMBINE}:A,B  (the mean of two or more of these on one scale, e.g. {COMBINE}:knn,gaussian)")
-    click.echo("    -p A.KEY=VALUE for one of them, -p KEY=VALUE for all that have the parameter")
-    click.echo("choice of features  (shared by the image-level detectors)")
-    for parameter in shared:
-        click.echo(_parameter_line(parameter))
+    if names:
+        for row in rows:
+            level = "image and pixel" if row["pixel_level"] else "image"
+            click.echo(f"{row['name']}  ({row['family']}; {level} level)")
+            click.echo(f"    {row['what']}")
+            for parameter in row["parameters"]:
+                click.echo(_parameter_line(parameter))
+        return 0
+    for family in dict.fromkeys(row["family"] for row in rows):
+        click.echo(f"{family}")
+        for row in rows:
+            if row["family"] == family:
+                maps = "maps" if row["pixel_level"] else ""
+                click.echo(f"  {row['name']:<16} {maps:<5} {row['what']}")
+    click.echo("several, or on tiles")
+    for name, what in (
+        (f"{COMBINE}:A,B", f"The mean of two or more on one scale, e.g. {COMBINE}:knn,gaussian;"),
+        ("", "-p A.KEY=VALUE for one of them, -p KEY=VALUE for all that have it."),
+        (f"{TILED}:A", f"One that gives maps, on tiles of large images, e.g. {TILED}:patchcore."),
+    ):
+        click.echo(f"  {name:<22} {what}")
+    click.echo("next: anomalens detectors NAME lists its parameters")
     return 0
-
-
-def _shared(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The parameters of features, as most image-level detectors have them; an own default is their own."""
-    from anomalens.detectors.features.extractor import FeatureSettings
-
-    names = {f.name for f in fields(FeatureSettings)}
-    having = [row["parameters"] for row in rows if names <= {p["name"] for p in row["parameters"]}]
-    return [
-        parameter
-        for parameter in (having[0] if having else [])
-        if parameter["name"] in names and sum(parameter in others for others in having) > 1
-    ]
 
 
 def _parameter_line(parameter: dict[str, Any]) -> str:

@@ -16,6 +16,30 @@ from anomalens.errors import AnomalensWarning, SettingError
 Command = Callable[..., Any]
 
 
+def size_option(default: str) -> Callable[[Command], Command]:
+    """`--size`; `default` says which one is used where none is given."""
+    return click.option(
+        "--size",
+        callback=_readable_size,
+        metavar="PX",
+        help="Of the prepared images: their side, WIDTHxHEIGHT, or native for the size that most have. "
+        f"Without tiles the packaged networks take multiples of 32. [default: {default}]",
+    )
+
+
+def _readable_size(context: click.Context, option: click.Parameter, text: str | None) -> int | str | None:
+    """A size as `anomalens.images.sizes.read_size` takes it; a side alone becomes a whole number."""
+    if text is None:
+        return None
+    from anomalens.images.sizes import read_size
+
+    try:
+        read_size(text)
+    except SettingError as error:
+        raise click.BadParameter(str(error), context, option) from None
+    return int(text) if text.isdecimal() else text
+
+
 def runtime_options(command: Command) -> Command:
     """`--runtime`, `--precision`, `--threads`."""
     for option in (
@@ -35,6 +59,16 @@ def runtime_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def reference_option(command: Command) -> Command:
+    """`--reference`."""
+    return click.option(
+        "--reference",
+        metavar="DIR",
+        help="What each image should look like: a folder (or pattern, in quotes) of templates named like "
+        "their images (x and x_template, x_test and x_temp), or one image for all.",
+    )(command)
 
 
 def preparation_options(command: Command) -> Command:
@@ -95,6 +129,31 @@ def feature_cache_option(command: Command) -> Command:
         help="Keep features of image-level detectors here: each image passes the network once for all of "
         "them, and times on the cards leave it out. [default: $ANOMALENS_CACHE, else none]",
     )(command)
+
+
+def checkpoints_option(command: Command) -> Command:
+    """`--checkpoints`."""
+    return click.option(
+        "--checkpoints",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Keep trainings of networks here: one that was stopped goes on, one that ended is not repeated. "
+        "[default: $ANOMALENS_CHECKPOINTS, else none]",
+    )(command)
+
+
+@contextmanager
+def kept_between_runs(*, features: Path | None = None, checkpoints: Path | None = None) -> Iterator[None]:
+    """What `--feature-cache` and `--checkpoints` name is used meanwhile."""
+    from anomalens.detectors.features.cache import VARIABLE
+    from anomalens.named_folders import keeping_in
+    from anomalens.training import CHECKPOINTS
+
+    with (
+        keeping_in(features, VARIABLE, what="features"),
+        keeping_in(checkpoints, CHECKPOINTS, what="checkpoints"),
+    ):
+        yield
 
 
 def policy_options(command: Command) -> Command:

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from anomalens.cli.bars import bar
+from anomalens.cli.options import size_option
 from anomalens.cli.printing import count
 from anomalens.cli.sources import usable_images
 from anomalens.errors import InputError
@@ -28,14 +29,7 @@ from anomalens.errors import InputError
     metavar="DIR",
     help="Where to write PNG files, manifest.csv and preprocessing.json.",
 )
-@click.option(
-    "--size",
-    default=256,
-    show_default=True,
-    type=click.IntRange(2, 8192),
-    metavar="PX",
-    help="Side of the prepared images.",
-)
+@size_option("256")
 @click.option(
     "--preprocess",
     "steps",
@@ -63,7 +57,7 @@ from anomalens.errors import InputError
 def preprocess(
     data: tuple[str, ...],
     out: Path,
-    size: int,
+    size: int | str | None,
     steps: str,
     augment: str | None,
     copies: int,
@@ -81,12 +75,14 @@ def preprocess(
     from anomalens.errors import ImageError
     from anomalens.images import Augmentation, Preprocessing
     from anomalens.images.prefetch import stream
+    from anomalens.images.sizes import SIDE, prepared_size
 
     images, unusable = usable_images(data)
     for error in unusable:
         click.echo(f"error: {error}", err=True)
     problems = len(unusable)
-    preprocessing = Preprocessing.parse(steps, width=size, height=size)
+    width, height = prepared_size(SIDE if size is None else size, images)
+    preprocessing = Preprocessing.parse(steps, width=width, height=height)
     augmentation = None if augment is None else Augmentation.parse(augment)
     rows: list[dict[str, str]] = []
     sources: dict[str, str] = {}

@@ -9,7 +9,7 @@ import click
 
 from anomalens import defaults
 from anomalens.cli.bars import bar
-from anomalens.cli.options import key_values, task_options
+from anomalens.cli.options import key_values, size_option, task_options
 from anomalens.cli.tables import columns
 
 
@@ -32,13 +32,7 @@ from anomalens.cli.tables import columns
     metavar="NAME",
     help="See `anomalens detectors`.",
 )
-@click.option(
-    "--size",
-    type=click.IntRange(16, 4096),
-    metavar="PX",
-    help="Side of the prepared images. [default: 256; for images up to 96 px 128, or 64 with "
-    "detectors that give maps]",
-)
+@size_option("256; native for tiled:NAME; for images up to 96 px 128, or 64 with detectors that give maps")
 @click.option(
     "--seed",
     default=0,
@@ -60,6 +54,12 @@ from anomalens.cli.tables import columns
     metavar="FILE.svg",
     help="Draw the figures against the first key.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write report.html with the curves, report.md and report.json.",
+)
 def sweep(
     dataset: str,
     over: tuple[str, ...],
@@ -70,17 +70,19 @@ def sweep(
     against: str | None,
     shots: int | None,
     detector: str,
-    size: int | None,
+    size: int | str | None,
     seed: int,
     parameters: tuple[str, ...],
     json_file: Path | None,
     curves: Path | None,
+    report: Path | None,
 ) -> int:
     """Evaluate one detector over a grid of its parameters.
 
     \b
       anomalens sweep data/transistor --over coreset_ratio=0.001,0.01,0.1 --curves coreset.svg
       anomalens sweep data/transistor --over size=128,192,256 --over taps=stride8,stride8+stride16
+      anomalens sweep data/cells --detector cae-kde --over latent=8,32,128 --report study
 
     This is a study of robustness on test images, not a way to choose settings: what is best here is tuned
     to this test set.
@@ -92,6 +94,10 @@ def sweep(
     from anomalens.evaluation.results_table import require_place, write_whole
     from anomalens.evaluation.settings import FitSettings
 
+    if report is not None:
+        from anomalens.reports.evaluation_report import report_folder, write_report
+
+        report_folder(report)  # what is refused there is refused before the work
     for path, option in ((json_file, "--json"), (curves, "--curves")):
         if path is not None:
             require_place(path, option)
@@ -124,4 +130,6 @@ def sweep(
     if curves is not None:
         write_whole(curves, room.draw(cards))
         click.echo(f"curves: {curves}")
+    if report is not None:
+        click.echo(f"page: {write_report(cards, report)}")
     return 2 if any(card.error is not None for card in cards) else 0

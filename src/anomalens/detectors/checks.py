@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -102,6 +102,7 @@ class TexturedImages:
 
     pixels: tuple[Pixels, ...]
     groups: NDArray[np.int64]
+    references: tuple[Pixels, ...] | None = None
 
     @classmethod
     def make(cls, count: int, size: tuple[int, int], *, seed: int) -> TexturedImages:
@@ -177,6 +178,8 @@ class _Trial:
         return self.cls(self.settings)
 
     def fit(self, detector: Detector, images: TexturedImages, *, seed: int = 0) -> Scores | None:
+        if self.cls.uses_references:
+            images = replace(images, references=tuple(self.reference_of(image) for image in images))
         with one_blas_thread():  # as the inspector does
             return detector.fit(images, runtime=self.runtime, seed=seed)
 
@@ -189,8 +192,17 @@ class _Trial:
         return self.cls.from_state(state, size=self.size, runtime=self.runtime)
 
     def scores(self, detector: Detector, images: Sequence[Pixels]) -> Scores:
+        references = [self.reference_of(image) for image in images] if self.cls.uses_references else None
+        names = [f"image-{i}" for i in range(len(images))]
         with one_blas_thread():
-            return detector.score(Batch(list(images), [f"image-{i}" for i in range(len(images))]))
+            return detector.score(Batch(list(images), names, references=references))
+
+    def reference_of(self, image: Pixels) -> Pixels:
+        """The image a pixel aside; of a painted one, what it was before."""
+        for fresh, (defect, _) in zip(self.fresh, self.defects, strict=True):
+            if np.array_equal(image, defect):
+                image = fresh
+        return np.roll(image, 1, axis=1)
 
 
 def _declares_what_it_is(trial: _Trial) -> None:

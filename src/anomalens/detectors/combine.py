@@ -122,8 +122,9 @@ class Combine(Detector):
 
     def score(self, batch: Batch) -> Scores:
         answers = []
-        for image, name in zip(batch.images, batch.ids, strict=True):
-            one = Batch([image], [name])
+        for number, (image, name) in enumerate(zip(batch.images, batch.ids, strict=True)):
+            reference = None if batch.references is None else [batch.references[number]]
+            one = Batch([image], [name], references=reference)
             answers.append(self._fused([_placed(m, m.detector.score(one)) for m in self.members_]))
             self._memory.clear()
         maps = [answer.maps for answer in answers if answer.maps is not None]
@@ -131,8 +132,10 @@ class Combine(Detector):
             return Scores(np.empty(0))
         return Scores(np.concatenate([a.image for a in answers]), np.concatenate(maps) if maps else None)
 
-    def explain(self, image: Pixels) -> Reasons:
+    def explain(self, image: Pixels) -> Reasons | None:
         """What each member adds to the fused score, and the first member's word on similar normal images."""
+        if self.uses_references:  # which are not given here
+            return None
         one = Batch([image], ["image"])
         parts = [
             Part(m.label, float(m.scale(m.detector.score(one).image)[0]) / len(self.members_))
@@ -243,6 +246,7 @@ def _class_of(members: str, labels: tuple[str, ...], kinds: tuple[type[Detector]
             "name": f"{COMBINE}:{members}",
             "family": kinds[0].family,
             "pixel_level": any(kind.pixel_level for kind in kinds),
+            "uses_references": any(kind.uses_references for kind in kinds),
             "settings_type": settings,
         },
     )

@@ -9,7 +9,7 @@ code. `anomalens.detectors.checks.check_detector` tests all of this for any clas
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol, Self
 
@@ -59,10 +59,13 @@ class Scores:
         Raw scores, higher means more anomalous.
     maps : float32 [n, h, w] or None
         Anomaly maps at the size of the prepared images, for pixel-level detectors.
+    parts : mapping of str to float64 [n]
+        What the score was made of, by name, where it has several parts; for reports.
     """
 
     image: NDArray[np.float64]
     maps: NDArray[np.float32] | None = None
+    parts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,15 @@ class TrainingImages(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Pixels]: ...
+
+
+def references_of(images: TrainingImages) -> Iterable[Pixels] | None:
+    """Each image's own template, in the order of the images; None where none were given.
+
+    Training images that have them carry them as `references`; others need not know of it.
+    """
+    references: Iterable[Pixels] | None = getattr(images, "references", None)
+    return references
 
 
 @dataclass(frozen=True)
@@ -220,6 +232,9 @@ class Detector(ABC):
     name : the detector's name on the command line
     family : "density", "one-class", "reconstruction", "self-supervised", "patches" or "classifier"
     pixel_level : whether `score` gives maps
+    holds_out : whether the scores that `fit` returns are of images kept from learning, NaN for the others
+    from_scratch : whether it trains a network on pixels alone; such networks see smaller images
+    uses_references : whether it compares each image with its own template, `Batch.references`
     settings_type : the frozen dataclass of its parameters
 
     What `fit` learnt ends in `_`.
@@ -228,6 +243,9 @@ class Detector(ABC):
     name: ClassVar[str]
     family: ClassVar[str]
     pixel_level: ClassVar[bool]
+    holds_out: ClassVar[bool] = False
+    from_scratch: ClassVar[bool] = False
+    uses_references: ClassVar[bool] = False
     settings_type: ClassVar[type[Settings]]
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -278,6 +296,18 @@ class Detector(ABC):
     def notes(self) -> tuple[str, ...]:
         """What `fit` chose by itself and why, in sentences for people."""
         return ()
+
+    @property
+    def curves(self) -> Mapping[str, Sequence[float]]:
+        """Losses per epoch by name, of detectors that train a network."""
+        return {}
+
+    def part_thresholds(self, threshold: float) -> Mapping[str, float]:
+        """Above which value each of the score's parts takes the score above a threshold, in its own unit.
+
+        Of detectors whose score is the largest of its parts on a common scale.
+        """
+        return {}
 
     def explain(self, image: Pixels) -> Reasons | None:
         """Why this image scores as it does; None from methods that have nothing to say beyond their map."""

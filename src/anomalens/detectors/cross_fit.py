@@ -6,7 +6,7 @@ inspector calibrates on such scores, and `combine` puts its members on one scale
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
-from anomalens.detectors.contract import Batch, Detector, Scores, TrainingImages
+from anomalens.detectors.contract import Batch, Detector, Scores, TrainingImages, references_of
 from anomalens.detectors.folds import fold_of_groups
+from anomalens.detectors.made_pairs import taken_again
 from anomalens.images.arrays import Pixels
 from anomalens.images.augment import Augmentation
 from anomalens.progress import Progress, silent
@@ -53,14 +54,50 @@ class SomeImages:
     def size(self) -> tuple[int, int]:
         return self.images.size
 
+    @property
+    def references(self) -> Iterator[Pixels] | None:
+        references = references_of(self.images)
+        return None if references is None else self._taken(references)
+
     def __len__(self) -> int:
         return len(self.rows)
 
     def __iter__(self) -> Iterator[Pixels]:
+        return self._taken(self.images)
+
+    def _taken(self, images: Iterable[Pixels]) -> Iterator[Pixels]:
         wanted = set(self.rows.tolist())
-        for row, image in enumerate(self.images):
+        for row, image in enumerate(images):
             if row in wanted:
                 yield image
+
+
+def batches(images: TrainingImages) -> Iterator[Batch]:
+    """The images one by one as batches to score, each with its reference where there are references."""
+    references = references_of(images)
+    if references is None:
+        for image, name in zip(images, images.ids, strict=True):
+            yield Batch([image], [name])
+    else:
+        for image, name, reference in zip(images, images.ids, references, strict=True):
+            yield Batch([image], [name], references=[reference])
+
+
+def stand_ins(detector: Detector, batch: Batch, *, index: int, n: int, seed: int) -> Iterator[Batch]:
+    """Slightly changed copies of the one image of a batch, each a batch: stand-ins for new images.
+
+    A detector that compares pairs gets what a second picture of the same thing may be, with the same
+    reference: a copy that is turned by some degrees is not what it will be asked about.
+    """
+    image = batch.images[0]
+    if detector.uses_references:
+        references = [image] if batch.references is None else batch.references
+        for copy in range(n):
+            changed = taken_again(image, np.random.default_rng([seed, index, copy]))
+            yield Batch([changed], [f"copy-{copy}"], references=references)
+        return
+    for copy, changed in enumerate(STAND_IN.copies(image, image_index=index, n=n, seed=seed)):
+        yield Batch([changed], [f"copy-{copy}"])
 
 
 def cross_fit(
@@ -102,8 +139,8 @@ def cross_fit(
         rest = SomeImages(images, np.flatnonzero(~held))
         part.fit(rest, runtime=runtime, seed=seed, progress=progress)
         left_out = SomeImages(images, np.flatnonzero(held & asked))
-        for row, image, name in zip(left_out.rows, left_out, left_out.ids, strict=True):
-            answer = part.score(Batch([image], [name]))
+        for row, batch in zip(left_out.rows, batches(left_out), strict=True):
+            answer = part.score(batch)
             scores[row] = answer.image[0]
             if maxima is not None and answer.maps is not None:
                 maxima[row] = answer.maps[0].max()
@@ -122,9 +159,9 @@ def stand_in_scores(
     """
     scores: list[float] = []
     maxima: list[float] = []
-    for index, image in enumerate(islice(iter(images), n_images)):
-        for copy in STAND_IN.copies(image, image_index=index, n=copies, seed=seed):
-            answer = detector.score(Batch([copy], [f"copy-{len(scores)}"]))
+    for index, batch in enumerate(islice(batches(images), n_images)):
+        for copy in stand_ins(detector, batch, index=index, n=copies, seed=seed):
+            answer = detector.score(copy)
             scores.append(float(answer.image[0]))
             if answer.maps is not None:
                 maxima.append(float(answer.maps[0].max()))

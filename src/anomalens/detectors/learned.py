@@ -7,7 +7,8 @@ times as long and asks for fewer images.
 
 After training, whatever gives the score is one ONNX graph: image → components of the score [k], and a map
 where the method has one. `fit` fails where graph and torch module differ by more than 10⁻⁴ of the largest
-value on real training images. With several components the score is the largest of them, each on a tail scale
+value on real training images. With several components the score is their sum where they have one unit
+(`summed`), else the largest of them, each on a tail scale
 (`calibration.tail_scale`) learnt from the validation images, so that one threshold is a threshold on each.
 
 Memory. Images are held as bytes up to 1 GB, beyond it in a temporary file (`training/images.py`); the network
@@ -110,10 +111,13 @@ class LearnedDetector(Detector):
     Class attributes
     ----------------
     components : names of what the score is made of, as the graph gives them
+    summed : whether several components have one unit and their sum is the score; an instance may choose
     """
 
     holds_out: ClassVar[bool] = True
+    from_scratch: ClassVar[bool] = True
     components: ClassVar[tuple[str, ...]] = ("score",)
+    summed: bool = False
     settings: LearnedSettings
 
     _network: FeatureNetwork
@@ -159,7 +163,7 @@ class LearnedDetector(Detector):
             trained = self.learn(run)
             self._network = self._deployed(run, trained)
         self._curves, self._notes = run.curves, (*run.notes, *trained.notes)
-        if len(self.components) > 1:
+        if len(self.components) > 1 and not self.summed:
             split = run.split
             rows = split.validation if len(split.validation) > 1 else split.train
             self._scales = self._learnt_scales(run.images.pixels[rows])
@@ -182,14 +186,15 @@ class LearnedDetector(Detector):
         )
 
     def explain(self, image: Pixels) -> Reasons | None:
-        """What each component gives, on the common scale; nothing where there is one only."""
-        if not self._scales:
+        """What each component gives, on the common scale or in its unit; nothing where there is one only."""
+        if len(self.components) == 1:
             return None
         values = self._finite(self._network(image)[0])
-        parts = [
-            Part(name, float(scale(value)))
-            for name, scale, value in zip(self.components, self._scales, values, strict=True)
-        ]
+        if self._scales:
+            given = [scale(value) for scale, value in zip(self._scales, values, strict=True)]
+        else:
+            given = list(values)
+        parts = [Part(name, float(value)) for name, value in zip(self.components, given, strict=True)]
         return Reasons(parts=tuple(sorted(parts, key=lambda part: -part.contribution)))
 
     def part_thresholds(self, threshold: float) -> Mapping[str, float]:
@@ -212,7 +217,7 @@ class LearnedDetector(Detector):
         detector = cls()
         detector._network = FeatureNetwork.from_numbers(n, state.graphs[_GRAPH], size=size, runtime=runtime)
         detector._scales = tuple(TailScale.from_json(scale) for scale in n["scales"])
-        if len(detector._scales) != (len(cls.components) if len(cls.components) > 1 else 0):
+        if len(detector._scales) not in (0, len(cls.components)):
             raise ValueError(f"{len(detector._scales)} scales for {len(cls.components)} components")
         detector._curves = {
             str(name): [float(value) for value in values] for name, values in n["curves"].items()
@@ -244,7 +249,10 @@ class LearnedDetector(Detector):
     def _joint(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """One score [n] of components [n, k]."""
         if not self._scales:
-            return values[:, 0].copy()
+            total = values[:, 0].copy()
+            for k in range(1, values.shape[1]):  # a sum along an axis may round by the number of images
+                total += values[:, k]
+            return total
         placed = [scale(values[:, k]) for k, scale in enumerate(self._scales)]
         joint: NDArray[np.float64] = np.max(placed, axis=0)
         return joint

@@ -16,20 +16,35 @@ OURS: Final = {
     "auto": "anomalens.detectors.patches.auto:Auto",
     "patchcore": "anomalens.detectors.patches.patchcore:PatchCore",
     "padim": "anomalens.detectors.patches.padim:PaDiM",
+    "template": "anomalens.detectors.patches.template:Template",
     "spade": "anomalens.detectors.patches.spade:Spade",
     "dictionary": "anomalens.detectors.patches.dictionary:Dictionary",
     "texture-patches": "anomalens.detectors.patches.texture_patches:TexturePatches",
+    "fastflow": "anomalens.detectors.patches.fastflow:FastFlow",
+    "simplenet": "anomalens.detectors.patches.simplenet:SimpleNet",
+    "student-teacher": "anomalens.detectors.patches.student_teacher:StudentTeacher",
     "gaussian": "anomalens.detectors.density.gaussian:Gaussian",
     "knn": "anomalens.detectors.density.knn:Knn",
     "kde": "anomalens.detectors.density.kde:Kde",
     "gmm": "anomalens.detectors.density.gmm:Gmm",
     "pca": "anomalens.detectors.density.pca:Pca",
+    "flow": "anomalens.detectors.density.flow:VectorFlow",
     "ocsvm": "anomalens.detectors.oneclass.ocsvm:Ocsvm",
     "iforest": "anomalens.detectors.oneclass.iforest:Iforest",
     "lof": "anomalens.detectors.oneclass.lof:Lof",
+    "deep-svdd": "anomalens.detectors.oneclass.deep_svdd:DeepSvdd",
+    "rotnet": "anomalens.detectors.selfsupervised.rotnet:RotNet",
+    "cutpaste": "anomalens.detectors.selfsupervised.cutpaste:CutPaste",
+    "cae": "anomalens.detectors.reconstruction.cae:Cae",
+    "cae-kde": "anomalens.detectors.reconstruction.cae_kde:CaeKde",
+    "vae": "anomalens.detectors.reconstruction.vae:Vae",
+    "vae-gan": "anomalens.detectors.reconstruction.vae_gan:VaeGan",
+    "f-anogan": "anomalens.detectors.reconstruction.f_anogan:FAnoGan",
+    "ganomaly": "anomalens.detectors.reconstruction.ganomaly:Ganomaly",
 }
 
 COMBINE: Final = "combine"  # before a colon and the names of detectors
+TILED: Final = "tiled"  # before a colon and the name of one
 
 
 def detector_names() -> list[str]:
@@ -39,17 +54,26 @@ def detector_names() -> list[str]:
 
 
 def load_detector(name: str) -> type[Detector]:
-    """The class of a detector, or of several at once: `combine:knn,gaussian`.
+    """The class of a detector, of several at once (`combine:knn,gaussian`) or of one on tiles (`tiled:auto`).
 
     Raises
     ------
     SettingError
         The name is unknown (the nearest is suggested), or another package's detector fails to load.
     """
-    if name.partition(":")[0].strip() == COMBINE:
+    made_of, _, members = name.partition(":")
+    if made_of.strip() == COMBINE:
         from anomalens.detectors.combine import combination
 
+        if TILED in (member.partition(":")[0].strip() for member in members.split(",")):
+            raise SettingError(
+                f"The detector {name!r:.80} combines one on tiles; combine detectors of whole images only."
+            )
         return combination(name)
+    if made_of.strip() == TILED:
+        from anomalens.detectors.tiled import tiling
+
+        return tiling(name)
     if name in OURS:
         module, _, attribute = OURS[name].partition(":")
         found: type[Detector] = getattr(import_module(module), attribute)

@@ -99,17 +99,23 @@ def _evaluate(
     if on_fitted is not None:
         on_fitted(inspector)
     scores: list[ImageScore] = []
+    parts: dict[str, dict[str, list[float]]] = {}  # what the scores were made of, by name and label
     maps: list[tuple[Map, Mask | None]] = []
     unmarked = marked_normals = 0
     mask_notes: list[str] = []
     with_masks = any(entry.mask is not None for entry in task.test)  # else no map is kept
     start = time.perf_counter()
     reading = 0.0  # masks are read between answers; that is no part of checking
-    for entry, finding in zip(task.test, inspector.check(task.test, progress=progress), strict=True):
+    paired = inspector.detector.uses_references and task.references is not None
+    steps = inspector.check(task.test, references=task.references if paired else None, progress=progress)
+    for entry, finding in zip(task.test, steps, strict=True):
         label = entry.label or GOOD
         scores.append(
             ImageScore(entry.id, label, finding.score, finding.p_value, finding.anomalous, finding.error)
         )
+        for name, value in finding.parts.items():
+            kinds = parts.setdefault(name, {"normal": [], "anomalous": []})
+            kinds["normal" if label == GOOD else "anomalous"].append(value)
         begin = time.perf_counter()
         if finding.map is not None and with_masks:
             try:
@@ -151,6 +157,7 @@ def _evaluate(
             f"{marked_normals} normal test images have a mask that marks something; they count as normal."
         )
     pixels, pixel_ci, pixel_notes = pixel_part(maps, unmarked)
+    limits = inspector.detector.part_thresholds(inspector.calibration.threshold.value)
     return ResultCard(
         **{
             **blank,
@@ -170,6 +177,9 @@ def _evaluate(
                 "fitted_size": list(inspector.card["size"]),
                 "parameters": dict(inspector.card["detector"]["settings"]),
                 "runtime_used": inspector.runtime.to_json(),
+                **({"densities": parts} if len(parts) > 1 else {}),
+                **({"part_thresholds": dict(limits)} if limits else {}),
+                **({"curves": dict(inspector.detector.curves)} if inspector.detector.curves else {}),
             },
             "calibration": {
                 **calibration_summary(inspector.calibration),

@@ -8,7 +8,9 @@ from typing import Any, Final
 from anomalens.evaluation.cards import ResultCard
 
 _SHOWN: Final = 3  # differing settings that a name tells, unless two names would be the same
-_NOT_CHOSEN: Final = ("curves", "densities", "swept", "runtime_used", "fitted_size", "threads")
+_NOT_CHOSEN: Final = (
+    "curves", "densities", "part_thresholds", "swept", "runtime_used", "fitted_size", "threads",
+)  # fmt: skip
 
 
 def card_names(cards: Sequence[ResultCard]) -> list[str]:

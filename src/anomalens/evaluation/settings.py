@@ -9,7 +9,9 @@ from typing import Any
 
 from anomalens import defaults
 from anomalens.detectors.registry import load_detector
+from anomalens.detectors.tiled_settings import is_tiled
 from anomalens.errors import SettingError, unknown_name
+from anomalens.images.sizes import NATIVE, SIDE, SIDE_FROM_SCRATCH
 from anomalens.inspector import Inspector
 from anomalens.progress import Progress, silent
 
@@ -21,11 +23,11 @@ SMALL_SIZE_OF_WHOLE_IMAGES = 128
 
 @dataclass(frozen=True)
 class FitSettings:
-    """The options of `Inspector.fit`; `size` None chooses by the images' own size."""
+    """The options of `Inspector.fit`; `size` None chooses by the images' own size and the detector."""
 
     detector: str = defaults.DETECTOR
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    size: int | None = None
+    size: int | str | None = None
     preprocess: str = "stretch"
     augment: str | None = None
     copies: int = 4
@@ -50,7 +52,7 @@ class FitSettings:
         """Plain data."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    def fit(self, images: Any, *, size: int, seed: int, progress: Progress = silent) -> Inspector:
+    def fit(self, images: Any, *, size: int | str, seed: int, progress: Progress = silent) -> Inspector:
         """Fit and calibrate with these settings."""
         return Inspector.fit(
             images,
@@ -84,14 +86,20 @@ class FitSettings:
         return " ".join(words)
 
 
-def fitting_size(settings: FitSettings, images: Any) -> int:
-    """The side of the prepared images: the one asked for, else 256.
+def fitting_size(settings: FitSettings, images: Any) -> int | str:
+    """The size of the prepared images: the one asked for, else a side of 256, or native on tiles.
 
-    Of tiny images (≤ 96 px) 128, and 64 for detectors that give maps.
+    Of tiny images (≤ 96 px) 128, and 64 for detectors that give maps. Networks that are trained on pixels see
+    128, and of tiny images the next multiple of 32.
     """
     if settings.size is not None:
         return settings.size
-    width, height = images.read(0).size
-    if max(width, height) > SMALL_SIDE:
-        return 256
-    return SMALL_SIZE if load_detector(settings.detector).pixel_level else SMALL_SIZE_OF_WHOLE_IMAGES
+    if is_tiled(settings.detector):
+        return NATIVE
+    kind = load_detector(settings.detector)
+    side = max(images.read(0).size)
+    if kind.from_scratch:
+        return SIDE_FROM_SCRATCH if side > SMALL_SIDE else -(-side // 32) * 32
+    if side > SMALL_SIDE:
+        return SIDE
+    return SMALL_SIZE if kind.pixel_level else SMALL_SIZE_OF_WHOLE_IMAGES

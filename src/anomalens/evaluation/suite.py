@@ -7,7 +7,8 @@
     [[dataset]]
     name = "mvtec-ad"              # a name from `anomalens datasets`, or a path below root
     category = ["bottle", "cable"] # optional; also protocol, normal_class, shots, size,
-                                   # and against: a name or path as well, for in-vs-out
+                                   # and against: a name or path as well, for in-vs-out;
+                                   # size = 256, "4000x3000" or "native"
 
     [[detector]]
     name = "patchcore"             # any option of `anomalens evaluate`, and a table of parameters
@@ -35,6 +36,7 @@ from typing import Any, Final
 from anomalens.datasets import load_tasks
 from anomalens.datasets.task import Task
 from anomalens.errors import InputError, SettingError, unknown_name
+from anomalens.images.sizes import SIDE, read_size
 
 _SUITE_KEYS: Final = ("title", "root", "seeds", "dataset", "detector")
 _DATASET_KEYS: Final = ("name", "protocol", "category", "normal_class", "against", "shots", "size")
@@ -151,8 +153,12 @@ def _check_values(path: Path, data: Mapping[str, Any]) -> None:
     for row in data["dataset"]:
         if not all(_is_whole(value) for value in _several(row.get("shots", 1))):
             raise SettingError(f"The suite {path} has shots = {row['shots']!r}; give whole numbers.")
-        if not _is_whole(row.get("size", 1)):
-            raise SettingError(f"The suite {path} has size = {row['size']!r}; give a whole number.")
+        size = row.get("size", SIDE)
+        if not _is_whole(size) and not (isinstance(size, str) and not size.isdecimal()):
+            raise SettingError(
+                f'The suite {path} has size = {size!r}; give a whole number, "4000x3000" or "native".'
+            )
+        read_size(size)
         if not isinstance(row.get("against", ""), str):
             raise SettingError(f"The suite {path} has against = {row['against']!r}; give a name or path.")
     for row in data["detector"]:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, Final
 
 from anomalens.datasets.task import Task
-from anomalens.errors import SettingError
+from anomalens.errors import AnomalensError, AnomalensWarning, SettingError
 from anomalens.evaluation.cards import ResultCard
 from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.settings import FitSettings
+from anomalens.inspector import Inspector
 from anomalens.progress import Progress, silent
 
 MAX_CELLS: Final = 10_000
 # Options of a fit that may be swept beside the detector's own parameters, and how their texts read.
 FIT_OPTIONS: Final = {
-    "size": int,
+    "size": str,
     "preprocess": str,
     "augment": str,
     "copies": int,
     "policy": str,
     "seed": int,
 }
-FIGURES: Final = ("image_auroc", "pixel_auroc", "aupro", "false_alarm_rate", "detection_rate", "ms_per_image")
+FIGURES: Final = (
+    "image_auroc", "pixel_auroc", "aupro", "false_alarm_rate", "detection_rate", "precision", "f1",
+    "ms_per_image",
+)  # fmt: skip
 
 
 def grid(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
@@ -66,23 +71,53 @@ def sweep(
         What stays the same.
     axes : mapping of str to texts
         A detector's parameter, or one of `FIT_OPTIONS`, and its values. Values that are lists themselves
-        (taps) are written with `+`: `taps=stride8,stride8+stride16`.
+        (taps) are written with `+`: `taps=stride8,stride8+stride16`. Policies are tried on one fit, so they
+        change fastest.
     """
-    combinations = list(grid(axes))
+    inner = {name: axes[name] for name in sorted(axes, key=lambda name: name == "policy")}
+    combinations = [{name: point[name] for name in axes} for point in grid(inner)]
+    fitted: list[Inspector] = []
+    fitted_by: object = None
     for point in progress(combinations, label="sweep", total=len(combinations)):
-        changed: dict[str, Any] = {}
-        parameters = dict(settings.parameters)
-        cell_seed = seed
-        for name, text in point.items():
-            if name == "seed":
-                cell_seed = _whole(name, text)
-            elif name in FIT_OPTIONS:
-                changed[name] = _whole(name, text) if FIT_OPTIONS[name] is int else text.replace("+", ",")
-            else:
-                parameters[name] = text.replace("+", ",")
-        cell = replace(settings, parameters=parameters, **changed)
-        card = evaluate_task(task, cell, seed=cell_seed, command=command)
-        yield replace(card, settings={**card.settings, "swept": point})
+        cell, cell_seed = _cell(settings, point, seed)
+        decides = (replace(cell, policy=None), cell_seed)
+        model = _recalibrated(fitted, cell.policy) if decides == fitted_by else None
+        if model is None:
+            fitted, fitted_by = [], decides
+        card = evaluate_task(
+            task, cell, seed=cell_seed, model=model, command=command, on_fitted=fitted.append
+        )
+        asked = cell.to_json()
+        found = {k: v for k, v in card.settings.items() if k == "parameters" or k not in (*asked, "model")}
+        yield replace(card, settings={**asked, **found, "swept": point})
+
+
+def _recalibrated(fitted: Sequence[Inspector], policy: str | None) -> Inspector | None:
+    """The inspector with another policy: one that differs in nothing else need not be fitted again."""
+    if not fitted or policy is None:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AnomalensWarning)  # the card's notes say them
+            return fitted[0].calibrate(policy)
+    except AnomalensError:  # fitting says so on the card
+        return None
+
+
+def _cell(settings: FitSettings, point: Mapping[str, str], seed: int) -> tuple[FitSettings, int]:
+    """Settings and seed of one combination."""
+    changed: dict[str, Any] = {}
+    parameters = dict(settings.parameters)
+    for name, text in point.items():
+        if name == "seed":
+            seed = _whole(name, text)
+        elif name == "size":
+            changed[name] = int(text) if text.isdecimal() else text
+        elif name in FIT_OPTIONS:
+            changed[name] = _whole(name, text) if FIT_OPTIONS[name] is int else text.replace("+", ",")
+        else:
+            parameters[name] = text.replace("+", ",")
+    return replace(settings, parameters=parameters, **changed), seed
 
 
 def _whole(name: str, text: str) -> int:

@@ -44,6 +44,8 @@ class ImageEntry:
         Ground-truth mask; non-zero is anomalous.
     group : str or None
         Images of one group show one thing (exposures, copies, frames) and must never be split.
+    reference : ImageEntry or None
+        What the image should look like: its own defect-free template.
     """
 
     id: str
@@ -52,6 +54,7 @@ class ImageEntry:
     label: str | None = None
     mask: Path | None = None
     group: str | None = None
+    reference: ImageEntry | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +216,13 @@ class ImageSet:
                     "the label good, or without a label."
                 )
         entries = [
-            replace(entry, label=row.label, mask=row.mask, group=row.group or entry.group)
+            replace(
+                entry,
+                label=row.label,
+                mask=row.mask,
+                group=row.group or entry.group,
+                reference=None if row.reference is None else ImageEntry(row.reference_id, row.reference),
+            )
             for row in rows
             for entry in _file_entries(row.path, row.id)
         ]
@@ -288,6 +297,18 @@ class ImageSet:
     def subset(self, indices: Iterable[int]) -> ImageSet:
         """Take the entries at these places, in this order; `origin` and `ignored` stay."""
         return replace(self, entries=tuple(self.entries[int(i)] for i in indices))
+
+    @property
+    def references(self) -> ImageSet:
+        """The references of those images that have one, in their order."""
+        found = tuple(entry.reference for entry in self.entries if entry.reference is not None)
+        return ImageSet(found, f"the references of {self.origin}")
+
+    def with_references(self, source: object) -> ImageSet:
+        """The same images, each with its reference; see `anomalens.images.references`."""
+        from anomalens.images.references import with_references
+
+        return with_references(self, source)
 
     def read(self, index: int, *, reduce_to: int | None = None) -> Picture:
         """Decode one image; see `anomalens.images.decode.decode`. Raises `ImageError`."""

@@ -1,7 +1,7 @@
-"""Manifests: a CSV file that lists images with their labels, masks and groups.
+"""Manifests: a CSV file that lists images with their labels, masks, groups and references.
 
-Columns: `path` (needed), `label`, `mask`, `group`, `split` (optional), separated by commas or semicolons,
-UTF-8 with or without a byte-order mark. Paths are relative to the CSV's folder.
+Columns: `path` (needed), `label`, `mask`, `group`, `split`, `reference` (optional), separated by commas or
+semicolons, UTF-8 with or without a byte-order mark. Paths are relative to the CSV's folder.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 from anomalens.errors import ImageSetError
 from anomalens.images.layout import as_label
 
-COLUMNS = ("path", "label", "mask", "group", "split")
+COLUMNS = ("path", "label", "mask", "group", "split", "reference")
 SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One line of a manifest: `id` is the path as written, with forward slashes; `split` is "train",
-    "test" or None."""
+    """One line of a manifest: `id` and `reference_id` are paths as written, with forward slashes; `split`
+    is "train", "test" or None."""
 
     id: str
     path: Path
@@ -30,6 +30,8 @@ class ManifestRow:
     mask: Path | None
     group: str | None
     split: str | None = None
+    reference: Path | None = None
+    reference_id: str = ""
 
 
 def read_manifest(file: str | os.PathLike[str]) -> list[ManifestRow]:
@@ -105,6 +107,7 @@ def _row(manifest: Path, columns: list[str], number: int, line: list[str]) -> Ma
     if not path:
         raise ImageSetError(f"Line {number} of the manifest {manifest} has no path; fill it in.")
     mask = cells.get("mask", "").replace("\\", "/")
+    reference = cells.get("reference", "").replace("\\", "/")
     split = cells.get("split", "").lower()
     if split and split not in SPLITS:
         raise ImageSetError(
@@ -117,4 +120,6 @@ def _row(manifest: Path, columns: list[str], number: int, line: list[str]) -> Ma
         mask=manifest.parent / mask if mask else None,
         group=cells.get("group") or None,
         split=split or None,
+        reference=manifest.parent / reference if reference else None,
+        reference_id=reference,
     )

@@ -11,9 +11,10 @@ from anomalens.calibration import Calibration, Region, find_regions
 from anomalens.calibration.regions import Box
 from anomalens.detectors.contract import Batch, Detector
 from anomalens.errors import ImageError, InputError
-from anomalens.images.geometry import Affine, Prepared
+from anomalens.images.geometry import Affine
 from anomalens.images.image_set import ImageEntry
 from anomalens.inspector.finding import Finding, calibration_summary, explain
+from anomalens.inspector.pairs import Pair
 from anomalens.threads import one_blas_thread
 
 Explain = Literal["none", "flagged", "all"]
@@ -21,7 +22,7 @@ Explain = Literal["none", "flagged", "all"]
 
 def answer(
     entry: ImageEntry,
-    prepared: Prepared | ImageError,
+    pair: Pair | ImageError,
     *,
     detector: Detector,
     calibration: Calibration,
@@ -31,11 +32,12 @@ def answer(
     """Score one image and judge it; what cannot be read or scored is a finding with an `error`."""
     page = entry.page + 1 if "#page" in entry.id else None
     blank = Finding(image=entry.id, page=page, detector=detector.name, model=model)
-    if isinstance(prepared, ImageError):
-        return replace(blank, error=prepared.problem)
+    if isinstance(pair, ImageError):
+        return replace(blank, error=pair.problem)
+    prepared, references = pair.image, None if pair.reference is None else [pair.reference]
     try:
         with one_blas_thread():
-            scores = detector.score(Batch([prepared.pixels], [entry.id]))
+            scores = detector.score(Batch([prepared.pixels], [entry.id], references=references))
     except InputError as error:
         return replace(blank, error=str(error))
     score = float(scores.image[0])
@@ -62,6 +64,7 @@ def answer(
         regions=regions,
         explanation=explain(calibration, score, regions, reasons),
         reasons=reasons,
+        parts={name: float(values[0]) for name, values in scores.parts.items()},
         map=anomaly_map,
         map_to_original=prepared.to_original,
         original_size=prepared.original_size,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
 from anomalens.calibration import Calibration, Policy
-from anomalens.calibration.conformal import MIN_GROUPS
-from anomalens.detectors.contract import Batch, Detector, Scores
-from anomalens.detectors.cross_fit import STAND_IN, cross_fit
+from anomalens.calibration.conformal import MIN_GROUPS, Method
+from anomalens.detectors.contract import Detector, Scores
+from anomalens.detectors.cross_fit import batches, cross_fit, stand_ins
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.inspector.training_set import TrainingSet
 from anomalens.progress import Progress, silent
@@ -70,7 +70,9 @@ def _fit(
             detector, training, policy=policy, runtime=runtime, seed=seed, progress=progress
         )
         return detector, calibration, runtime
+    method: Method = "held-out" if detector.holds_out else "out-of-fold"
     if scores is None:
+        method = "out-of-fold"
         scores = cross_fit(
             detector,
             training,
@@ -79,6 +81,8 @@ def _fit(
             which=training.originals,
             progress=progress,
         )
+    if detector.uses_references and not training.paired:
+        method = "augmented"  # its pairs were made from templates: no picture of a real part was scored
     chosen = training.originals[np.isfinite(scores.image[training.originals])]
     if not len(chosen):
         raise SettingError(
@@ -89,6 +93,7 @@ def _fit(
         scores.image[chosen],
         _maxima(scores, chosen),
         policy=policy,
+        method=method,
         n_groups=len(np.unique(training.groups[chosen])),
     )
     return detector, calibration, runtime
@@ -123,7 +128,7 @@ def _augmented(
     )
     scores: list[float] = []
     maxima: list[float] = []
-    images = list(training)
+    singles = list(batches(training))
     judges = {}
     for name in dict.fromkeys(training.group_names):
         others = [i for i, other in enumerate(training.group_names) if other != name]
@@ -133,11 +138,11 @@ def _augmented(
     jobs = (
         (judges[training.group_names[index]], copy)
         for index, place in enumerate(training.originals)
-        for copy in STAND_IN.copies(images[place], image_index=index, n=_STAND_IN_COPIES, seed=seed)
+        for copy in stand_ins(detector, singles[place], index=index, n=_STAND_IN_COPIES, seed=seed)
     )
     total = len(training.images) * _STAND_IN_COPIES
-    for judge, image in progress(jobs, label="calibrating", total=total):
-        answer = judge.score(Batch([image], ["copy"]))
+    for judge, copy in progress(jobs, label="calibrating", total=total):
+        answer = judge.score(copy)
         scores.append(float(answer.image[0]))
         if answer.maps is not None:
             maxima.append(float(answer.maps[0].max()))
@@ -156,11 +161,12 @@ def _bfloat16_drift(detector: Detector, training: TrainingSet, runtime: Runtime)
     On slightly changed copies: the model has not learnt from those, as it has not from new images.
     """
     exact = detector.on_runtime(replace(runtime, precision="float32"), size=training.size)
-    images = [
-        STAND_IN.copies(image, image_index=index, n=1, seed=0)[0]
-        for index, image in zip(range(_DRIFT_IMAGES), training, strict=False)
+    copies = [
+        copy
+        for index, batch in zip(range(_DRIFT_IMAGES), batches(training), strict=False)
+        for copy in stand_ins(detector, batch, index=index, n=1, seed=0)
     ]
-    batch = Batch(images, [str(i) for i in range(len(images))])
-    reference = exact.score(batch).image
-    change = np.sqrt(np.mean((detector.score(batch).image - reference) ** 2))
+    reference = np.array([exact.score(copy).image[0] for copy in copies])
+    found = np.array([detector.score(copy).image[0] for copy in copies])
+    change = np.sqrt(np.mean((found - reference) ** 2))
     return float(change / max(float(reference.std()), 1e-12))

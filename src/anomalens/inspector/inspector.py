@@ -16,22 +16,26 @@ from anomalens.bundle import Bundle, read_bundle, write_bundle
 from anomalens.calibration import Calibration, Policy
 from anomalens.detectors.contract import Detector, State
 from anomalens.detectors.registry import detector_names, load_detector
+from anomalens.detectors.tiled_settings import is_tiled, on_tiles
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.images.augment import Augmentation
 from anomalens.images.image_set import ImageSet
-from anomalens.images.prefetch import stream
 from anomalens.images.preprocess import Preprocessing
+from anomalens.images.sizes import NATIVE, SIDE, SIDE_FROM_SCRATCH, Size, lost_by_shrinking, prepared_size
 from anomalens.inspector.answering import Explain, answer
 from anomalens.inspector.finding import Finding
 from anomalens.inspector.fitting import fit_detector
 from anomalens.inspector.golden import score_golden
 from anomalens.inspector.loading import detector_class, naming, on_faithful_runtime, wanted_runtime
 from anomalens.inspector.model_card import data_card, plain_settings, short_hash, versions, warn_about
+from anomalens.inspector.pairs import stream_pairs
 from anomalens.inspector.thumbnails import ARRAY, collect, packed, unpacked
 from anomalens.inspector.training_set import TrainingSet
 from anomalens.progress import Progress, silent
 
-DEFAULT_SIZE: Final = 256
+_MULTIPLE: Final = 32  # of the sides that the packaged networks take
+TEMPLATE: Final = "template"  # the detector where there are references
+_ONE_PASS: Final = 2048 * 2048  # pixels; distances of all patches to all of a bank are held at once
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,12 @@ class Inspector:
         cls,
         normal: object,
         *,
-        detector: str = defaults.DETECTOR,
+        references: object | None = None,
+        detector: str | None = None,
         parameters: Mapping[str, Any] | None = None,
-        size: int = DEFAULT_SIZE,
+        size: Size | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
         preprocess: str | Preprocessing = "stretch",
         augment: str | Augmentation | None = None,
         copies: int = 4,
@@ -86,12 +93,20 @@ class Inspector:
         ----------
         normal : folder, glob, CSV manifest, list of paths or arrays, array [n, h, w(, c)], ImageSet
             Normal images. Of a folder laid out as a dataset only the normal training images.
-        detector : str
-            A name from `anomalens detectors`, or several fused: `combine:knn,gaussian`.
+        references : folder, glob, manifest, list of paths or arrays, ImageSet, optional
+            For detectors that compare each image with its own template: found by name or, in a list, in the
+            order of the images; one alone belongs to all. A manifest of `normal` may name them instead.
+        detector : str, optional
+            A name from `anomalens detectors`, several fused (`combine:knn,gaussian`), or one on tiles
+            (`tiled:auto`). By default `auto`, and `template` where there are references.
         parameters : mapping
             The detector's parameters: values, or texts as `-p` takes them.
-        size : int
-            Side of the prepared images, in pixels.
+        size : int, (width, height) or "native", optional
+            Of the prepared images, in pixels; also as a text, "4000x3000". "native" is the size that most
+            of the images have. By default 256; 128 for networks that are trained on pixels, native on tiles.
+        tile, overlap : int, optional
+            For images of many megapixels and a detector that gives maps: cut into tiles of this side, in
+            pixels, which share at least `overlap` (32). The same as the detector `tiled:NAME`.
         preprocess : str or Preprocessing
             E.g. "pad,grey,standardise"; see `Preprocessing.parse`.
         augment : str or Augmentation, optional
@@ -113,11 +128,24 @@ class Inspector:
         if type(seed) is not int or seed < 0:
             raise SettingError(f"The seed must be a whole number from 0, not {seed!r:.40}.")
         images = ImageSet.normal(normal)
-        kind = load_detector(detector)
+        if references is not None:
+            images = images.with_references(references)
+        has_references = any(entry.reference is not None for entry in images)
+        detector = detector or (TEMPLATE if has_references else defaults.DETECTOR)
+        detector, parameters = on_tiles(detector, parameters or {}, tile=tile, overlap=overlap)
+        kind, tiled = load_detector(detector), is_tiled(detector)
         name = detector if detector in detector_names() else kind.name  # a combination, as it is spelt
-        settings = kind.settings_type.from_values(parameters or {})
+        settings = kind.settings_type.from_values(parameters)
         if not isinstance(preprocess, Preprocessing):
-            preprocess = Preprocessing.parse(preprocess, width=size, height=size)
+            if size is None:
+                size = NATIVE if tiled else SIDE_FROM_SCRATCH if kind.from_scratch else SIDE
+            width, height = prepared_size(size, images, multiple=1 if tiled else _MULTIPLE)
+            if kind.pixel_level and not tiled and width * height > _ONE_PASS:
+                raise SettingError(
+                    f"Images of {width} x {height} pixels are too large for one pass of {detector}; cut "
+                    "them into tiles, --tile 256, or give a smaller size."
+                )
+            preprocess = Preprocessing.parse(preprocess, width=width, height=height)
         if isinstance(augment, str):
             augment = Augmentation.parse(augment)
         if isinstance(policy, str):
@@ -130,10 +158,26 @@ class Inspector:
             )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            if has_references and not kind.uses_references:
+                warnings.warn(
+                    f"{name} does not use references; use --detector {TEMPLATE} to compare each image with "
+                    "its own.",
+                    AnomalensWarning,
+                    stacklevel=2,
+                )
             training = TrainingSet.collect(
-                images, preprocess, augmentation=augment, copies=copies, seed=seed, progress=progress
+                images,
+                preprocess,
+                augmentation=augment,
+                copies=copies,
+                seed=seed,
+                paired=has_references and kind.uses_references,
+                progress=progress,
             )
             warn_about(training)
+            lost = None if tiled else lost_by_shrinking(training.images, preprocess.output_size)
+            if lost is not None:
+                warnings.warn(lost, AnomalensWarning, stacklevel=2)
             fitted, calibration, used = fit_detector(
                 kind(settings),
                 training,
@@ -164,6 +208,7 @@ class Inspector:
         self,
         images: object,
         *,
+        references: object | None = None,
         explain: Explain = "none",
         workers: int = 2,
         progress: Progress = silent,
@@ -173,22 +218,48 @@ class Inspector:
         Parameters
         ----------
         images : anything that `ImageSet.open` takes
+        references : optional
+            Each image's own template, as `fit` takes them; detectors that use none ignore them.
         explain : "none", "flagged" or "all"
             Of which images the findings say why; costs about as much again as scoring them.
         workers : int
             Threads that decode and prepare ahead of scoring.
+
+        Raises
+        ------
+        InputError
+            Nothing names an image, or the model needs references and there are none.
         """
-        images = ImageSet.open(images)
-        steps = stream(
-            images,
-            self.preprocessing.apply,
-            workers=workers,
-            reduce_to=self.preprocessing.reduce_to,
+        images = self._with_references(ImageSet.open(images), references)
+        return self._answers(images, explain=explain, workers=workers, progress=progress)
+
+    def _with_references(self, images: ImageSet, references: object | None) -> ImageSet:
+        if references is not None:
+            images = images.with_references(references)
+        needed = self.detector.uses_references
+        if needed and len(images) and not any(entry.reference is not None for entry in images):
+            raise SettingError(
+                f"The model {self.name} compares each image with its own reference, and none was given; add "
+                "--reference DIR (in Python references=)."
+            )
+        if references is not None and not needed:
+            warnings.warn(
+                f"The model {self.name} does not use references; they are ignored.",
+                AnomalensWarning,
+                stacklevel=3,
+            )
+        return images
+
+    def _answers(
+        self, images: ImageSet, *, explain: Explain, workers: int, progress: Progress
+    ) -> Iterator[Finding]:
+        steps = stream_pairs(
+            images, self.preprocessing, paired=self.detector.uses_references, workers=workers
         )
-        for index, prepared in progress(steps, label="checking", total=len(images)):
+        for index, pair in progress(steps, label="checking", total=len(images)):
             yield answer(
                 images[index],
-                prepared,
+                pair,
                 detector=self.detector,
                 calibration=self.calibration,
                 model=self.name,
@@ -200,6 +271,7 @@ class Inspector:
         policy: str | Policy,
         images: object | None = None,
         *,
+        references: object | None = None,
         progress: Progress = silent,
     ) -> Self:
         """The same detector with another threshold, or with other calibration images.
@@ -210,6 +282,8 @@ class Inspector:
         images : optional
             Normal images that the model has not seen. A manifest may also hold labelled anomalies,
             which only the policies `f1` and `youden` use.
+        references : optional
+            Each image's own template, as `fit` takes them.
 
         Raises
         ------
@@ -222,7 +296,7 @@ class Inspector:
         if images is None:
             calibration = self.calibration.with_policy(policy)
         else:
-            calibration = self._held_out(policy, images, progress)
+            calibration = self._held_out(policy, images, references, progress)
             size = (int(card["size"][0]), int(card["size"][1]))
             card["golden"] = score_golden(self.detector, size)
             card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": versions()}
@@ -311,8 +385,10 @@ class Inspector:
             detector, used = on_faithful_runtime(kind, state, size, golden, wanted, recorded, card)
         return cls(preprocessing, detector, calibration, used, card, path.name, thumbnails)
 
-    def _held_out(self, policy: Policy, source: object, progress: Progress) -> Calibration:
-        given = ImageSet.open(source)
+    def _held_out(
+        self, policy: Policy, source: object, references: object | None, progress: Progress
+    ) -> Calibration:
+        given = self._with_references(ImageSet.open(source), references)
         images = given
         known = set(self.card.get("data", {}).get("image_hashes", ()))
         fresh = [i for i in range(len(images)) if short_hash(images, i) not in known]

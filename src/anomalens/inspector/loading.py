@@ -11,6 +11,7 @@ from typing import Any
 from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.detectors.contract import Detector, State
 from anomalens.detectors.registry import COMBINE, detector_names, load_detector
+from anomalens.detectors.tiled_settings import without_tiles
 from anomalens.errors import AnomalensError, AnomalensWarning, InputError, ModelFileError, SettingError
 from anomalens.inspector.golden import TOLERANCE, drift
 from anomalens.inspector.model_card import versions
@@ -33,8 +34,8 @@ def naming(path: Path) -> Iterator[None]:
 
 def detector_class(path: Path, name: str) -> type[Detector]:
     """The class of a model file's detector."""
-    combined, _, members = name.partition(":")
-    for needed in members.split(",") if combined == COMBINE else [name]:
+    made_of, _, members = without_tiles(name).partition(":")
+    for needed in members.split(",") if made_of == COMBINE else [made_of]:
         if needed not in detector_names():
             raise ModelFileError(
                 f"{path} needs the detector {needed!r:.80}, which is not installed; install the package that "

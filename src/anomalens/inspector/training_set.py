@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Final
@@ -16,8 +16,8 @@ from anomalens.images.arrays import Pixels
 from anomalens.images.augment import Augmentation
 from anomalens.images.duplicates import Thumbnails, group_images
 from anomalens.images.image_set import ImageSet
-from anomalens.images.prefetch import stream
 from anomalens.images.preprocess import Preprocessing
+from anomalens.inspector.pairs import Pair, stream_pairs
 from anomalens.progress import Progress, silent
 
 CACHE_BYTES: Final = 256 * 10**6  # prepared images kept in memory; the rest is decoded again
@@ -42,6 +42,8 @@ class TrainingSet:
     copies : int
         Augmented copies per image.
     seed : int
+    paired : bool
+        Whether each image comes with its reference.
     """
 
     images: ImageSet
@@ -52,7 +54,8 @@ class TrainingSet:
     copies: int = 0
     seed: int = 0
     odd_sizes: tuple[str, ...] = ()
-    cache: tuple[Pixels, ...] | None = None
+    paired: bool = False
+    cache: tuple[Pair, ...] | None = None
 
     @classmethod
     def collect(
@@ -63,10 +66,13 @@ class TrainingSet:
         augmentation: Augmentation | None = None,
         copies: int = 0,
         seed: int = 0,
+        paired: bool = False,
         workers: int = 2,
         progress: Progress = silent,
     ) -> TrainingSet:
         """Decode and prepare every image once; find unreadable ones, groups and odd sizes.
+
+        With `paired` references are read too, and an image whose reference cannot be used is left out.
 
         Raises
         ------
@@ -77,19 +83,19 @@ class TrainingSet:
         good: list[int] = []
         problems: list[ImageError] = []
         sizes: list[tuple[int, int]] = []
-        cache: list[Pixels] | None = []
+        cache: list[Pair] | None = []
         held = 0
-        steps = stream(images, preprocessing.apply, workers=workers, reduce_to=preprocessing.reduce_to)
-        for index, prepared in progress(steps, label="reading images", total=len(images)):
-            if isinstance(prepared, ImageError):
-                problems.append(prepared)
+        steps = stream_pairs(images, preprocessing, paired=paired, workers=workers)
+        for index, pair in progress(steps, label="reading images", total=len(images)):
+            if isinstance(pair, ImageError):
+                problems.append(pair)
                 continue
-            thumbnails.add(len(good), prepared.pixels)
+            thumbnails.add(len(good), pair.image.pixels)
             good.append(index)
-            sizes.append(prepared.original_size)
-            held += prepared.pixels.nbytes
+            sizes.append(pair.image.original_size)
+            held += pair.image.pixels.nbytes * (1 if pair.reference is None else 2)
             if cache is not None and held <= CACHE_BYTES:
-                cache.append(prepared.pixels)
+                cache.append(pair)
             else:
                 cache = None
         if not good:
@@ -104,6 +110,7 @@ class TrainingSet:
             copies if augmentation is not None else 0,
             seed,
             _odd_sizes(readable, sizes),
+            paired,
             None if cache is None else tuple(cache),
         )
 
@@ -148,7 +155,21 @@ class TrainingSet:
         return len(self.images) * (self.copies + 1)
 
     def __iter__(self) -> Iterator[Pixels]:
-        for index, pixels in enumerate(self._prepared()):
+        if self.cache is None:
+            return self._with_copies(self._read(self.images))
+        return self._with_copies(pair.image.pixels for pair in self.cache)
+
+    @property
+    def references(self) -> Iterator[Pixels] | None:
+        """Each image's reference, changed like the copy that it belongs to; None without references."""
+        if not self.paired:
+            return None
+        if self.cache is None:
+            return self._with_copies(self._read(self.images.references))
+        return self._with_copies(pair.reference for pair in self.cache if pair.reference is not None)
+
+    def _with_copies(self, images: Iterable[Pixels]) -> Iterator[Pixels]:
+        for index, pixels in enumerate(images):
             yield pixels
             if self.augmentation is not None and self.copies:
                 yield from self.augmentation.copies(pixels, image_index=index, n=self.copies, seed=self.seed)
@@ -162,16 +183,11 @@ class TrainingSet:
             cache=None if self.cache is None else tuple(self.cache[i] for i in indices),
         )
 
-    def _prepared(self) -> Iterator[Pixels]:
-        if self.cache is not None:
-            yield from self.cache
-            return
-        for _, prepared in stream(
-            self.images, self.preprocessing.apply, reduce_to=self.preprocessing.reduce_to
-        ):
-            if isinstance(prepared, ImageError):  # it was readable a moment ago
-                raise prepared
-            yield prepared.pixels
+    def _read(self, images: ImageSet) -> Iterator[Pixels]:
+        for _, pair in stream_pairs(images, self.preprocessing, paired=False):
+            if isinstance(pair, ImageError):  # it was readable a moment ago
+                raise pair
+            yield pair.image.pixels
 
 
 def _nothing_readable(images: ImageSet, problems: Sequence[ImageError]) -> str:

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.reports.evaluation_numbers import CardNumbers, Scores
-from anomalens.reports.evaluation_texts import counted, per_cent, seen
+from anomalens.reports.evaluation_texts import counted, per_cent
 from anomalens.reports.score_chart import Axis, cut_line, stretched, tick_labels
 
 STEPS: Final = 400
@@ -26,7 +25,6 @@ _WIDE: Final = 1000
 _TALL: Final = 88  # px, of each histogram
 _TOP: Final = 20
 _BINS: Final = 60
-_MAX_DENSITIES: Final = 8
 
 
 @dataclass(frozen=True)
@@ -95,31 +93,6 @@ def calibration_chart(numbers: CardNumbers) -> str:
         axis,
         threshold,
     )
-
-
-def density_charts(settings: Mapping[str, Any]) -> str:
-    """Distributions that a card carries: `settings["densities"]`, name → {"normal", "anomalous"} → values."""
-    densities = settings.get("densities")
-    if not isinstance(densities, Mapping):
-        return ""
-    drawn = []
-    for name, given in list(densities.items())[:_MAX_DENSITIES]:
-        if not isinstance(given, Mapping):
-            continue
-        normal, anomalous = (_finite(given.get(key)) for key in ("normal", "anomalous"))
-        both = np.concatenate([normal, anomalous])
-        axis = chart_axis(both, both, float(np.median(both))) if len(both) else None
-        if axis is not None:
-            chart = two_sided(
-                Side(normal, "normal image", "b-normal"), Side(anomalous, "anomaly", "b-flagged"), axis, None
-            )
-            drawn.append(f"<figure>{chart}<figcaption>{escape(seen(str(name)))}</figcaption></figure>")
-    return "".join(drawn)
-
-
-def _finite(values: object) -> Scores:
-    given = values if isinstance(values, list) else []
-    return np.sort(np.array([v for v in given if type(v) in (int, float) and math.isfinite(v)], np.float64))
 
 
 def chart_axis(main: Scores, others: Scores, threshold: float) -> Axis | None:

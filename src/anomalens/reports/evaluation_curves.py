@@ -89,7 +89,7 @@ def _square(
         f'<text x="{LEFT - 5}" y="{TOP + SIDE * (1 - v) + 4:g}" text-anchor="end">{v:g}</text>'
         for v in (0, 0.5, 1)
     )
-    return _framed(
+    return framed(
         spoken,
         f'{ticks}<path class="aside" d="{aside}"/><path class="line" d="{path}"/>{dot}'
         f'<text x="{(LEFT + right) / 2}" y="{base + 29}" text-anchor="middle">{x}</text>'
@@ -97,7 +97,7 @@ def _square(
     )
 
 
-def _framed(spoken: str, inside: str) -> str:
+def framed(spoken: str, inside: str) -> str:
     """A square frame with a drawing in it and texts around it."""
     return (
         f'<svg class="curve" role="img" viewBox="0 0 {LEFT + SIDE + _RIGHT} {TOP + SIDE + _BOTTOM}" '
@@ -150,11 +150,11 @@ def _line_chart(name: str, points: Points) -> str:
         unit = np.nan_to_num((points - low) / size)
     base = TOP + SIDE
     texts = (
-        f'<text x="{LEFT - 4}" y="{TOP + 9}" text-anchor="end">{high[1]:.3g}</text>'
-        f'<text x="{LEFT - 4}" y="{base}" text-anchor="end">{low[1]:.3g}</text>'
+        f'<text x="{LEFT - 4}" y="{TOP + 9}" text-anchor="end">{high[1]:.2g}</text>'
+        f'<text x="{LEFT - 4}" y="{base}" text-anchor="end">{low[1]:.2g}</text>'
         f'<text x="{LEFT}" y="{base + 14}">{low[0]:g}</text>'
         f'<text x="{LEFT + SIDE}" y="{base + 14}" text-anchor="end">{high[0]:g}</text>'
     )
-    chart = _framed(name, f'{texts}<path class="line" d="{_path(unit)}"/>')
+    chart = framed(name, f'{texts}<path class="line" d="{_path(unit)}"/>')
     told = f"{escape(name)}: from {points[0, 1]:.4g} to {points[-1, 1]:.4g}"
     return f"<figure>{chart}<figcaption>{told}</figcaption></figure>"

@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 
 from anomalens.evaluation.cards import ResultCard
+from anomalens.evaluation.sweep import sweep_rows
+from anomalens.reports.evaluation_densities import density_rows
 from anomalens.reports.evaluation_method import method_of
 from anomalens.reports.evaluation_numbers import CardNumbers
 from anomalens.reports.evaluation_overview import overview_of
 from anomalens.reports.evaluation_pictures import chosen
 from anomalens.reports.evaluation_remarks import GRADES, headline, remarks_on
+from anomalens.reports.evaluation_sweeps import swept_groups
 from anomalens.reports.evaluation_tables import (
     Row,
     calibration_facts,
@@ -56,6 +59,9 @@ def _lines(cards: Sequence[ResultCard]) -> Iterator[str]:
                 yield from _table(rows)
         for note in overview.notes:
             yield from ("", _plain(note))
+        for head, members in swept_groups(cards).items():
+            yield from ("", f"### {_plain(head)}", "")
+            yield from _table(list(sweep_rows(members)))
     for card, name in zip(cards, card_names(cards), strict=True):
         yield from ("", f"## {_plain(seen(card.title))} · {_plain(name)} · seed {card.seed}", "")
         if card.error is not None:
@@ -101,6 +107,9 @@ def _section(numbers: CardNumbers) -> Iterator[str]:
     yield from _facts(calibration_facts(numbers))
     if len(numbers.calibration):
         yield from ("", _plain(drift_sentence(numbers)))
+    if parts := density_rows(numbers.card.settings):
+        yield from ("", "### Parts of the score", "")
+        yield from _table(parts)
     method = method_of(numbers.card.detector)
     yield from ("", "### Method", "", _plain(method.title))
     for text in (method.does, method.fails and f"When it fails. {method.fails}"):

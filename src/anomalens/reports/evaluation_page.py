@@ -16,6 +16,7 @@ from anomalens.reports.evaluation_pictures import Exhibit, PictureSource, within
 from anomalens.reports.evaluation_script import POLICY, SCRIPT
 from anomalens.reports.evaluation_section import failed_section, section, short_section
 from anomalens.reports.evaluation_style import STYLE as OWN_STYLE
+from anomalens.reports.evaluation_sweeps import sweep_curves
 from anomalens.reports.evaluation_texts import card_names, counted
 from anomalens.reports.page_style import STYLE
 
@@ -119,6 +120,7 @@ def _head(cards: Sequence[ResultCard]) -> str:
     )
     if len(cards) > 1:
         parts.append(html_overview(overview_of(cards)))
+        parts.append(sweep_curves(cards))
         parts.append("<h2>Each evaluation</h2>")
     return "\n".join(parts)
 

@@ -10,8 +10,9 @@ from html import escape
 from anomalens.evaluation.cards import ResultCard
 from anomalens.images.layout import GOOD
 from anomalens.reports.cards import visible
-from anomalens.reports.evaluation_charts import calibration_chart, density_charts, live_chart
+from anomalens.reports.evaluation_charts import calibration_chart, live_chart
 from anomalens.reports.evaluation_curves import ranking_curves, training_curves
+from anomalens.reports.evaluation_densities import density_charts, density_rows
 from anomalens.reports.evaluation_method import method_of
 from anomalens.reports.evaluation_numbers import CardNumbers
 from anomalens.reports.evaluation_pictures import Exhibit, chosen
@@ -128,8 +129,9 @@ def _parts(
         if chart := calibration_chart(numbers):
             yield f'<figure class="scores">{chart}</figure>'
         yield f"<p>{visible(drift_sentence(numbers))}</p>"
-    if charts := density_charts(card.settings):
-        yield f'<h3>Density scores</h3><div class="scores">{charts}</div>'
+    if rows_of_parts := density_rows(card.settings):
+        charts = density_charts(card.settings)
+        yield f'<h3>Parts of the score</h3>{_table(rows_of_parts)}<div class="scores">{charts}</div>'
     if curves := training_curves(card.settings):
         yield f'<h3>Training</h3><div class="curves">{curves}</div>'
     method = method_of(card.detector)

@@ -61,6 +61,8 @@ tr.block th { padding-top: .8rem; color: var(--soft); font-weight: 600; }
 .curve text { fill: var(--soft); }
 .curve .frame { fill: var(--sheet); stroke: var(--line); }
 .curve .line { fill: none; stroke: var(--normal); stroke-width: 2; stroke-linejoin: round; }
+.curves .sample { display: inline-block; width: 28px; height: 10px; }
+.sample .line { fill: none; stroke: var(--normal); stroke-width: 2; }
 .curve .aside { fill: none; stroke: var(--soft); stroke-dasharray: 4 4; }
 .curve .dot { fill: var(--flagged); stroke: var(--sheet); stroke-width: 1.5; }
 .chart .b-normal { fill: var(--normal); }

@@ -18,7 +18,10 @@ from anomalens.reports.evaluation_texts import (
 )
 
 KINDS_SHOWN: Final = 40
-_DRAWN: Final = ("curves", "densities", "fitted_size", "runtime_used", "parameters", "swept", "detector")
+_DRAWN: Final = (
+    "curves", "densities", "part_thresholds", "fitted_size", "runtime_used", "parameters", "swept",
+    "detector",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from anomalens.errors import AnomalensWarning
+from anomalens.training import CHECKPOINTS
 
 if TYPE_CHECKING:
     from anomalens.training.loop import State
 
-VARIABLE: Final = "ANOMALENS_CHECKPOINTS"
 _SECONDS: Final = 20.0  # between two writes
 _DAMAGED: Final = (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError)
 
@@ -45,7 +45,7 @@ class Checkpoint:
     @classmethod
     def of(cls, *decides: Any) -> Checkpoint | None:
         """The run that these values decide, or None where no folder is named."""
-        folder = os.environ.get(VARIABLE)
+        folder = os.environ.get(CHECKPOINTS)
         if not folder:
             return None
         text = json.dumps([*decides, torch.__version__], sort_keys=True, default=str)

@@ -13,8 +13,6 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,7 +22,6 @@ from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.features.extractor import Extractor
-from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
 
 VARIABLE: Final = "ANOMALENS_CACHE"
@@ -137,35 +134,6 @@ class FeatureCache:
 
     def _place(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.npy"
-
-
-@contextmanager
-def caching_in(folder: Path | None) -> Iterator[None]:
-    """Keep features in this folder meanwhile, in processes started meanwhile too; None changes nothing.
-
-    Raises
-    ------
-    SettingError
-        The folder cannot be made or written to.
-    """
-    if folder is None:
-        yield
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingError(f"The folder {folder} for features cannot be made: {error.strerror}.") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise SettingError(f"The folder {folder} for features may not be written to; choose another.")
-    former = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(folder.resolve())
-    try:
-        yield
-    finally:
-        if former is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = former
 
 
 class CachedExtractor:

@@ -1,7 +1,7 @@
 """The code of an autoencoder that is trained on a part of the normal images.
 
-Codes of images that the autoencoder has learnt from lie closer together than those of new ones. So half of the
-normal images (by whole groups) train it, and the detector learns from, and calibrates on, the other half.
+Codes of images that the autoencoder has learnt from lie closer together than those of new ones. So half of
+the normal images (by whole groups) train it, and the detector learns from, and calibrates on, the other half.
 Training needs `anomalens[train]`; the encoder is an ONNX graph in the model file.
 """
 
@@ -68,8 +68,8 @@ class Latent:
         n_groups = len(np.unique(images.groups))
         if n_groups < MIN_GROUPS:
             raise SettingError(
-                f"The features 'latent' train an autoencoder on half of the normal images and need {MIN_GROUPS} "
-                f"independent ones, not {n_groups}; choose features=pretrained."
+                f"The features 'latent' train an autoencoder on half of the normal images and need "
+                f"{MIN_GROUPS} independent ones, not {n_groups}; choose features=pretrained."
             )
         with repeatable(seed):
             run = TrainingRun.prepare(

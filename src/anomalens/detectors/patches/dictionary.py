@@ -97,7 +97,7 @@ class _Sample:
 
 
 class Dictionary(Detector):
-    """Distance of sub-images to normal words, and of the image to normal images (Napoletano et al. 2018)."""
+    """Distance of sub-images to normal words, and of the image to others (Napoletano et al. 2018)."""
 
     name: ClassVar[str] = "dictionary"
     family: ClassVar[str] = "patches"
