@@ -32,7 +32,7 @@ def test_the_features_are_nearly_those_of_the_network_itself(graph: bytes) -> No
     )
     for a, b in zip(exact, rounded, strict=True):
         assert a.shape == b.shape
-        # 0.22 and 0.14 here: not equal, or nothing would have been rounded
+        # 0.11 and 0.09 here: not equal, or nothing would have been rounded
         assert 0.01 < np.linalg.norm(a - b) / np.linalg.norm(a) < 0.3
 
 
@@ -40,7 +40,7 @@ def test_weights_are_8_bits_and_the_same_call_gives_the_same_bytes(graph: bytes)
     kinds = {
         tensor.data_type for tensor in onnx.load_from_string(graph).graph.initializer if len(tensor.dims) == 4
     }
-    assert kinds == {onnx.TensorProto.INT8}
+    assert kinds == {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}  # the beginning stays as it is
     assert len(graph) < 0.35 * len(load_backbone("efficientnet-lite0").graph(TAPS))
     assert load_backbone("efficientnet-lite0:int8").graph(TAPS) == graph
 

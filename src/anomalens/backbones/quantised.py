@@ -3,15 +3,18 @@
 Weights are rounded per output channel and symmetrically, activations per tensor, with the ranges that they
 take on photographs that scikit-image carries (Jacob et al. 2018, arXiv:1712.05877; ONNX Runtime's static
 quantisation in QDQ form). The networks' activations end at 6 (ReLU6), so whose photographs they are
-matters little. A detector learns from the rounded features: what is fitted is what is used. Faster where the
-processor has 8-bit products (VNNI, AMX, dot product on ARM); measured in benchmarks/int8.md.
+matters little. The first three convolutions stay in float32: that halved the error of all features (juice
+bottles at 1/8: 0.27 to 0.14 of their size) and cost a sixth of the time gained.
+
+A detector learns from the rounded features: what is fitted is what is used. Faster where the processor has
+8-bit products (VNNI, AMX, dot products on ARM); measured in benchmarks/int8.md.
 """
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +33,7 @@ _PHOTOGRAPHS: Final = (
     "motorcycle_left.png",
 )  # fmt: skip
 _PER_PHOTOGRAPH: Final = 4
+_EXACT: Final = 3  # convolutions at the beginning that are not rounded
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Quantised:
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
         model = onnx.load_from_string(self.inside.graph(taps))
+        for number, node in enumerate(model.graph.node):
+            node.name = node.name or f"node-{number}"
         with tempfile.TemporaryDirectory(prefix="anomalens-") as folder:
             path = Path(folder) / "int8.onnx"
             before = logging.root.manager.disable
@@ -65,12 +71,24 @@ class Quantised:
                     _Reader(self.card),
                     quant_format=QuantFormat.QDQ,
                     per_channel=True,
+                    nodes_to_exclude=_beginning(model.graph.node),
                     activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QInt8,
                 )
             finally:
                 logging.disable(before)
             return path.read_bytes()
+
+
+def _beginning(nodes: Iterable[Any]) -> list[str]:
+    """Names of the nodes up to the last convolution that stays exact."""
+    names, convolutions = [], 0
+    for node in nodes:
+        names.append(node.name)
+        convolutions += node.op_type == "Conv"
+        if convolutions == _EXACT:
+            return names
+    return []
 
 
 class _Reader:
