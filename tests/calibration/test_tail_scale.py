@@ -32,6 +32,12 @@ def test_it_increases_everywhere_and_never_ends(n: int) -> None:
     assert np.abs(np.diff(scale(grid))).max() < 1 or n < 5  # no jumps
 
 
+def test_its_inverse_leads_back(normal: np.ndarray) -> None:
+    scale = TailScale.fit(normal)
+    for score in (-5.0, float(scale.scores[0]), 0.5, 3.0, float(scale.scores[-1]), 50.0):
+        assert scale.inverse(float(scale(score))) == pytest.approx(score)
+
+
 def test_units_and_places_of_the_scores_do_not_matter(normal: np.ndarray) -> None:
     there = TailScale.fit(normal)(normal[:50])
     np.testing.assert_allclose(TailScale.fit(1000 * normal - 7)(1000 * normal[:50] - 7), there, atol=1e-6)

@@ -15,8 +15,8 @@ from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.coreset import greedy_coreset, projection
 from anomalens.detectors.patches.feature_store import FeatureStore
 from anomalens.detectors.patches.maps import MapMaker
-from anomalens.images.enlarging import enlarging_matrix
 from anomalens.errors import SettingError
+from anomalens.images.enlarging import enlarging_matrix
 
 
 def vectors(n: int, d: int, seed: int = 0) -> np.ndarray:

@@ -258,6 +258,42 @@ def test_curves_and_densities_are_drawn(card, tmp_path):
     assert "val:" not in page.text
 
 
+def test_parts_of_the_score_have_a_table_and_a_threshold(card, tmp_path):
+    settings = {
+        **card.settings,
+        "densities": {
+            "error": {"normal": [1.0, 3.0], "anomalous": [7.0]},
+            "one-sided": {"normal": [2.0], "anomalous": []},
+        },
+        "part_thresholds": {"error": 5.0, "one-sided": "high"},
+    }
+    page = page_of([replace(card, settings=settings)], tmp_path)
+    assert "Parts of the score" in page.text and "threshold 5" in page.text
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "| error | 2 | 1 | 7 | 0 | 5 |" in text
+    assert "| one-sided | 2 | 0 | – | – | – |" in text
+    assert "part_thresholds" not in page.text.partition("Settings")[2]
+
+
+def test_the_curves_of_a_sweep_are_drawn(card, tmp_path):
+    cards = [
+        replace(card, image_auroc=auroc, settings={**card.settings, "swept": {"latent": n, "policy": policy}})
+        for n, auroc in (("8", 0.7), ("64", 0.9), ("512", 0.8))
+        for policy in ("max", "mean-sigma=3")
+    ]
+    failed = replace(
+        card, error="no room", settings={**card.settings, "swept": {"latent": "0", "policy": "max"}}
+    )
+    page = page_of([*cards, failed], tmp_path)
+    assert "Sweep over latent and policy" in page.text
+    assert 'aria-label="image_auroc over latent, from 0.7 to 0.9"' in page.source
+    assert "policy mean-sigma=3" in page.text
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "| 64 | max | 0.9 |" in text and "failed: no room" in text
+    hostile = replace(card, settings={**card.settings, "swept": "<script>"})
+    assert "Sweep over" not in page_of([hostile, card], tmp_path / "hostile").text
+
+
 def test_ten_thousand_images_and_many_cards_stay_small(tmp_path):
     rng = np.random.default_rng(0)
     large = make_card(rng.normal(0, 0.5, 5000), rng.normal(1.5, 1, 5000))

@@ -156,6 +156,8 @@ def fit(
     )
     for note in inspector.detector.notes:
         click.echo(note)
+    for name, limit in inspector.detector.part_thresholds(calibration.threshold.value).items():
+        click.echo(f"flagged where {name} is above {limit:.4g}")
     interval = calibration.rate_interval()
     if interval is not None and calibration.calibrated:
         click.echo(

@@ -138,6 +138,7 @@ def _evaluate(
         *check_hygiene(task, limit=_COMPARED, seed=seed).warnings,
         *_learnt_by_model(task, inspector if model is not None else None),
         *inspector.card.get("notes", ()),
+        *(inspector.detector.notes if model is None else ()),
     ]
     if os.environ.get(VARIABLE):
         notes.append("Features may come from a cache: the times may leave the network out.")

@@ -35,6 +35,20 @@ class Pictures(Protocol):
     def __iter__(self) -> Iterator[Pixels]: ...
 
 
+class Batches(Protocol):
+    """What the loop trains on: images, or features of them."""
+
+    def batches(
+        self,
+        rows: NDArray[np.int64],
+        batch_size: int,
+        *,
+        order: np.random.Generator | None = None,
+        augmentation: Augmentation | None = None,
+    ) -> Iterator[Any]:
+        """Batches that the learner's losses take, and that have `to(device)`; see `HeldImages.batches`."""
+
+
 class HeldImages:
     """All training images as one array [n, h, w, 3], uint8 where all are, else float32."""
 

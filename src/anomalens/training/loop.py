@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from anomalens.errors import SettingError
 from anomalens.progress import Progress, silent
 from anomalens.training.checkpoint import Checkpoint
-from anomalens.training.images import HeldImages
+from anomalens.training.images import Batches
 from anomalens.training.learner import Learner, Player, device_of
 from anomalens.training.plan import History, Plan
 from anomalens.training.split import Rows
@@ -46,7 +46,7 @@ class State:
 
 def train(
     learner: Learner,
-    images: HeldImages,
+    images: Batches,
     *,
     train_rows: Rows,
     validation_rows: Rows,
@@ -63,7 +63,8 @@ def train(
     Parameters
     ----------
     learner : Learner
-    images : HeldImages
+    images : Batches
+        Such as `HeldImages`.
     train_rows, validation_rows : int64
         Which images are learnt from, and which decide when to stop and what to keep.
     plan : Plan
@@ -109,7 +110,7 @@ def train(
 def _one_epoch(
     learner: Learner,
     optimisers: list[torch.optim.Optimizer],
-    images: HeldImages,
+    images: Batches,
     rows: Rows,
     plan: Plan,
     number: int,
@@ -147,7 +148,7 @@ def _one_epoch(
 
 
 def _validate(
-    learner: Learner, images: HeldImages, rows: Rows, plan: Plan, seed: int, device: torch.device
+    learner: Learner, images: Batches, rows: Rows, plan: Plan, seed: int, device: torch.device
 ) -> float:
     learner.module.eval()
     torch.manual_seed(_mixed(seed, -1))  # the same noise in every epoch: losses can be compared

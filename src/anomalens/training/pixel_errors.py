@@ -1,4 +1,4 @@
-"""How an image differs from its reconstruction, pixel by pixel: L1, L2, SSIM; and smoothing of maps."""
+"""How an image differs from its reconstruction, pixel by pixel: L1, L2, SSIM, flat; and smoothing of maps."""
 
 from __future__ import annotations
 
@@ -11,28 +11,50 @@ from torch.nn import functional as F
 from anomalens.images.enlarging import enlarging_matrix
 
 ERRORS: Final = ("l2", "l1", "ssim")
+MAP_ERRORS: Final = (*ERRORS, "flat")
+SIDES: Final = ("both", "darker", "brighter")
 _WINDOW: Final = 11  # pixels, as in Wang et al. 2004
 _C1, _C2 = 0.01**2, 0.03**2  # their constants, for values 0–1
+_NEAR: Final = 5  # pixels, of the window of a reconstruction's contrast
+_EDGE: Final = 0.1  # contrast, of 0–1, at which an error counts half
 
 
-def pixel_error(image: Tensor, reconstruction: Tensor, kind: str) -> Tensor:
+def pixel_error(image: Tensor, reconstruction: Tensor, kind: str, side: str = "both") -> Tensor:
     """Error at every pixel.
 
     Parameters
     ----------
     image, reconstruction : float32 [n, 3, h, w], 0–1
-    kind : "l2" (squared), "l1" (absolute) or "ssim" (1 − structural similarity, halved)
+    kind : "l2" (squared), "l1" (absolute), "ssim" (1 − structural similarity, halved) or "flat"
+        The last is the absolute error times 1 / (1 + (c / 0.1)²), the edge-stopping weight of Perona & Malik
+        (1990, eq. 13), with c the reconstruction's largest less smallest value in 5×5 pixels: an edge a
+        pixel off is no fault, a spot where all should be even is one.
+    side : "both", or "darker" or "brighter" for pixels that are so than their reconstruction
+        Not of "ssim".
 
     Returns
     -------
     float32 [n, h, w]
         The mean over channels; 0 where both are equal, 1 at most.
     """
+    if kind == "ssim":
+        return (1 - ssim(image, reconstruction)).mean(1) / 2
+    difference = image - reconstruction
+    if side == "both":
+        difference = difference.abs()
+    else:
+        difference = (difference if side == "brighter" else -difference).clamp(min=0)
     if kind == "l2":
-        return ((image - reconstruction) ** 2).mean(1)
+        return (difference**2).mean(1)
     if kind == "l1":
-        return (image - reconstruction).abs().mean(1)
-    return (1 - ssim(image, reconstruction)).mean(1) / 2
+        return difference.mean(1)
+    return (difference / (1 + (_contrast(reconstruction) / _EDGE) ** 2)).mean(1)
+
+
+def _contrast(x: Tensor) -> Tensor:
+    """Largest less smallest value around every pixel, [n, c, h, w]: unlike a deviation, without rounding."""
+    half = _NEAR // 2
+    return F.max_pool2d(x, _NEAR, 1, half) + F.max_pool2d(-x, _NEAR, 1, half)
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
@@ -51,8 +73,12 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
         half = _WINDOW // 2
         return F.avg_pool2d(F.pad(values, (half, half, half, half), mode="reflect"), _WINDOW, stride=1)
 
-    mx, my = mean(x), mean(y)
-    vx, vy, both = mean(x * x) - mx * mx, mean(y * y) - my * my, mean(x * y) - mx * my
+    # around the middle of the image, or float32 loses in small differences of squares what C2 can see
+    middle = x.mean((2, 3), keepdim=True)
+    a, b = x - middle, y - middle
+    ma, mb = mean(a), mean(b)
+    vx, vy, both = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
+    mx, my = ma + middle, mb + middle
     top = (2 * mx * my + _C1) * (2 * both + _C2)
     return top / ((mx * mx + my * my + _C1) * (vx + vy + _C2))
 
