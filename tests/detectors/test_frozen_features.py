@@ -24,13 +24,14 @@ from anomalens.training.discriminator import SimpleNetwork, discriminator_learne
 from anomalens.training.embedding import Embedding  # noqa: E402
 from anomalens.training.export import inputs_to_onnx  # noqa: E402
 from anomalens.training.features import Examples, HeldFeatures  # noqa: E402
+from anomalens.training.highest import image_score  # noqa: E402
 from anomalens.training.student_teacher import DifferenceScorer, StudentTeacher, student_learner  # noqa: E402
 
 SIZE = (64, 96)
 NAMES = ("fastflow", "simplenet", "student-teacher")
 TINY: dict[str, dict[str, str]] = {
     "fastflow": {"epochs": "1", "batch_size": "4", "steps": "2", "hidden": "0.2"},
-    "simplenet": {"epochs": "2", "batch_size": "4", "hidden": "8"},
+    "simplenet": {"epochs": "2", "batch_size": "4", "hidden": "8", "top_share": "0.05"},
     "student-teacher": {"epochs": "2", "batch_size": "4", "width": "4", "latent": "4", "hard": "1"},
 }
 
@@ -59,6 +60,12 @@ def test_the_contract(check: Callable[[], None]) -> None:
     check()
 
 
+def test_the_image_score_is_the_maximum_or_the_mean_of_the_highest() -> None:
+    maps = torch.arange(200.0).reshape(1, 10, 20)
+    assert image_score(maps, 0.0).tolist() == [[199.0]]
+    assert image_score(maps, 0.02).tolist() == [[197.5]]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_one_graph_leads_from_the_image_to_the_map(name: str) -> None:
     fitted = detector(name, taps="stride8")
@@ -67,7 +74,7 @@ def test_one_graph_leads_from_the_image_to_the_map(name: str) -> None:
     session = open_session(graph, runtime=Runtime(), input_size=SIZE)
     values, maps = session.run(np.zeros((1, 3, *SIZE), np.float32))
     assert values.shape == (1, 1) and maps.shape == (1, *SIZE)
-    assert values[0, 0] == pytest.approx(maps.max())  # the image's score is the map's maximum
+    assert (values[0, 0] == pytest.approx(maps.max())) == (name != "simplenet")  # which takes the mean
     assert fitted.state().numbers["backbone"]["name"] == "efficientnet-lite0"
 
 
@@ -168,7 +175,7 @@ def test_student_learns_from_the_hardest_and_its_maps_share_a_scale() -> None:
     expected = differences[:kept].mean() + ((wanted - whole) ** 2).mean() + ((whole - imitated) ** 2).mean()
     learner = student_learner(network, hard=0.25)
     torch.testing.assert_close(learner.players[0].loss(batch), expected)
-    scorer = DifferenceScorer(network, SIZE, sigma=2.0)
+    scorer = DifferenceScorer(network, SIZE, sigma=2.0, top_share=0.0)
     rows = np.array([2, 3, 4, 5])
     scorer.learn_limits(held, rows)
     maps = torch.cat([scorer.maps(held.tensor(rows[k : k + 1]).features) for k in range(4)], 1)

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from anomalens.training.embedding import Embedding
 from anomalens.training.features import Examples
+from anomalens.training.highest import image_score
 from anomalens.training.learner import Learner, Player
 from anomalens.training.pixel_errors import Smooth
 
@@ -67,13 +68,16 @@ def discriminator_learner(network: SimpleNetwork, *, noise: float) -> Learner:
 
 
 class DiscriminatorScorer(nn.Module):
-    """Features → (image score [1, 1], smoothed map [1, h, w]); the score is the map's maximum."""
+    """Features → (image score [1, 1], smoothed map [1, h, w])."""
 
-    def __init__(self, network: SimpleNetwork, size: tuple[int, int], *, sigma: float) -> None:
+    def __init__(
+        self, network: SimpleNetwork, size: tuple[int, int], *, sigma: float, top_share: float
+    ) -> None:
         super().__init__()
+        self.top_share = top_share
         self.network = network
         self.enlarge = Smooth(network.embedding.grid, size, sigma)
 
     def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.enlarge(self.network(*features))
-        return maps.amax((1, 2))[:, None], maps
+        return image_score(maps, self.top_share), maps

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from anomalens.training.channel_scale import ChannelScale
 from anomalens.training.coupling import Convolutions, Coupling, Flow
 from anomalens.training.features import Examples, HeldFeatures
+from anomalens.training.highest import image_score
 from anomalens.training.learner import Learner, alone
 from anomalens.training.pixel_errors import Smooth
 from anomalens.training.split import Rows
@@ -65,16 +66,23 @@ def flow_learner(flows: MapFlows) -> Learner:
 
 
 class FlowScorer(nn.Module):
-    """Features → (image score [1, 1], map [1, h, w]): the mean of the enlarged maps, and its maximum."""
+    """Features → (image score [1, 1], map [1, h, w]): of the mean of the enlarged maps."""
 
     def __init__(
-        self, flows: MapFlows, grids: Sequence[tuple[int, int]], size: tuple[int, int], *, sigma: float
+        self,
+        flows: MapFlows,
+        grids: Sequence[tuple[int, int]],
+        size: tuple[int, int],
+        *,
+        sigma: float,
+        top_share: float,
     ) -> None:
         super().__init__()
+        self.top_share = top_share
         self.flows = flows
         self.enlarge = nn.ModuleList(Smooth(grid, size, sigma) for grid in grids)
 
     def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
         maps = [enlarge(m) for enlarge, m in zip(self.enlarge, self.flows(*features), strict=True)]
         joint = torch.stack(maps).mean(0)
-        return joint.amax((1, 2))[:, None], joint
+        return image_score(joint, self.top_share), joint

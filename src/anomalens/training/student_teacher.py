@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from anomalens.training.channel_scale import ChannelScale
 from anomalens.training.embedding import Embedding
 from anomalens.training.features import Examples, HeldFeatures
+from anomalens.training.highest import image_score
 from anomalens.training.learner import Learner, Player
 from anomalens.training.pixel_errors import Smooth
 from anomalens.training.split import Rows
@@ -132,15 +133,16 @@ def student_learner(network: StudentTeacher, *, hard: float) -> Learner:
 
 
 class DifferenceScorer(nn.Module):
-    """Features → (image score [1, 1], map [1, h, w]); the score is the map's maximum.
+    """Features → (image score [1, 1], map [1, h, w]).
 
     The two maps are brought to one scale by their quantiles on validation images and averaged.
     """
 
     limits: Tensor
 
-    def __init__(self, network: StudentTeacher, size: Grid, *, sigma: float) -> None:
+    def __init__(self, network: StudentTeacher, size: Grid, *, sigma: float, top_share: float) -> None:
         super().__init__()
+        self.top_share = top_share
         self.network = network
         self.enlarge = Smooth(network.teacher.grid, size, sigma)
         self.register_buffer("limits", torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
@@ -166,4 +168,4 @@ class DifferenceScorer(nn.Module):
     def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
         low, high = self.limits[:, 0, None, None], self.limits[:, 1, None, None]
         joint = (0.1 * (self.maps(features) - low) / (high - low)).mean(0, keepdim=True)
-        return joint.amax((1, 2))[:, None], joint
+        return image_score(joint, self.top_share), joint
