@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from anomalens.backbones.card import INPUT_NAME, Backbone, BackboneCard
 from anomalens.errors import BackboneError
-from anomalens.images.decode import decode
 
 SUFFIX: Final = ":int8"
 _PHOTOGRAPHS: Final = (
@@ -75,6 +74,12 @@ class Quantised:
                     activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QInt8,
                 )
+            except Exception as error:  # onnxruntime's quantiser raises whatever its steps do
+                reason = next((line for line in str(error).splitlines() if line.strip()), "no reason")
+                raise BackboneError(
+                    f"{self.inside.card.name} cannot be brought to 8 bits ({reason[:200]}); use it without "
+                    f"{SUFFIX}."
+                ) from None
             finally:
                 logging.disable(before)
             return path.read_bytes()
@@ -128,6 +133,8 @@ def _crops(size: tuple[int, int]) -> list[NDArray[np.float32]]:
 
 
 def _photographs() -> list[NDArray[Any]]:
+    from anomalens.images.decode import decode
+
     package = find_spec("skimage")
     places = [] if package is None else list(package.submodule_search_locations or ())
     paths = [Path(place) / "data" / name for place in places for name in _PHOTOGRAPHS]

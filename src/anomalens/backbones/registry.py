@@ -69,7 +69,10 @@ def load_backbone(name_or_path: str | Path = DEFAULT) -> Backbone:
     """
     name = str(name_or_path)
     if name.endswith(SUFFIX):
-        return Quantised(load_backbone(name.removesuffix(SUFFIX)))
+        inside = name.removesuffix(SUFFIX)
+        if inside.endswith(SUFFIX):
+            raise SettingError(f"The backbone {name:.80} names {SUFFIX} twice; once gives 8 bits.")
+        return Quantised(load_backbone(inside))
     if name in NAMES:
         return EfficientNetLite(name)
     path = Path(name_or_path)

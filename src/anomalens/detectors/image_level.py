@@ -88,14 +88,15 @@ class ImageLevelDetector(Detector):
         runtime: Runtime,
         seed: int = 0,
         progress: Progress = silent,
-    ) -> Scores:
+    ) -> Scores | None:
         if not len(images):
             raise SettingError(f"{self.name} needs at least one normal image to fit and was given none.")
         extractor, unseen = learn_extractor(
             self.settings, images, runtime=runtime, seed=seed, progress=progress
         )
         self._use(extractor, runtime)
-        rows, x = self._collect(images, unseen, seed, progress)
+        every = np.arange(len(images), dtype=np.int64)
+        rows, x = self._collect(images, unseen if len(unseen) else every, seed, progress)
         groups = np.asarray(images.groups)[rows]
         ids = images.ids  # made anew whenever it is asked for
         self.ids_ = [ids[row] for row in rows]
@@ -104,6 +105,8 @@ class ImageLevelDetector(Detector):
         self.space_ = FeatureSpace.from_arrays(_in_order(space.arrays()))
         self.head_ = self.head_from(head.numbers(), _in_order(head.arrays()))
         del space, head  # a bank is held twice already
+        if not len(unseen):  # the features themselves have seen every image
+            return None
         scores = np.full(len(images), np.nan)
         scores[rows] = self._out_of_fold(x, groups, seed, progress)
         return Scores(scores)

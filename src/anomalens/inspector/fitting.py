@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,8 @@ from anomalens.threads import one_blas_thread
 # bfloat16 is kept where it moves scores (RMS) by at most this share of their standard deviation.
 BFLOAT16_DRIFT: Final = 0.1
 _DRIFT_IMAGES: Final = 16
-_STAND_IN_COPIES: Final = 20
+_STAND_IN_COPIES: Final = 20  # of each image,
+_STAND_INS: Final = 2000  # and of all together: more would only take time
 
 
 def fit_detector(
@@ -81,9 +83,14 @@ def _fit(
             which=training.originals,
             progress=progress,
         )
-    if detector.uses_references and not training.paired:
-        method = "augmented"  # its pairs were made from templates: no picture of a real part was scored
     chosen = training.originals[np.isfinite(scores.image[training.originals])]
+    if detector.uses_references:
+        # pairs that were made of one picture are no pictures of real parts
+        real = chosen[training.real_pairs[chosen]]
+        if len(np.unique(training.groups[real])) >= MIN_GROUPS:
+            chosen = real
+        else:
+            method = "augmented"
     if not len(chosen):
         raise SettingError(
             f"The detector {detector.name!r} gave no finite score to any normal image; "
@@ -128,19 +135,19 @@ def _augmented(
     )
     scores: list[float] = []
     maxima: list[float] = []
-    singles = list(batches(training))
     judges = {}
     for name in dict.fromkeys(training.group_names):
         others = [i for i, other in enumerate(training.group_names) if other != name]
         judges[name] = type(detector)(detector.settings) if others else detector
         if others:
             judges[name].fit(training.subset(others), runtime=runtime, seed=seed)
+    copies = max(1, min(_STAND_IN_COPIES, _STAND_INS // len(training.images)))
     jobs = (
         (judges[training.group_names[index]], copy)
-        for index, place in enumerate(training.originals)
-        for copy in stand_ins(detector, singles[place], index=index, n=_STAND_IN_COPIES, seed=seed)
+        for index, single in enumerate(islice(batches(training), 0, None, training.copies + 1))
+        for copy in stand_ins(detector, single, index=index, n=copies, seed=seed)
     )
-    total = len(training.images) * _STAND_IN_COPIES
+    total = len(training.images) * copies
     for judge, copy in progress(jobs, label="calibrating", total=total):
         answer = judge.score(copy)
         scores.append(float(answer.image[0]))

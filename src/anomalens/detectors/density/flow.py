@@ -159,7 +159,7 @@ class VectorFlow(ImageLevelDetector):
         runtime: Runtime,
         seed: int = 0,
         progress: Progress = silent,
-    ) -> Scores:
+    ) -> Scores | None:
         require_torch(f"The detector {self.name!r}")
         self._curves, self._notes = {}, ()
         return super().fit(images, runtime=runtime, seed=seed, progress=progress)

@@ -104,7 +104,7 @@ class Knn(ImageLevelDetector):
         runtime: Runtime,
         seed: int = 0,
         progress: Progress = silent,
-    ) -> Scores:
+    ) -> Scores | None:
         scores = super().fit(images, runtime=runtime, seed=seed, progress=progress)
         kept = some_rows(len(self.ids_), self.settings.max_bank, seed)
         self.head_.ids = tuple(self.ids_[row] for row in kept)

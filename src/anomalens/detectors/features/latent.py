@@ -1,8 +1,9 @@
 """The code of an autoencoder that is trained on a part of the normal images.
 
 Codes of images that the autoencoder has learnt from lie closer together than those of new ones. So half of
-the normal images (by whole groups) train it, and the detector learns from, and calibrates on, the other half.
-Training needs `anomalens[train]`; the encoder is an ONNX graph in the model file.
+the normal images (by whole groups) train it, and the detector learns from, and calibrates on, the other half,
+at most 2000. Of very few, all train both, and calibration trains them anew without each part. Training needs
+`anomalens[train]`; the encoder is an ONNX graph in the model file.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.contract import TrainingImages
 from anomalens.detectors.features.extractor import FeatureGroup, FeatureSettings
 from anomalens.detectors.network import FeatureNetwork
-from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.progress import Progress
 from anomalens.training import require_torch
 from anomalens.training.plan import Plan
 
 _GRAPH: Final = "features"
-MIN_GROUPS: Final = 6  # fewer cannot be halved and still calibrate
+MIN_GROUPS: Final = 6  # fewer are not halved: all train, and the caller leaves some out
 _MAX_DEPTH: Final = 4
 
 
@@ -55,22 +55,14 @@ class Latent:
     ) -> tuple[Self, NDArray[np.int64]]:
         """Train, and give the rows of the images that it has not seen, int64 ascending.
 
-        Raises
-        ------
-        SettingError
-            Too few independent images.
+        None are left of fewer than `MIN_GROUPS` independent images.
         """
         require_torch("The features 'latent'")
         from anomalens.training.autoencoder import build
         from anomalens.training.reconstruction import Penalties, autoencoder_learner
         from anomalens.training.run import TrainingRun, repeatable
 
-        n_groups = len(np.unique(images.groups))
-        if n_groups < MIN_GROUPS:
-            raise SettingError(
-                f"The features 'latent' train an autoencoder on half of the normal images and need "
-                f"{MIN_GROUPS} independent ones, not {n_groups}; choose features=pretrained."
-            )
+        enough = len(np.unique(images.groups)) >= MIN_GROUPS
         with repeatable(seed):
             run = TrainingRun.prepare(
                 images,
@@ -78,7 +70,7 @@ class Latent:
                 name="latent",
                 decided_by={"latent": settings.latent},
                 validation=0.1,
-                held_out=0.5,
+                held_out=0.5 if enough else 0.0,
                 runtime=runtime,
                 seed=seed,
                 progress=progress,
