@@ -58,3 +58,8 @@ def test_without_photographs_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(quantised, "_PHOTOGRAPHS", ("nothing.png", "none.png"))
     with pytest.raises(BackboneError, match="scikit-image"):
         load_backbone("efficientnet-lite0:int8").graph(TAPS)
+
+
+def test_eight_bits_are_asked_for_once() -> None:
+    with pytest.raises(SettingError, match="names :int8 twice"):
+        load_backbone("efficientnet-lite0:int8:int8")

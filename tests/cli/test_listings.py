@@ -45,6 +45,10 @@ def test_the_parameters_of_a_detector_as_fit_takes_them(anomalens):
     assert len(found) == 1 and found[0].endswith("(1 to 1000)")
     assert any("-p components=128" in line for line in answer.lines)  # the mixture's own default
     assert not any("-p nu=" in line for line in answer.lines)
+    tiled = anomalens("detectors", "tiled:patchcore", "--json")
+    assert tiled.code == 0, tiled.err
+    names = [parameter["name"] for parameter in json.loads(tiled.out)[0]["parameters"]]
+    assert {"tile", "overlap", "max_tiles", "n_neighbors"} <= set(names) and "inner" not in names
     wrong = anomalens("detectors", "pachcore")
     assert wrong.code == 2 and "did you mean 'patchcore'?" in wrong.err
 

@@ -76,13 +76,17 @@ def test_evaluate_takes_tiles_and_sizes_and_its_command_repeats_them(anomalens, 
     assert "--size 128x64" in found["command"] and "-p tile=64" in found["command"]
 
 
-def test_sweep_takes_tiles(anomalens, parts):
+def test_sweep_takes_tiles_and_its_command_repeats_it(anomalens, parts, tmp_path):
+    cards = tmp_path / "cards.json"
     answer = anomalens(
         "sweep", parts, "--detector", "tiled:patchcore", "--over", "tile=32,64", "--size", "64",
-        "-p", "overlap=0", "-p", "min_bank=50",
+        "-p", "overlap=0", "-p", "min_bank=50", "--json", cards,
     )  # fmt: skip
     assert answer.code == 0, answer.out + answer.err
     assert [line.split()[0] for line in answer.lines[-2:]] == ["32", "64"]
+    command = json.loads(cards.read_text())[0]["command"]
+    for part in ("--over tile=32,64", "--detector tiled:patchcore", "--size 64", "min_bank=50", "--seed 0"):
+        assert part in command
 
 
 def test_preprocess_writes_images_of_the_size_that_was_asked_for(anomalens, parts, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
+from anomalens.backbones.runtimes import Runtime  # noqa: E402
 from anomalens.detectors import Batch, load_detector  # noqa: E402
 from anomalens.detectors.checks import TexturedImages, yield_checks  # noqa: E402
-from anomalens.errors import SettingError  # noqa: E402
+from anomalens.errors import ModelFileError, SettingError  # noqa: E402
 from anomalens.inspector import Inspector  # noqa: E402
 from anomalens.training.latent_density import LatentDensity, likeliest_bandwidth, scaled  # noqa: E402
 
@@ -74,8 +76,6 @@ def test_constant_codes_are_no_fault() -> None:
 def fitted() -> Any:
     images = TexturedImages.make(24, (48, 48), seed=0)
     detector = load_detector("cae-kde")(settings(max_codes="10"))
-    from anomalens.backbones.runtimes import Runtime
-
     scores = detector.fit(images, runtime=Runtime())
     return detector, images, scores
 
@@ -97,6 +97,22 @@ def test_it_keeps_no_more_codes_than_asked_and_says_so(fitted: Any) -> None:
     assert any("10 codes of 8 numbers" in note for note in detector.notes)
     held_out = np.isfinite(scores.image)
     assert 0 < held_out.sum() < len(held_out)
+
+
+def test_a_damaged_state_is_refused_and_never_another_score(fitted: Any) -> None:
+    kind, state, image = type(fitted[0]), fitted[0].state(), np.zeros((48, 48, 3), np.uint8)
+
+    def rebuilt(**numbers: Any) -> Any:
+        changed = replace(state, numbers={**state.numbers, **numbers})
+        return kind.from_state(changed, size=(48, 48), runtime=Runtime())
+
+    for scales in ([], state.numbers["scales"][:1], 3 * state.numbers["scales"]):
+        with pytest.raises(ValueError, match="scales"):
+            rebuilt(scales=scales)
+    state = replace(state, numbers={**state.numbers, "scales": []})
+    other = load_detector("cae").from_state(state, size=(48, 48), runtime=Runtime())
+    with pytest.raises(ModelFileError, match="where cae needs"):
+        other.score(Batch([image], ["a"]))
 
 
 def test_an_unknown_scaling_is_refused() -> None:

@@ -18,7 +18,7 @@ from anomalens.detectors.oneclass.deep_svdd import DeepSvdd, DeepSvddSettings  #
 from anomalens.errors import SettingError  # noqa: E402
 from anomalens.inspector import Inspector  # noqa: E402
 from anomalens.training.images import HeldImages  # noqa: E402
-from anomalens.training.svdd import Gathering, GlobalContrast, Svdd, SvddScorer, halvings  # noqa: E402
+from anomalens.training.svdd import Gathering, GlobalContrast, Svdd, SvddScorer, collapsed_epochs, halvings  # noqa: E402
 
 POLICY = "false-alarm-rate=0.2"  # few images calibrate here
 TINY = {"epochs": "15", "pretraining": "10", "batch_size": "4", "width": "4", "latent": "8", "members": "1"}
@@ -59,9 +59,9 @@ def test_the_score_is_the_squared_distance_to_the_mean_code() -> None:
 def test_no_layer_can_answer_the_centre_by_a_bias() -> None:
     svdd = network(held())
     assert not [name for name, _ in svdd.named_parameters() if name.endswith("bias")]
-    with torch.no_grad():
-        assert not svdd.encoders[0](torch.zeros(1, 3, 32, 32)).any() or svdd.training
     svdd.eval()
+    with torch.no_grad():
+        assert not svdd.encoders[0](torch.zeros(1, 3, 32, 32)).any()
     norms = [layer for layer in svdd.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     assert norms and not any(layer.affine for layer in norms)
 
@@ -102,14 +102,27 @@ def test_collapsed_weights_are_never_the_best() -> None:
     learner.before_epoch(0)
     svdd.eval()
     healthy = learner.validation(images.tensor(rows))
-    assert gathering.collapsed == 0 and healthy.max() < 1e6
+    assert healthy.max() < 1e6
     with torch.no_grad():  # all images get one code
         for weight in svdd.encoders.parameters():
             weight.zero_()
     learner.before_epoch(1)
     svdd.eval()
-    assert (learner.validation(images.tensor(rows)) > healthy.max()).all()
-    assert gathering.collapsed == 1
+    collapsed = learner.validation(images.tensor(rows))
+    assert (collapsed > healthy.max()).all()
+    assert collapsed_epochs([healthy.mean().item(), collapsed.mean().item()]) == 1
+
+
+def test_where_every_epoch_collapses_the_network_before_them_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anomalens.training.svdd.COLLAPSED", 1e9)
+    images = TexturedImages.make(8, (32, 32), seed=0)
+    detector, longer = DeepSvdd(settings(epochs="2")), DeepSvdd(settings(epochs="4"))
+    answers = []
+    for one in (detector, longer):
+        one.fit(images, runtime=Runtime())
+        answers.append(one.score(Batch(list(images), [str(k) for k in range(8)])).image)
+        assert "as it was before them" in one.notes[-1]
+    np.testing.assert_array_equal(*answers)
 
 
 def test_halvings_end_near_four_pixels() -> None:
@@ -141,6 +154,8 @@ def test_bad_settings_say_what_is_allowed() -> None:
         DeepSvdd(settings(objective="one-clas"))
     with pytest.raises(SettingError, match="nu"):
         settings(nu="0")
+    with pytest.raises(SettingError, match="cannot be halved 6 times"):
+        DeepSvdd(settings(depth="6")).fit(TexturedImages.make(4, (32, 32), seed=0), runtime=Runtime())
 
 
 @pytest.mark.filterwarnings("ignore:.*look alike")

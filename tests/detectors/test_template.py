@@ -159,9 +159,10 @@ def test_a_fold_that_leaves_a_group_out_keeps_its_references():
 def test_one_pair_has_no_left_out_score_and_damaged_states_are_refused(fitted):
     assert np.isnan(Template().fit(pairs(1), runtime=Runtime()).image).all()
     state = fitted[0].state()
-    state.arrays["scales"][:] = -1
-    with pytest.raises(ValueError, match="positive"):
-        Template.from_state(state, size=(96, 128), runtime=Runtime())
+    for damaged in (-1, np.inf, np.nan):
+        state.arrays["scales"][:] = damaged
+        with pytest.raises(ValueError, match="positive"):
+            Template.from_state(state, size=(96, 128), runtime=Runtime())
     state.arrays["scales"][:] = 1
     state.numbers["grids"][0] = [500, 500]
     with pytest.raises(ValueError, match="grids"):

@@ -123,6 +123,35 @@ def test_templates_alone_give_an_uncalibrated_model(pairs):
     assert not any(f.anomalous for f in better.check(pairs / "normal", references=pairs / "templates"))
 
 
+def test_pairs_of_one_picture_twice_calibrate_nothing(pairs, model, tmp_path):
+    copies = shutil.copytree(pairs / "templates", tmp_path / "copies")
+    alone = Inspector.fit(copies, references=pairs / "templates", **OPTIONS)
+    assert not alone.calibration.calibrated
+    for number in range(4):  # some pictures of real products, and templates that stand for the others
+        shutil.copy(pairs / "normal" / f"0{number}.png", copies)
+    with pytest.warns(AnomalensWarning, match="there are 4"):
+        mixed = Inspector.fit(copies, references=pairs / "templates", **OPTIONS)
+    assert mixed.calibration.calibrated and len(mixed.calibration.scores) == 4
+    assert "8 of 12 images equal their reference" in mixed.detector.notes[0]
+    fresh = pairs / "new-templates"
+    again = shutil.copytree(fresh, tmp_path / "again")
+    with (
+        pytest.warns(AnomalensWarning, match="6 of 6 calibration images equal their own reference"),
+        pytest.raises(SettingError, match="differs from its reference"),
+    ):
+        model.calibrate("max", again, references=fresh)
+
+
+def test_a_model_file_does_not_say_where_pictures_were(pairs, tmp_path):
+    private = shutil.copytree(pairs / "normal", tmp_path / "private")
+    (private / "00.png").write_bytes(b"no picture")
+    given = [path.absolute() for path in sorted(private.iterdir())]
+    with pytest.warns(AnomalensWarning, match="private/00.png"):
+        model = Inspector.fit(given, references=pairs / "templates", **OPTIONS)
+    assert any("the first: 00.png: " in note for note in model.card["notes"])
+    assert str(tmp_path).encode() not in model.save(tmp_path / "model.anomalens").read_bytes()
+
+
 def test_one_template_alone_is_enough(pairs):
     options = {**OPTIONS, "policy": "max"}
     with pytest.warns(AnomalensWarning, match="form 1 independent group"):

@@ -18,7 +18,7 @@ from anomalens import AnomalensWarning, Inspector
 from anomalens.backbones.runtimes import available
 from anomalens.bundle import Bundle, read_bundle, write_bundle
 from anomalens.errors import InputError
-from anomalens.inspector.golden import TOLERANCE, golden_images
+from anomalens.inspector.golden import COUNT, TOLERANCE, golden_image
 
 needs_openvino = pytest.mark.skipif("openvino" not in available(), reason="needs openvino")
 
@@ -145,7 +145,7 @@ def test_a_golden_score_that_is_no_number_is_a_drift(saved: Path, tmp_path: Path
 
 def test_golden_images_never_change() -> None:
     """Model files hold scores of exactly these."""
-    images = golden_images((40, 56))
+    images = [golden_image((40, 56), number) for number in range(COUNT)]
     assert [(image.shape, image.dtype) for image in images] == [((40, 56, 3), np.uint8)] * 2
     assert [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in images] == [
         "651c550531d97d4f",

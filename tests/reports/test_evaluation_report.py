@@ -251,7 +251,10 @@ def test_curves_and_densities_are_drawn(card, tmp_path):
     settings = {
         **card.settings,
         "curves": {"loss": [3.0, 2.0, 1.0], "val": {"x": [10, 20], "y": [1.0, float("inf")]}, "bad": "text"},
-        "densities": {"log p(x)": {"normal": [-5.0, -4.0, -4.5], "anomalous": [-1.0, "?"]}, "bad": 3},
+        "densities": {
+            "log p(x)": {"normal": [-5.0, -4.0, -4.5], "anomalous": [-1.0, "?", 10**400]},
+            "bad": 3,
+        },
     }
     page = page_of([replace(card, settings=settings)], tmp_path)
     assert "loss: from 3 to 1" in page.text and "log p(x)" in page.text

@@ -16,8 +16,8 @@ from anomalens.images.augment import Augmentation  # noqa: E402
 from anomalens.training import CHECKPOINTS  # noqa: E402
 from anomalens.training.checkpoint import Checkpoint  # noqa: E402
 from anomalens.training.images import HeldImages  # noqa: E402
-from anomalens.training.learner import Learner, Player, alone  # noqa: E402
-from anomalens.training.loop import train  # noqa: E402
+from anomalens.training.learner import Learner, Player, alone, device_of  # noqa: E402
+from anomalens.training.loop import State, train  # noqa: E402
 from anomalens.training.plan import History, Plan  # noqa: E402
 
 ROWS = np.arange(24)
@@ -127,8 +127,28 @@ def test_a_damaged_checkpoint_is_a_warning_and_a_new_run(
     with pytest.warns(AnomalensWarning, match="training begins anew"):
         history = run(network(), PLAN, checkpoint=kept)
     assert history.epochs == 6
+    # weights that fit and optimisers that do not: nothing of them stays
+    kept.finish(network(seed=9), [torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=1.0)], State({}))
+    anew, fresh = network(), network()
+    with pytest.warns(AnomalensWarning, match="training begins anew"):
+        run(anew, PLAN, checkpoint=kept)
+    run(fresh, PLAN)
+    assert all(np.array_equal(a, b) for a, b in zip(weights(anew), weights(fresh), strict=True))
     monkeypatch.delenv(CHECKPOINTS)
     assert Checkpoint.of("a run") is None
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.warns(AnomalensWarning, match="training goes on"):
+        history = run(network(), PLAN, checkpoint=Checkpoint(tmp_path / "file" / "run.safetensors"))
+    assert history.epochs == 6
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu"])
+def test_a_device_that_is_not_there_is_a_sentence(name: str) -> None:
+    with pytest.raises(SettingError, match=f"no device '{name}'"):
+        device_of(name)
 
 
 def test_training_stops_after_its_patience_and_keeps_the_best_weights() -> None:
@@ -174,3 +194,12 @@ def test_a_loss_that_is_no_number_ends_with_a_sentence() -> None:
     learner = alone(module, lambda batch: module(batch).sum((1, 2, 3)) * float("nan"))
     with pytest.raises(SettingError, match=r"no finite number in epoch 1; lower learning_rate"):
         train(learner, images(), train_rows=ROWS, validation_rows=ROWS, plan=PLAN)
+    losses = iter([1.0, 0.5, float("nan")])
+    module = network()  # the former has no numbers left
+    later = Learner(
+        module,
+        [Player("loss", list(module.parameters()), lambda batch: module(batch).sum())],
+        lambda batch: torch.full((len(batch),), next(losses)),
+    )
+    with pytest.raises(SettingError, match="validation loss is no finite number in epoch 3"):
+        train(later, images(), train_rows=ROWS, validation_rows=np.arange(2), plan=PLAN)

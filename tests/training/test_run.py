@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from anomalens.backbones.runtimes import Runtime  # noqa: E402
-from anomalens.errors import BackboneError, MissingExtraError  # noqa: E402
+from anomalens.errors import BackboneError, MissingExtraError, SettingError  # noqa: E402
 from anomalens.progress import silent  # noqa: E402
 from anomalens.training import images as images_file  # noqa: E402
 from anomalens.training import require_torch  # noqa: E402
@@ -80,17 +80,40 @@ def test_images_are_held_in_memory_or_in_a_file(in_memory: int, monkeypatch: pyt
     assert len(list(held.batches(np.array([0, 2, 4]), 2, order=np.random.default_rng(0)))) == 1
 
 
+def test_one_image_alone_is_shown_twice_and_a_full_disk_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = HeldImages.collect(Some(), silent)
+    (alone,) = held.batches(np.array([3]), 4, order=np.random.default_rng(0))
+    assert len(alone) == 2 and torch.equal(alone[0], alone[1])
+    assert [len(batch) for batch in held.batches(np.array([3]), 4)] == [1]
+    monkeypatch.setattr(images_file, "IN_MEMORY", 10)
+    with pytest.raises(SettingError, match="TMPDIR"):
+        images_file.room((10**6, 10**6, 10**6), np.dtype(np.uint8))
+
+
+def test_a_run_is_another_where_groups_split_the_images_otherwise() -> None:
+    splits = [
+        split_groups(groups, validation=0.2, held_out=0.2, seed=0)
+        for groups in (Some.groups, [0, 0, 1, 2, 3])
+    ]
+    assert splits[0].hash() == split_groups(Some.groups, validation=0.2, held_out=0.2, seed=0).hash()
+    assert splits[0].hash() != splits[1].hash()
+
+
 def test_a_graph_agrees_with_its_module_and_a_wrong_one_is_refused() -> None:
     with repeatable(0):
         module = build("conv", (32, 32), latent=4, depth=2, width=4).eval()
         other = build("conv", (32, 32), latent=4, depth=2, width=4).eval()
-    images = torch.rand(3, 3, 32, 32)
+    images, nan = torch.rand(3, 3, 32, 32), float("nan")
     graph = to_onnx(module, size=(32, 32), outputs=("reconstruction", "code"))
     assert check_parity(module, graph, images, Runtime()) < 1e-5
     nodes = onnx.load_from_string(graph).graph.node
     assert not any(node.doc_string for node in nodes)
     with pytest.raises(BackboneError, match="differs from the trained network"):
         check_parity(other, graph, images, Runtime())
+    with pytest.raises(BackboneError, match="differs from the trained network"):
+        check_parity(lambda image: [nan * part for part in module(image)], graph, images, Runtime())
 
 
 def test_torch_is_left_as_it_was() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import Field, asdict, fields
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from anomalens.cli.printing import json_text
+
+if TYPE_CHECKING:
+    from anomalens.detectors import Detector
 
 
 @click.command(short_help="The detectors and their parameters.")
@@ -39,7 +43,7 @@ def detectors(names: tuple[str, ...], as_json: bool) -> int:
                     "range": f.metadata.get("range"),
                     "help": f.metadata.get("help"),
                 }
-                for f in fields(found.settings_type)
+                for f in _parameters(found)
             ],
         })  # fmt: skip
     if as_json:
@@ -68,6 +72,16 @@ def detectors(names: tuple[str, ...], as_json: bool) -> int:
         click.echo(f"  {name:<22} {what}")
     click.echo("next: anomalens detectors NAME lists its parameters")
     return 0
+
+
+def _parameters(kind: type[Detector]) -> Iterator[Field[Any]]:
+    """What `-p KEY=VALUE` takes; on tiles also what the detector that sees them takes, by the same names."""
+    from anomalens.detectors.tiled import Tiled
+
+    tiled = issubclass(kind, Tiled)
+    yield from (f for f in fields(kind.settings_type) if not (tiled and f.name == "inner"))
+    if issubclass(kind, Tiled):
+        yield from fields(kind.kind.settings_type)
 
 
 def _parameter_line(parameter: dict[str, Any]) -> str:

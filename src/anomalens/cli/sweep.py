@@ -120,8 +120,15 @@ def sweep(
     axes = {key: [v for v in text.split(",") if v] for key, text in key_values(over).items()}
     settings = FitSettings(detector=detector, parameters=key_values(parameters), size=size)
     words = ["anomalens", "sweep", dataset, *(part for text in over for part in ("--over", text))]
+    for option, value in (
+        ("--root", root), ("--protocol", protocol), ("--category", category),
+        ("--normal-class", normal_class), ("--against", against), ("--shots", shots), ("--seed", seed),
+    ):  # fmt: skip
+        if value is not None:
+            words += [option, str(value)]
+    command = f"{shlex.join(words)} {settings.options()}"
     cards = []
-    for card in room.sweep(tasks[0], settings, axes, seed=seed, command=shlex.join(words), progress=bar):
+    for card in room.sweep(tasks[0], settings, axes, seed=seed, command=command, progress=bar):
         cards.append(card)
         if json_file is not None:
             write_cards(json_file, cards)

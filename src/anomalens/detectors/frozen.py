@@ -1,8 +1,9 @@
 """Base of the detectors that train a small network on a frozen backbone's features.
 
-The backbone runs once on every normal image; its features are held as float16, in memory up to 1 GB and
-beyond it in a temporary file (`training/features.py`), so that an epoch costs the small network alone. The
-backbone's graph and the learnt one are joined: scoring is one graph from the image to the map.
+The backbone runs once on every normal image; its features are held as float16, those of each tap in memory
+up to 1 GB and beyond it in a temporary file (`training/features.py`), so that an epoch costs the small
+network alone. The backbone's graph and the learnt one are joined: scoring is one graph from the image to the
+map.
 
 Because features are computed once, images are not changed anew in every epoch; `fit --augment` adds changed
 copies instead, each with features of its own.
@@ -92,7 +93,8 @@ class FrozenDetector(LearnedDetector):
         run.images = held = HeldFeatures.read(
             run.images,
             self._frozen,
-            identity=self._frozen.graph,
+            # another runtime or precision gives other features
+            identity=self._frozen.graph + str((numbers["mean"], numbers["std"], run.runtime)).encode(),
             scaling=(numbers["mean"], numbers["std"]),
             progress=run.progress,
         )

@@ -38,8 +38,8 @@ from anomalens.detectors.contract import (
     TrainingImages,
     parameter,
 )
-from anomalens.detectors.network import FeatureNetwork
-from anomalens.errors import SettingError, unknown_name
+from anomalens.detectors.network import LARGEST, FeatureNetwork
+from anomalens.errors import BackboneError, ModelFileError, SettingError, unknown_name
 from anomalens.images.arrays import Pixels
 from anomalens.images.augment import Augmentation
 from anomalens.progress import Progress, silent
@@ -166,7 +166,7 @@ class LearnedDetector(Detector):
         if len(self.components) > 1 and not self.summed:
             split = run.split
             rows = split.validation if len(split.validation) > 1 else split.train
-            self._scales = self._learnt_scales(run.images.pixels[rows])
+            self._scales = self._learnt_scales(run.images.pixels, rows)
         if folds:
             return None
         return self._held_out_scores(run.images.pixels, run.split.held_out, progress)
@@ -174,10 +174,9 @@ class LearnedDetector(Detector):
     def score(self, batch: Batch) -> Scores:
         parts, maps = [], []
         for image in batch.images:
-            answer = self._network(image)
-            parts.append(self._finite(answer[0]))
-            if self.pixel_level:
-                maps.append(answer[1])
+            components, *of_pixels = self._answer(image)
+            parts.append(components)
+            maps += of_pixels
         values = np.array(parts, np.float64).reshape(len(batch), len(self.components))
         return Scores(
             self._joint(values),
@@ -189,7 +188,7 @@ class LearnedDetector(Detector):
         """What each component gives, on the common scale or in its unit; nothing where there is one only."""
         if len(self.components) == 1:
             return None
-        values = self._finite(self._network(image)[0])
+        values = self._answer(image)[0]
         if self._scales:
             given = [scale(value) for scale, value in zip(self._scales, values, strict=True)]
         else:
@@ -219,6 +218,8 @@ class LearnedDetector(Detector):
         detector._scales = tuple(TailScale.from_json(scale) for scale in n["scales"])
         if len(detector._scales) not in (0, len(cls.components)):
             raise ValueError(f"{len(detector._scales)} scales for {len(cls.components)} components")
+        if not detector._scales and len(cls.components) > 1 and not detector.summed:
+            raise ValueError("components of several units without scales")
         detector._curves = {
             str(name): [float(value) for value in values] for name, values in n["curves"].items()
         }
@@ -257,13 +258,24 @@ class LearnedDetector(Detector):
         joint: NDArray[np.float64] = np.max(placed, axis=0)
         return joint
 
-    def _finite(self, answer: NDArray[np.float32]) -> NDArray[np.float32]:
-        if answer.shape != (len(self.components),):
-            raise ValueError(f"the graph gives {answer.shape} for {len(self.components)} components")
-        return answer
+    def _answer(self, image: Pixels) -> list[NDArray[np.float32]]:
+        """Components [k] and, of a pixel-level detector, the map [h, w]: numbers, all of them."""
+        given = self._network(image)
+        wanted = [(len(self.components),), *([image.shape[:2]] if self.pixel_level else [])]
+        if [values.shape for values in given] != wanted:
+            raise ModelFileError(
+                f"The model's network gives {[list(values.shape) for values in given]} where {self.name} "
+                f"needs {[list(shape) for shape in wanted]}; fit the model again."
+            )
+        if not all(np.abs(values).max() < LARGEST for values in given):
+            raise BackboneError(
+                "The network gave a map of values that are no numbers or too large; fit it again with a "
+                "lower learning_rate or another precision."
+            )
+        return given
 
-    def _learnt_scales(self, pixels: Sequence[Pixels] | NDArray[Any]) -> tuple[TailScale, ...]:
-        values = np.array([self._network(image)[0] for image in pixels], np.float64)
+    def _learnt_scales(self, pixels: NDArray[Any], rows: NDArray[np.int64]) -> tuple[TailScale, ...]:
+        values = np.array([self._answer(pixels[row])[0] for row in rows], np.float64)
         if len(values) == 1:  # nothing varies: any increasing scale will do
             values = np.concatenate([values, values + 1e-6])
         return tuple(TailScale.fit(values[:, k]) for k in range(len(self.components)))

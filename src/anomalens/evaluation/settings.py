@@ -73,7 +73,7 @@ class FitSettings:
     def options(self) -> str:
         """The options as the command line takes them, without those at their default."""
         default = FitSettings()
-        words = [f"--detector {self.detector}"]
+        words = [f"--detector {shlex.quote(self.detector)}"]
         for name in ("size", "preprocess", "augment", "policy", "runtime", "precision", "threads"):
             value = getattr(self, name)
             if value != getattr(default, name):

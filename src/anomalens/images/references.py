@@ -96,7 +96,7 @@ def _only(image: ImageEntry, candidates: Iterable[ImageEntry]) -> ImageEntry | N
 def _same_file(a: ImageEntry, b: ImageEntry) -> bool:
     if not (isinstance(a.source, Path) and isinstance(b.source, Path)):
         return False
-    return a.page == b.page and a.source.absolute() == b.source.absolute()
+    return a.page == b.page and a.source.resolve() == b.source.resolve()
 
 
 def _path(entry: ImageEntry) -> str:

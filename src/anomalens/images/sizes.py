@@ -18,12 +18,11 @@ NATIVE: Final = "native"
 SIDE: Final = 256  # where nobody chose
 SIDE_FROM_SCRATCH: Final = 128  # and a network is trained on the pixels
 MIN_SIDE: Final = 16
-MAX_PREPARED_PIXELS: Final = 100_000_000
 # Native sizes are those of most of at most so many images, spread over the set: reading all takes minutes.
 _LOOKED_AT: Final = 25
 _LARGE: Final = 2_000_000  # pixels; smaller images are no case for tiles
 _MUCH: Final = 4.0
-_TWO_SIDES: Final = re.compile(r"([0-9]{1,6})(?:\s*[x×]\s*([0-9]{1,6}))?", re.I)
+_TWO_SIDES: Final = re.compile(r"([0-9]{1,9})(?:\s*[x×]\s*([0-9]{1,9}))?", re.I)
 
 
 def read_size(given: Size) -> tuple[int, int] | None:
@@ -32,7 +31,7 @@ def read_size(given: Size) -> tuple[int, int] | None:
     Raises
     ------
     SettingError
-        It is none of these, a side is out of range, or there are too many pixels.
+        It is none of these, or a side is out of range.
     """
     if given == NATIVE:
         return None
@@ -45,11 +44,6 @@ def read_size(given: Size) -> tuple[int, int] | None:
     width, height = int(found[1]), int(found[2] or found[1])
     if not all(MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
         raise SettingError(f"The size {text} has a side out of range; give {MIN_SIDE} to {MAX_SIDE} pixels.")
-    if width * height > MAX_PREPARED_PIXELS:
-        raise SettingError(
-            f"The size {text} has {width * height / 1e6:.0f} million pixels; give at most "
-            f"{MAX_PREPARED_PIXELS // 10**6} million."
-        )
     return width, height
 
 
@@ -86,8 +80,11 @@ def usual_size(images: ImageSet) -> tuple[int, int] | None:
     return sizes.most_common(1)[0][0] if sizes else None
 
 
-def lost_by_shrinking(images: ImageSet, prepared: tuple[int, int]) -> str | None:
-    """What to do where the first image is large and made less than a quarter as wide and high; else None."""
+def lost_by_shrinking(images: ImageSet, prepared: tuple[int, int], *, tiles: bool) -> str | None:
+    """What to do where the first image is large and made less than a quarter as wide and high; else None.
+
+    `tiles` says whether the detector can be put on tiles.
+    """
     native = _size_of(images, 0) if len(images) else None
     if native is None or native[0] * native[1] < _LARGE:
         return None
@@ -96,7 +93,8 @@ def lost_by_shrinking(images: ImageSet, prepared: tuple[int, int]) -> str | None
         return None
     return (
         f"Images of {native[0]} x {native[1]} pixels are made {prepared[0]} x {prepared[1]}: "
-        f"{factors[0] * factors[1]:.0f} pixels become one and small faults vanish; --tile 256 keeps them."
+        f"{factors[0] * factors[1]:.0f} pixels become one and small faults vanish; "
+        f"{'--tile 256 keeps them' if tiles else 'a larger --size loses fewer'}."
     )
 
 

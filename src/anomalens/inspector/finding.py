@@ -137,7 +137,7 @@ def explain(
             f"{rank} of {n} normal images scored as high."
         )
     if not calibration.calibrated:
-        text += " Uncalibrated: there was no normal image to leave out."
+        text += " Uncalibrated: no normal images were left out to set the threshold."
     return text + ("" if reasons is None else _reasons_text(reasons))
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-import numpy as np
-
 from anomalens import defaults
 from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.bundle import Bundle, read_bundle, write_bundle
@@ -21,21 +19,21 @@ from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.images.augment import Augmentation
 from anomalens.images.image_set import ImageSet
 from anomalens.images.preprocess import Preprocessing
-from anomalens.images.sizes import NATIVE, SIDE, SIDE_FROM_SCRATCH, Size, lost_by_shrinking, prepared_size
+from anomalens.images.sizes import Size, lost_by_shrinking
 from anomalens.inspector.answering import Explain, answer
 from anomalens.inspector.finding import Finding
 from anomalens.inspector.fitting import fit_detector
 from anomalens.inspector.golden import score_golden
+from anomalens.inspector.held_out import calibrated_on
 from anomalens.inspector.loading import detector_class, naming, on_faithful_runtime, wanted_runtime
-from anomalens.inspector.model_card import data_card, plain_settings, short_hash, versions, warn_about
+from anomalens.inspector.model_card import data_card, plain_settings, versions, warn_about, without_folders
 from anomalens.inspector.pairs import stream_pairs
+from anomalens.inspector.preparation import may_be_tiled, preparation
 from anomalens.inspector.thumbnails import ARRAY, collect, packed, unpacked
 from anomalens.inspector.training_set import TrainingSet
 from anomalens.progress import Progress, silent
 
-_MULTIPLE: Final = 32  # of the sides that the packaged networks take
 TEMPLATE: Final = "template"  # the detector where there are references
-_ONE_PASS: Final = 2048 * 2048  # pixels; distances of all patches to all of a bank are held at once
 
 
 @dataclass(frozen=True)
@@ -133,19 +131,10 @@ class Inspector:
         has_references = any(entry.reference is not None for entry in images)
         detector = detector or (TEMPLATE if has_references else defaults.DETECTOR)
         detector, parameters = on_tiles(detector, parameters or {}, tile=tile, overlap=overlap)
-        kind, tiled = load_detector(detector), is_tiled(detector)
+        kind = load_detector(detector)
         name = detector if detector in detector_names() else kind.name  # a combination, as it is spelt
         settings = kind.settings_type.from_values(parameters)
-        if not isinstance(preprocess, Preprocessing):
-            if size is None:
-                size = NATIVE if tiled else SIDE_FROM_SCRATCH if kind.from_scratch else SIDE
-            width, height = prepared_size(size, images, multiple=1 if tiled else _MULTIPLE)
-            if kind.pixel_level and not tiled and width * height > _ONE_PASS:
-                raise SettingError(
-                    f"Images of {width} x {height} pixels are too large for one pass of {detector}; cut "
-                    "them into tiles, --tile 256, or give a smaller size."
-                )
-            preprocess = Preprocessing.parse(preprocess, width=width, height=height)
+        preprocess = preparation(preprocess, images, size=size, kind=kind)
         if isinstance(augment, str):
             augment = Augmentation.parse(augment)
         if isinstance(policy, str):
@@ -175,8 +164,8 @@ class Inspector:
                 progress=progress,
             )
             warn_about(training)
-            lost = None if tiled else lost_by_shrinking(training.images, preprocess.output_size)
-            if lost is not None:
+            lost = lost_by_shrinking(training.images, preprocess.output_size, tiles=may_be_tiled(kind))
+            if lost is not None and not is_tiled(kind.name):
                 warnings.warn(lost, AnomalensWarning, stacklevel=2)
             fitted, calibration, used = fit_detector(
                 kind(settings),
@@ -190,6 +179,7 @@ class Inspector:
                 warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
         for item in caught:
             warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
+        notes = [str(w.message) for w in caught if issubclass(w.category, AnomalensWarning)]
         card = {
             "detector": {"name": name, "settings": plain_settings(settings.to_plain())},
             "size": list(training.size),
@@ -199,7 +189,7 @@ class Inspector:
             "calibrated_on": {"runtime": used.to_json(), "versions": versions()},
             "data": data_card(training),
             "versions": versions(),
-            "notes": [str(w.message) for w in caught if issubclass(w.category, AnomalensWarning)],
+            "notes": [without_folders(note, images) for note in notes],
         }
         thumbnails = collect(training, keep_thumbnails, seed=seed)
         return cls(preprocess, fitted, calibration, used, card, thumbnails=thumbnails)
@@ -234,9 +224,9 @@ class Inspector:
         return self._answers(images, explain=explain, workers=workers, progress=progress)
 
     def _with_references(self, images: ImageSet, references: object | None) -> ImageSet:
-        if references is not None:
-            images = images.with_references(references)
         needed = self.detector.uses_references
+        if references is not None and needed:
+            images = images.with_references(references)
         if needed and len(images) and not any(entry.reference is not None for entry in images):
             raise SettingError(
                 f"The model {self.name} compares each image with its own reference, and none was given; add "
@@ -296,7 +286,8 @@ class Inspector:
         if images is None:
             calibration = self.calibration.with_policy(policy)
         else:
-            calibration = self._held_out(policy, images, references, progress)
+            given = self._with_references(ImageSet.open(images), references)
+            calibration = calibrated_on(self, given, policy, progress)
             size = (int(card["size"][0]), int(card["size"][1]))
             card["golden"] = score_golden(self.detector, size)
             card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": versions()}
@@ -375,6 +366,10 @@ class Inspector:
             data, notes = card["data"], card["notes"]
             if type(data["n_images"]) is not int or not isinstance(notes, list):
                 raise ValueError("the record of the normal images is damaged")
+            if not all(isinstance(note, str) for note in notes):
+                raise ValueError("the notes are no texts")
+            if not isinstance(card["versions"], dict) or not isinstance(card["detector"]["settings"], dict):
+                raise ValueError("the record of how the model was made is damaged")
             if not all(isinstance(name, str) for name in data["image_hashes"]):
                 raise ValueError("the hashes of the normal images are damaged")
             if preprocessing.output_size != (size[1], size[0]):
@@ -384,53 +379,3 @@ class Inspector:
         with naming(path):
             detector, used = on_faithful_runtime(kind, state, size, golden, wanted, recorded, card)
         return cls(preprocessing, detector, calibration, used, card, path.name, thumbnails)
-
-    def _held_out(
-        self, policy: Policy, source: object, references: object | None, progress: Progress
-    ) -> Calibration:
-        given = self._with_references(ImageSet.open(source), references)
-        images = given
-        known = set(self.card.get("data", {}).get("image_hashes", ()))
-        fresh = [i for i in range(len(images)) if short_hash(images, i) not in known]
-        if len(fresh) < len(images):
-            warnings.warn(
-                f"{len(images) - len(fresh)} of {len(images)} calibration images are among those the model "
-                "learnt from and are left out.",
-                AnomalensWarning,
-                stacklevel=3,
-            )
-        images = images.subset(fresh)
-        normal: list[int] = []
-        scores: dict[str, list[float]] = {"normal": [], "anomalous": []}
-        maxima: list[float] = []
-        problems = 0
-        for i, finding in enumerate(self.check(images, progress=progress)):
-            if finding.score is None:
-                problems += 1
-                continue
-            is_normal = images[i].label in (None, "good")
-            scores["normal" if is_normal else "anomalous"].append(finding.score)
-            if is_normal:
-                normal.append(i)
-                if finding.map is not None:
-                    maxima.append(float(finding.map.max()))
-        if problems:
-            warnings.warn(
-                f"{problems} of {len(images)} calibration images cannot be read and are left out.",
-                AnomalensWarning,
-                stacklevel=3,
-            )
-        if not normal:
-            raise SettingError(
-                f"None of the {len(given)} images in {given.origin} is a readable normal image that the "
-                "model has not seen; give some to calibrate on."
-            )
-        names = TrainingSet.collect(images.subset(normal), self.preprocessing).n_groups
-        return Calibration.from_scores(
-            np.array(scores["normal"]),
-            np.array(maxima) if maxima else None,
-            policy=policy,
-            method="held-out",
-            n_groups=names,
-            anomalous=np.array(scores["anomalous"]),
-        )

@@ -35,8 +35,9 @@ def naming(path: Path) -> Iterator[None]:
 def detector_class(path: Path, name: str) -> type[Detector]:
     """The class of a model file's detector."""
     made_of, _, members = without_tiles(name).partition(":")
+    known = detector_names()
     for needed in members.split(",") if made_of == COMBINE else [made_of]:
-        if needed not in detector_names():
+        if needed not in known:
             raise ModelFileError(
                 f"{path} needs the detector {needed!r:.80}, which is not installed; install the package that "
                 "brings it."

@@ -6,7 +6,7 @@ import platform
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from anomalens.calibration.conformal import MIN_GROUPS
@@ -73,6 +73,15 @@ def plain_settings(values: Mapping[str, Any]) -> dict[str, Any]:
         if key.rpartition(".")[2] == "backbone" and isinstance(value, str):
             found[key] = Path(value).name
     return found
+
+
+def without_folders(note: str, images: ImageSet) -> str:
+    """A note without the folders of absolute names: where its maker keeps pictures is nobody's business."""
+    names = [*images.ignored, *(entry.id for entry in (*images, *images.references))]
+    folders = {str(PurePath(name).parent) for name in names if PurePath(name).is_absolute()}
+    for folder in sorted(folders, key=len, reverse=True):  # the folders inside of others first
+        note = note.replace(f"{folder}/", "")
+    return note
 
 
 def versions() -> dict[str, str]:

@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from anomalens.errors import ImageError
 from anomalens.images.arrays import Pixels
 from anomalens.images.geometry import Prepared
@@ -24,6 +26,11 @@ class Pair:
 
     image: Prepared
     reference: Pixels | None = None
+
+    @property
+    def equal(self) -> bool:
+        """Whether the image is its reference, pixel by pixel: a template that stands for its own product."""
+        return self.reference is not None and np.array_equal(self.image.pixels, self.reference)
 
 
 def stream_pairs(

@@ -44,6 +44,8 @@ class TrainingSet:
     seed : int
     paired : bool
         Whether each image comes with its reference.
+    equal : tuple of bool
+        One per image: whether it is its own reference, or has none.
     """
 
     images: ImageSet
@@ -56,6 +58,7 @@ class TrainingSet:
     odd_sizes: tuple[str, ...] = ()
     paired: bool = False
     cache: tuple[Pair, ...] | None = None
+    equal: tuple[bool, ...] = ()
 
     @classmethod
     def collect(
@@ -83,6 +86,7 @@ class TrainingSet:
         good: list[int] = []
         problems: list[ImageError] = []
         sizes: list[tuple[int, int]] = []
+        equal: list[bool] = []
         cache: list[Pair] | None = []
         held = 0
         steps = stream_pairs(images, preprocessing, paired=paired, workers=workers)
@@ -93,6 +97,7 @@ class TrainingSet:
             thumbnails.add(len(good), pair.image.pixels)
             good.append(index)
             sizes.append(pair.image.original_size)
+            equal.append(pair.reference is None or pair.equal)
             held += pair.image.pixels.nbytes * (1 if pair.reference is None else 2)
             if cache is not None and held <= CACHE_BYTES:
                 cache.append(pair)
@@ -112,6 +117,7 @@ class TrainingSet:
             _odd_sizes(readable, sizes),
             paired,
             None if cache is None else tuple(cache),
+            tuple(equal),
         )
 
     @property
@@ -147,6 +153,11 @@ class TrainingSet:
         return np.arange(len(self.images), dtype=np.int64) * (self.copies + 1)
 
     @property
+    def real_pairs(self) -> NDArray[np.bool_]:
+        """bool [n]: where an image, or a copy of it, has a reference that is another picture."""
+        return np.repeat(~np.array(self.equal, bool), self.copies + 1)
+
+    @property
     def size(self) -> tuple[int, int]:
         width, height = self.preprocessing.output_size
         return height, width
@@ -180,6 +191,7 @@ class TrainingSet:
             self,
             images=self.images.subset(indices),
             group_names=tuple(self.group_names[i] for i in indices),
+            equal=tuple(self.equal[i] for i in indices),
             cache=None if self.cache is None else tuple(self.cache[i] for i in indices),
         )
 

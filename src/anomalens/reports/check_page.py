@@ -113,7 +113,7 @@ def _notes(inspector: Inspector) -> list[str]:
     calibration = inspector.calibration
     if not calibration.calibrated:
         found.append(
-            "Uncalibrated: there was no normal image to leave out, so the p-values and "
+            "Uncalibrated: no normal images were left out to set the threshold, so the p-values and "
             "the threshold are guesses; fit again with more normal images."
         )
     if calibration.threshold.note:

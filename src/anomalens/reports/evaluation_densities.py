@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -15,6 +14,7 @@ from anomalens.reports.evaluation_numbers import Scores
 from anomalens.reports.evaluation_texts import seen
 
 _MOST: Final = 8
+_LARGEST: Final = 1e300  # also of whole numbers, which a card may write as long as it likes
 
 
 @dataclass(frozen=True)
@@ -83,4 +83,6 @@ def _told(value: float | None) -> str:
 
 def _finite(values: object) -> Scores:
     given = values if isinstance(values, list) else []
-    return np.sort(np.array([v for v in given if type(v) in (int, float) and math.isfinite(v)], np.float64))
+    return np.sort(
+        np.array([v for v in given if type(v) in (int, float) and -_LARGEST < v < _LARGEST], np.float64)
+    )

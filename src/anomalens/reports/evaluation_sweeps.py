@@ -23,7 +23,9 @@ def swept_groups(cards: Sequence[ResultCard]) -> dict[str, list[ResultCard]]:
     for card in cards:
         if swept := swept_of(card.settings):
             head = f"Sweep over {' and '.join(swept)}: {card.title} · {card.detector}"
-            groups.setdefault(seen(head), []).append(card)
+            members = groups.setdefault(seen(head), [])
+            if not members or list(swept_of(members[0].settings)) == list(swept):
+                members.append(card)  # a heading may read alike for other names: cards come from files
     return groups
 
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from anomalens.errors import SettingError
 
-ARCHITECTURES: Final = ("conv", "shelf", "cells", "dense")
 WIDEST: Final = 128  # channels
 
 

@@ -6,6 +6,8 @@ is found again by a hash of all that decides it, so it is never gone on with by 
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -58,6 +60,8 @@ class Checkpoint:
 
         if not self.path.is_file():
             return None
+        # torch may change some weights before it says that others do not fit
+        before = copy.deepcopy((module.state_dict(), [optimiser.state_dict() for optimiser in optimisers]))
         try:
             with safe_open(self.path, framework="pt") as file:
                 kept = json.loads(file.metadata()["run"])
@@ -67,10 +71,14 @@ class Checkpoint:
             module.load_state_dict(_under("module/", tensors))
             for place, optimiser in enumerate(optimisers):
                 _restore(optimiser, _under(f"optimiser/{place}/", tensors))
+            _check_fits(best, module)
             state = State(best, float(kept["best_loss"]), int(kept["best_epoch"]), int(kept["done"]), curves)
         except _DAMAGED as error:
+            module.load_state_dict(before[0])
+            for optimiser, values in zip(optimisers, before[1], strict=True):
+                optimiser.load_state_dict(values)
             warnings.warn(
-                f"{self.path.name} cannot be gone on with ({error}); training begins anew.",
+                f"{self.path.name} cannot be gone on with ({_brief(error)}); training begins anew.",
                 AnomalensWarning,
                 stacklevel=3,
             )
@@ -99,12 +107,34 @@ class Checkpoint:
             "done": state.done,
             "curves": state.curves,
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
-        # copies: weights may share memory, which safetensors refuses
-        save_file({n: t.detach().cpu().clone() for n, t in tensors.items()}, beside, {"run": json.dumps(run)})
-        beside.replace(self.path)
         self._written = time.monotonic()
+        # copies: weights may share memory, which safetensors refuses
+        copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(copies, beside, {"run": json.dumps(run)})
+            beside.replace(self.path)
+        except (OSError, SafetensorError) as error:  # a full disk costs the checkpoint, not hours of training
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            warnings.warn(
+                f"{self.path.name} cannot be written ({_brief(error)}); training goes on, but could not be "
+                "resumed from here.",
+                AnomalensWarning,
+                stacklevel=4,
+            )
+
+
+def _check_fits(weights: dict[str, Tensor], module: nn.Module) -> None:
+    """ValueError where these are not the module's."""
+    shapes = {name: value.shape for name, value in module.state_dict().items()}
+    if {name: value.shape for name, value in weights.items()} != shapes:
+        raise ValueError("its best weights are those of another network")
+
+
+def _brief(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -94,8 +94,9 @@ def check_parity(
         with torch.no_grad():
             wanted = [np.asarray(value) for value in module(image[None])]
         given = session.run(image[None].numpy())
-        worst = max([worst, *(_difference(a, b) for a, b in zip(wanted, given, strict=True))])
-    if worst > TOLERANCE and runtime.precision == "float32":
+        # not Python's own max, which passes over what is no number
+        worst = float(np.max([worst, *(_difference(a, b) for a, b in zip(wanted, given, strict=True))]))
+    if not worst <= TOLERANCE and runtime.precision == "float32":
         raise BackboneError(
             f"The exported graph differs from the trained network by {worst:.1e} of its largest value "
             f"({TOLERANCE:g} is allowed); try another runtime."

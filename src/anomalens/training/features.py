@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from anomalens.errors import BackboneError
 from anomalens.images.arrays import Pixels
 from anomalens.images.augment import Augmentation
 from anomalens.progress import Progress
-from anomalens.training.images import HeldImages, room
+from anomalens.training.images import HeldImages, parts, room
 
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -82,6 +83,11 @@ class HeldFeatures(HeldImages):
             if not held:
                 held = [room((n, *values.shape), np.dtype(np.float16)) for values in outputs]
             for array, values in zip(held, outputs, strict=True):
+                if np.isnan(values).any():
+                    raise BackboneError(
+                        "The backbone gave features that are no numbers; use another backbone, layers or "
+                        "precision."
+                    )
                 array[row] = np.clip(values, -_LARGEST, _LARGEST)
         return cls(images.pixels, held, identity=identity, scaling=scaling)
 
@@ -107,10 +113,5 @@ class HeldFeatures(HeldImages):
         augmentation: Augmentation | None = None,
     ) -> Iterator[Examples]:
         """As of images; what is computed once cannot be augmented."""
-        if order is not None:
-            rows = order.permutation(rows)
-        for start in range(0, len(rows), batch_size):
-            part = rows[start : start + batch_size]
-            if order is not None and len(part) == 1 and len(rows) > 1:
-                return
+        for part in parts(rows, batch_size, order):
             yield self.tensor(part)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any, Final, Protocol
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.images.augment import Augmentation
 from anomalens.progress import Progress
@@ -94,16 +97,8 @@ class HeldImages:
         order: np.random.Generator | None = None,
         augmentation: Augmentation | None = None,
     ) -> Iterator[torch.Tensor]:
-        """Float32 [b, 3, h, w], 0–1; in random order and changed where a generator is given.
-
-        A last batch of one image joins no statistics and is left out of a shuffled pass.
-        """
-        if order is not None:
-            rows = order.permutation(rows)
-        for start in range(0, len(rows), batch_size):
-            part = rows[start : start + batch_size]
-            if order is not None and len(part) == 1 and len(rows) > 1:
-                return
+        """Float32 [b, 3, h, w], 0–1; in random order and changed where a generator is given."""
+        for part in parts(rows, batch_size, order):
             chosen = self.pixels[part]
             if augmentation is not None and order is not None:
                 chosen = np.stack([augmentation.apply(image, order) for image in chosen])
@@ -115,9 +110,33 @@ def _to_tensor(pixels: Held) -> torch.Tensor:
     return torch.from_numpy(planes).div_(255)
 
 
+def parts(
+    rows: NDArray[np.int64], batch_size: int, order: np.random.Generator | None
+) -> Iterator[NDArray[np.int64]]:
+    """The rows of each batch; shuffled for training where a generator is given.
+
+    Batch norm compares images, so none trains alone: a last one is left out of its epoch, and one that is all
+    there is comes twice.
+    """
+    if order is not None:
+        rows = order.permutation(rows)
+        rows = np.repeat(rows, 2) if len(rows) == 1 else rows
+    for start in range(0, len(rows), batch_size):
+        part = rows[start : start + batch_size]
+        if order is None or len(part) > 1:
+            yield part
+
+
 def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Held:
-    """An array in memory, or beyond `IN_MEMORY` in a temporary file."""
-    if int(np.prod(shape)) * dtype.itemsize <= IN_MEMORY:
+    """An array in memory, or beyond `IN_MEMORY` in a temporary file; SettingError where the disk is full."""
+    size = math.prod(shape) * dtype.itemsize
+    if size <= IN_MEMORY:
         return np.empty(shape, dtype)
+    folder = tempfile.gettempdir()
+    if shutil.disk_usage(folder).free < size:  # the system would kill the process half-way
+        raise SettingError(
+            f"Training needs {size / 1e9:.1f} GB in {folder} and there is less; name a folder with room in "
+            "the environment variable TMPDIR, or give fewer or smaller images."
+        )
     with tempfile.TemporaryFile() as file:  # without a name; the array keeps what is in it
         return np.memmap(file, dtype, "w+", shape=shape)

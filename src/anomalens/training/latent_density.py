@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 Doubles = NDArray[np.float64]
 
-SCALINGS: Final = ("whiten", "standardise", "none")
 SELECTION: Final = 1000  # validation codes that the bandwidth is chosen on, at most
 # Candidates as shares of the root mean squared distance between codes.
 _SHARES: Final = np.geomspace(0.01, 1.0, 32)
@@ -126,7 +125,7 @@ def density_of_codes(
 
     Parameters
     ----------
-    scaling : one of `SCALINGS`
+    scaling : "whiten", "standardise" or "none"
     bandwidth : float
         0 for the likeliest of the validation images' codes.
     max_codes : int

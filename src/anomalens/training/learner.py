@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from anomalens.errors import SettingError
+
 Loss = Callable[[Tensor], Tensor]
 
 
@@ -72,7 +74,12 @@ def frozen(module: nn.Module) -> nn.Module:
 
 
 def device_of(name: str) -> torch.device:
-    """The device of that name; `auto` takes a GPU where torch has one."""
+    """The device of that name; `auto` takes a GPU where torch has one; SettingError where it is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise SettingError(f"Torch has no device {name!r:.40} here; give auto or cpu.") from None
+    return device

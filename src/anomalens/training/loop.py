@@ -92,7 +92,7 @@ def train(
             break
         _set_rates(optimisers, plan, step.number)
         _one_epoch(learner, optimisers, images, train_rows, plan, step.number, seed, device, state)
-        loss = _validate(learner, images, validation_rows, plan, seed, device)
+        loss = _validate(learner, images, validation_rows, plan, step.number, seed, device)
         state.curves.setdefault("validation loss", []).append(loss)
         if loss < state.best_loss:
             state.best_loss, state.best_epoch = loss, step.number + 1
@@ -148,7 +148,13 @@ def _one_epoch(
 
 
 def _validate(
-    learner: Learner, images: Batches, rows: Rows, plan: Plan, seed: int, device: torch.device
+    learner: Learner,
+    images: Batches,
+    rows: Rows,
+    plan: Plan,
+    number: int,
+    seed: int,
+    device: torch.device,
 ) -> float:
     learner.module.eval()
     torch.manual_seed(_mixed(seed, -1))  # the same noise in every epoch: losses can be compared
@@ -158,7 +164,7 @@ def _validate(
             values.append(learner.validation(batch.to(device)).float().cpu())
     loss = float(torch.cat(values).mean())
     if not math.isfinite(loss):
-        raise _no_number("validation loss", 0, plan)
+        raise _no_number("validation loss", number, plan)
     return loss
 
 

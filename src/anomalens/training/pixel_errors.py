@@ -10,9 +10,6 @@ from torch.nn import functional as F
 
 from anomalens.images.enlarging import enlarging_matrix
 
-ERRORS: Final = ("l2", "l1", "ssim")
-MAP_ERRORS: Final = (*ERRORS, "flat")
-SIDES: Final = ("both", "darker", "brighter")
 _WINDOW: Final = 11  # pixels, as in Wang et al. 2004
 _C1, _C2 = 0.01**2, 0.03**2  # their constants, for values 0–1
 _NEAR: Final = 5  # pixels, of the window of a reconstruction's contrast

@@ -108,7 +108,13 @@ class TrainingRun:
             plan=plan,
             seed=self.seed,
             checkpoint=Checkpoint.of(
-                self.name, stage, dict(self.decided_by), str(plan), self.seed, self._image_hash
+                self.name,
+                stage,
+                dict(self.decided_by),
+                str(plan),
+                self.seed,
+                self._image_hash,
+                self.split.hash(),
             ),
             progress=self.progress,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +28,15 @@ class Split:
     train: Rows
     validation: Rows
     held_out: Rows
+
+    def hash(self) -> str:
+        """Of all rows, for checkpoints.
+
+        Other groups split the same images otherwise, and a run that is gone on with must not have learnt from
+        images that calibrate now.
+        """
+        rows = [part.tolist() for part in (self.train, self.validation, self.held_out)]
+        return hashlib.sha256(str(rows).encode()).hexdigest()
 
 
 def split_groups(groups: Rows, *, validation: float, held_out: float, seed: int) -> Split:

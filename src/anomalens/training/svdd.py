@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 
+from anomalens.errors import SettingError
 from anomalens.training.autoencoder import channels_at, conv_decoder
 from anomalens.training.images import HeldImages
 from anomalens.training.learner import Learner, Player
@@ -20,6 +22,7 @@ _WARM_UP: Final = 10  # epochs before the radius moves, as in the authors' progr
 # Spread of normal codes, as a share of what it was: a network that gathers them without being constant keeps
 # one to ten per cent.
 COLLAPSED: Final = 1e-3
+_NEVER: Final = 1e30  # the validation loss of collapsed weights
 
 
 class GlobalContrast(nn.Module):
@@ -95,6 +98,11 @@ class Svdd(nn.Module):
         super().__init__()
         depth = depth or halvings(size)
         grid = (size[0] >> depth, size[1] >> depth)
+        if not min(grid):
+            raise SettingError(
+                f"Images of {size[0]}×{size[1]} pixels cannot be halved {depth} times; give a smaller depth, "
+                "or 0 for one that fits."
+            )
         self.contrast = contrast
         self.encoders = nn.ModuleList(
             Encoder(grid, latent=latent, depth=depth, width=width) for _ in range(members)
@@ -156,11 +164,6 @@ class Gathering:
     nu : float
         Share of normal images that may lie outside the radius; 0 is the one-class objective, which lowers
         all squared distances (their eq. 4), any other the soft-boundary one (eq. 3).
-
-    Attributes
-    ----------
-    collapsed : int
-        Epochs after which some network answered nearly the same to all images: their weights are not kept.
     """
 
     def __init__(self, network: Svdd, images: HeldImages, rows: Rows, *, nu: float) -> None:
@@ -170,7 +173,6 @@ class Gathering:
         self._probes = torch.cat([shown, 1 - shown])
         self._spread_before = self._spread()
         self._spread_now: Tensor | None = None
-        self.collapsed = 0
 
     def learner(self) -> Learner:
         """What the loop trains."""
@@ -194,8 +196,7 @@ class Gathering:
         """The objective; of collapsed weights, for which it is near 0, a value that is never the lowest."""
         if self._spread_now is None:
             self._spread_now = self._spread()
-            self.collapsed += self._is_collapsed()
-        return torch.full((len(batch),), 1e30) if self._is_collapsed() else self._objective(batch)
+        return torch.full((len(batch),), _NEVER) if self._is_collapsed() else self._objective(batch)
 
     def _before_epoch(self, epoch: int) -> None:
         self._spread_now = None
@@ -223,6 +224,11 @@ class Gathering:
     def _is_collapsed(self) -> bool:
         assert self._spread_now is not None
         return bool((self._spread_now < COLLAPSED * self._spread_before).any())
+
+
+def collapsed_epochs(losses: Sequence[float]) -> int:
+    """Epochs, by their validation losses, after which some network answered nearly the same to all images."""
+    return sum(loss > _NEVER / 2 for loss in losses)
 
 
 class SvddScorer(nn.Module):

@@ -20,7 +20,8 @@ validation images.
 
 Collapse. A network that answers c to everything has no loss and sees nothing. Weights whose codes of normal
 images and of their inverses spread a thousandth of what they did after pretraining are never kept, training
-stops after `patience` such epochs, and a note says so.
+stops after `patience` such epochs, and a note says so. Where no epoch is without collapse, the networks
+score as pretraining left them.
 
 When it fails. One centre suits one kind of image: where normal has several looks, the codes of all of them
 and of what lies between are drawn to one place. The contrast normalisation hides faults of brightness.
@@ -75,7 +76,7 @@ class DeepSvdd(LearnedDetector):
         import torch
 
         from anomalens.training.run import Trained
-        from anomalens.training.svdd import Gathering, GlobalContrast, Svdd, SvddScorer
+        from anomalens.training.svdd import Gathering, GlobalContrast, Svdd, SvddScorer, collapsed_epochs
 
         s = self.settings
         rows = run.split.train
@@ -92,14 +93,20 @@ class DeepSvdd(LearnedDetector):
             run.train(network.pretraining(), stage="pretraining", plan=plan)
         network.place_centres(run.images, rows)
         gathering = Gathering(network, run.images, rows, nu=s.nu if s.objective == "soft-boundary" else 0.0)
-        run.train(gathering.learner())
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        history = run.train(gathering.learner())
+        collapsed = collapsed_epochs(history.curves["validation loss"])
+        if collapsed == history.epochs:  # the least bad of them is no better than the others
+            network.load_state_dict(before)
         scales = torch.ones(1)
         if s.members > 1:
             scales = run.validation_values(network).mean(0).clamp_min(1e-12)
         notes: tuple[str, ...] = ()
-        if gathering.collapsed:
+        if collapsed:
+            every = collapsed == history.epochs
+            used = "it scores as it was before them" if every else "their weights are not used"
             notes = (
-                f"after {gathering.collapsed} epochs the network answered nearly the same to every image; "
-                "their weights are not used. Fewer epochs or a lower learning rate avoid it",
+                f"after {collapsed} epochs{', which are all,' if every else ''} the network answered nearly "
+                f"the same to every image; {used}. Fewer epochs or a lower learning rate avoid it",
             )
         return Trained(SvddScorer(network, scales), notes)

@@ -43,7 +43,7 @@ from anomalens.detectors.contract import (
 )
 from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
 from anomalens.detectors.made_pairs import taken_again
-from anomalens.detectors.network import FeatureNetwork, taps_at
+from anomalens.detectors.network import LARGEST, FeatureNetwork, taps_at
 from anomalens.detectors.patches.feature_differences import differences
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.registration import aligned
@@ -142,10 +142,15 @@ class Template(Detector):
         made, of = self.made_
         if not made:
             return ()
-        whose = "no normal pair was given" if made == of else f"{made} of {of} images equal their reference"
+        if made < of:
+            return (
+                f"{made} of {of} images equal their reference: pairs were made from those by slight changes, "
+                "and where there are enough others the threshold rests on these alone.",
+            )
         return (
-            f"{whose}: pairs were made from templates by slight changes, so the threshold may be too low for "
-            "real ones; give normal images with --reference, or run  anomalens calibrate  with some.",
+            "no normal pair was given: pairs were made from templates by slight changes, so the threshold "
+            "may be too low for real ones; give normal images with --reference, or run  anomalens calibrate  "
+            "with some.",
         )
 
     def state(self) -> State:
@@ -173,7 +178,9 @@ class Template(Detector):
         if not all(1 <= h <= size[0] and 1 <= w <= size[1] for h, w in detector._grids):
             raise ValueError(f"the grids {detector._grids} do not fit images of {list(size)}")
         detector.scales_ = np.asarray(state.arrays["scales"], np.float32)
-        if detector.scales_.shape != (len(detector._grids),) or not (detector.scales_ >= _LEAST / 2).all():
+        if detector.scales_.shape != (len(detector._grids),) or not all(
+            _LEAST / 2 <= scale < LARGEST for scale in detector.scales_
+        ):
             raise ValueError("the scales of the layers are no positive numbers, one each")
         detector._network = FeatureNetwork.from_numbers(
             n, state.graphs["features"], size=size, runtime=runtime
@@ -189,13 +196,13 @@ class Template(Detector):
         """d_l of every layer, [h, w] each."""
         there = aligned(reference, image, max_shift=self.settings.max_shift)
         ours, theirs = self._network(image), self._network(there)
-        found = [differences(f, g, reach=self.settings.search) for f, g in zip(ours, theirs, strict=True)]
-        if [d.shape for d in found] != self._grids:
+        given = [f.shape[1:] for f in ours]
+        if given != self._grids:
             raise ModelFileError(
-                f"The model's network gives maps of {[list(d.shape) for d in found]} and others were learnt "
+                f"The model's network gives maps of {[list(grid) for grid in given]} and others were learnt "
                 "from; fit the model again."
             )
-        return found
+        return [differences(f, g, reach=self.settings.search) for f, g in zip(ours, theirs, strict=True)]
 
     def _map(self, layers: list[Floats], scales: Floats) -> Floats:
         parts = [enlarge(d / s) for enlarge, d, s in zip(self._enlarge, layers, scales, strict=True)]

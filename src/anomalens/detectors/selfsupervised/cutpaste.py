@@ -37,7 +37,6 @@ CHANGES: Final = ("cutpaste", "scar")
 class CutPasteSettings(LearnedSettings):
     """Parameters of CutPaste."""
 
-    epochs: int = parameter(100, "passes over the training images, at most", limits=(1, 10**5))
     changes: tuple[str, ...] = parameter(CHANGES, "what is pasted, each a class of its own: cutpaste, scar")
     width: int = parameter(16, "channels of the first block", limits=(4, 256))
     blocks: int = parameter(4, "residual blocks, each halving the image", limits=(1, 6))

@@ -1,0 +1,95 @@
+"""Scores of images that a fitted model has not seen, for another calibration of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from anomalens.calibration import Calibration, Policy
+from anomalens.errors import AnomalensWarning, ImageError, SettingError
+from anomalens.images.duplicates import Thumbnails, group_images
+from anomalens.images.image_set import ImageSet
+from anomalens.images.layout import GOOD
+from anomalens.inspector.answering import answer
+from anomalens.inspector.model_card import short_hash
+from anomalens.inspector.pairs import stream_pairs
+from anomalens.progress import Progress
+
+if TYPE_CHECKING:
+    from anomalens.inspector.inspector import Inspector
+
+
+def calibrated_on(inspector: Inspector, given: ImageSet, policy: Policy, progress: Progress) -> Calibration:
+    """A calibration from images that the model has not learnt from.
+
+    What it has learnt from is left out, and so is a normal image that equals its own reference: such a pair
+    scores next to nothing whatever the model is, and the threshold would flag every real one.
+
+    Raises
+    ------
+    SettingError
+        No normal image is left, or the policy needs anomalies and there are none.
+    """
+    known = set(inspector.card.get("data", {}).get("image_hashes", ()))
+    images = given.subset(i for i in range(len(given)) if short_hash(given, i) not in known)
+    _left_out(len(given) - len(images), given, "are among those the model learnt from and are")
+    paired = inspector.detector.uses_references
+    thumbnails = Thumbnails()
+    normal: list[int] = []
+    scores: list[float] = []
+    anomalous: list[float] = []
+    maxima: list[float] = []
+    unreadable = equal = 0
+    pairs = stream_pairs(images, inspector.preprocessing, paired=paired)
+    for i, pair in progress(pairs, label="checking", total=len(images)):
+        is_normal = images[i].label in (None, GOOD)
+        if is_normal and not isinstance(pair, ImageError) and pair.equal:
+            equal += 1
+            continue
+        finding = answer(
+            images[i],
+            pair,
+            detector=inspector.detector,
+            calibration=inspector.calibration,
+            model=inspector.name,
+        )
+        if isinstance(pair, ImageError) or finding.score is None:
+            unreadable += 1
+        elif not is_normal:
+            anomalous.append(finding.score)
+        else:
+            thumbnails.add(len(normal), pair.image.pixels)
+            normal.append(i)
+            scores.append(finding.score)
+            if finding.map is not None:
+                maxima.append(float(finding.map.max()))
+    _left_out(equal, images, "equal their own reference and are")
+    _left_out(unreadable, images, "cannot be read and are")
+    if not normal:
+        raise SettingError(
+            f"None of the {len(given)} images in {given.origin} is a readable normal image that the "
+            f"model has not seen{' and that differs from its reference' if equal else ''}; give some to "
+            "calibrate on."
+        )
+    return Calibration.from_scores(
+        np.array(scores),
+        np.array(maxima) if maxima else None,
+        policy=policy,
+        method="held-out",
+        n_groups=_independent(images, normal, thumbnails),
+        anomalous=np.array(anomalous),
+    )
+
+
+def _independent(images: ImageSet, normal: Sequence[int], thumbnails: Thumbnails) -> int:
+    return len(set(group_images(images.subset(normal), thumbnails)))
+
+
+def _left_out(count: int, images: ImageSet, why: str) -> None:
+    if count:
+        warnings.warn(
+            f"{count} of {len(images)} calibration images {why} left out.", AnomalensWarning, stacklevel=4
+        )
