@@ -201,5 +201,26 @@ def test_a_loss_that_is_no_number_ends_with_a_sentence() -> None:
         [Player("loss", list(module.parameters()), lambda batch: module(batch).sum())],
         lambda batch: torch.full((len(batch),), next(losses)),
     )
-    with pytest.raises(SettingError, match="validation loss is no finite number in epoch 3"):
-        train(later, images(), train_rows=ROWS, validation_rows=np.arange(2), plan=PLAN)
+    history = train(later, images(), train_rows=ROWS, validation_rows=np.arange(2), plan=PLAN)
+    assert history.best_epoch == 2
+    assert "validation loss is no finite number in epoch 3" in history.diverged
+
+
+def test_a_loss_that_ceases_to_be_a_number_keeps_what_was_learnt_before() -> None:
+    module = network()
+    seen = []
+
+    def loss(batch: Any) -> Any:
+        seen.append(len(batch))
+        broken = float("nan") if len(seen) > 10 else 1.0
+        return ((module(batch) - batch) ** 2).mean((1, 2, 3)) * broken
+
+    history = train(
+        alone(module, loss),
+        images(),
+        train_rows=ROWS,
+        validation_rows=ROWS[:8],
+        plan=Plan(epochs=9, batch_size=8),
+    )
+    assert history.best_epoch == 2 and "no finite number in epoch 3" in history.diverged
+    assert all(np.isfinite(value).all() for value in weights(module))

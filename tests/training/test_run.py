@@ -53,6 +53,16 @@ def test_the_shares_are_about_what_was_asked() -> None:
     assert len(large.validation) == len(large.held_out) == 2000
 
 
+def test_changed_copies_neither_count_nor_validate_nor_calibrate() -> None:
+    originals = np.arange(1000) * 5  # each followed by four copies
+    split = split_groups(
+        np.repeat(np.arange(1000), 5), validation=0.15, held_out=0.2, seed=0, originals=originals
+    )
+    assert (split.held_out % 5 == 0).all() and abs(len(split.held_out) - 200) <= 1
+    assert (split.validation % 5 == 0).all() and abs(len(split.validation) - 150) <= 1
+    assert abs(len(split.train) - 5 * 650) <= 10
+
+
 class Some:
     """Images of two types, as from a mixed folder."""
 

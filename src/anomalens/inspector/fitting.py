@@ -73,7 +73,7 @@ def _fit(
         )
         return detector, calibration, runtime
     method: Method = "held-out" if detector.holds_out else "out-of-fold"
-    if scores is None:
+    if scores is None or _groups_of(scores, training) < MIN_GROUPS:
         method = "out-of-fold"
         scores = cross_fit(
             detector,
@@ -104,6 +104,12 @@ def _fit(
         n_groups=len(np.unique(training.groups[chosen])),
     )
     return detector, calibration, runtime
+
+
+def _groups_of(scores: Scores, training: TrainingSet) -> int:
+    """How many independent groups the scored originals form."""
+    finite = training.originals[np.isfinite(scores.image[training.originals])]
+    return len(np.unique(training.groups[finite]))
 
 
 def _maxima(scores: Scores, chosen: NDArray[np.int64]) -> NDArray[np.float64] | None:

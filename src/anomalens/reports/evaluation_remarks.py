@@ -169,7 +169,7 @@ def _limits(numbers: CardNumbers) -> Iterator[str]:
             f"{per_cent(drift.higher)} of pairs): expect more false alarms than asked."
         )
     if calibration.get("calibrated") is False:
-        yield "Uncalibrated: no normal images were left out to set the threshold, so the threshold is a guess."
+        yield "Uncalibrated: no normal images were left out to set the threshold: it is a guess."
     elif calibration.get("supported") is False:
         yield (
             f"{seen(str(calibration.get('n')))} normal images are too few for the false-alarm rate that was "

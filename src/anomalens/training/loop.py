@@ -25,6 +25,10 @@ from anomalens.training.split import Rows
 _LAST_RATE: Final = 0.01  # of the learning rate, at the end of the cosine
 
 
+class Diverged(SettingError):
+    """A loss is no finite number."""
+
+
 @dataclass
 class Epoch:
     """One step of the progress bar; what it says of itself is the loss so far."""
@@ -76,8 +80,8 @@ def train(
 
     Raises
     ------
-    SettingError
-        A loss is no number.
+    Diverged
+        A loss is no number before any weights were kept; later ones end the training.
     """
     module = learner.module
     device = device_of(plan.device)
@@ -86,13 +90,20 @@ def train(
     state = State(_copy(module))
     if checkpoint is not None:
         state = checkpoint.resume(module, optimisers) or state
+    diverged = ""
     steps = (Epoch(number, _report(state)) for number in range(state.done, plan.epochs))
     for step in progress(steps, label="training", total=plan.epochs - state.done):
         if plan.patience and state.done - state.best_epoch >= plan.patience:
             break
         _set_rates(optimisers, plan, step.number)
-        _one_epoch(learner, optimisers, images, train_rows, plan, step.number, seed, device, state)
-        loss = _validate(learner, images, validation_rows, plan, step.number, seed, device)
+        try:
+            _one_epoch(learner, optimisers, images, train_rows, plan, step.number, seed, device, state)
+            loss = _validate(learner, images, validation_rows, plan, step.number, seed, device)
+        except Diverged as error:
+            if not state.best_epoch:
+                raise
+            diverged = str(error)
+            break
         state.curves.setdefault("validation loss", []).append(loss)
         if loss < state.best_loss:
             state.best_loss, state.best_epoch = loss, step.number + 1
@@ -102,9 +113,9 @@ def train(
             checkpoint.keep(module, optimisers, state)
     module.load_state_dict(state.weights)
     module.to("cpu").eval()
-    if checkpoint is not None:
+    if checkpoint is not None and not diverged:
         checkpoint.finish(module, optimisers, state)
-    return History(state.curves, state.best_epoch)
+    return History(state.curves, state.best_epoch, diverged)
 
 
 def _one_epoch(
@@ -168,8 +179,8 @@ def _validate(
     return loss
 
 
-def _no_number(what: str, epoch: int, plan: Plan) -> SettingError:
-    return SettingError(
+def _no_number(what: str, epoch: int, plan: Plan) -> Diverged:
+    return Diverged(
         f"The {what} is no finite number in epoch {epoch + 1}; lower learning_rate "
         f"(now {plan.learning_rate:g}) or set another precision."
     )

@@ -51,10 +51,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class History:
-    """What happened: losses per epoch by name, and the epoch (from 1) whose weights were kept."""
+    """What happened: losses per epoch by name, the epoch (from 1) whose weights were kept, and in a sentence
+    why training ended early where a loss was no number."""
 
     curves: dict[str, list[float]]
     best_epoch: int
+    diverged: str = ""
 
     @property
     def epochs(self) -> int:

@@ -94,7 +94,13 @@ class TrainingRun:
     ) -> TrainingRun:
         """Read the images and split them; inside `repeatable`, which seeds the weights that come next."""
         held = HeldImages.collect(images, progress)
-        split = split_groups(np.asarray(images.groups), validation=validation, held_out=held_out, seed=seed)
+        split = split_groups(
+            np.asarray(images.groups),
+            validation=validation,
+            held_out=held_out,
+            seed=seed,
+            originals=getattr(images, "originals", None),
+        )
         return cls(held, split, images.size, plan, name, decided_by, runtime, seed, progress)
 
     def train(self, learner: Learner, *, stage: str = "", plan: Plan | None = None) -> History:
@@ -125,6 +131,8 @@ class TrainingRun:
             f"{prefix}trained for {history.epochs} of {plan.epochs} epochs on {len(self.split.train)} "
             f"images; the weights of epoch {history.best_epoch} are kept"
         )
+        if history.diverged:
+            self.notes.append(f"{prefix}training ended there: {history.diverged}")
         return history
 
     def exported(self, module: nn.Module, outputs: Sequence[str]) -> bytes:

@@ -39,7 +39,9 @@ class Split:
         return hashlib.sha256(str(rows).encode()).hexdigest()
 
 
-def split_groups(groups: Rows, *, validation: float, held_out: float, seed: int) -> Split:
+def split_groups(
+    groups: Rows, *, validation: float, held_out: float, seed: int, originals: Rows | None = None
+) -> Split:
     """Draw the parts by whole groups.
 
     Parameters
@@ -48,11 +50,16 @@ def split_groups(groups: Rows, *, validation: float, held_out: float, seed: int)
     validation, held_out : float
         Shares of the images, reached as nearly as whole groups allow; each gets one group at least where
         there are three, and `held_out` may be 0 for none.
+    originals : int64, optional
+        Rows that are no changed copies: only these count, validate and calibrate.
     """
-    names, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    n, every, n_groups = len(groups), np.arange(len(groups), dtype=np.int64), len(names)
+    names, inverse = np.unique(groups, return_inverse=True)
+    every, n_groups = np.arange(len(groups), dtype=np.int64), len(names)
+    real = np.zeros(len(groups), bool)
+    real[every if originals is None else originals] = True
     if n_groups < 2:
-        return Split(every, every, every[:0])
+        return Split(every, every[real], every[:0])
+    counts, n = np.bincount(inverse[real], minlength=n_groups), int(real.sum())
     order = np.random.default_rng([seed, 1]).permutation(n_groups)
     until = np.concatenate([[0], np.cumsum(counts[order])])  # images in the first k groups
     first = 0
@@ -62,7 +69,8 @@ def split_groups(groups: Rows, *, validation: float, held_out: float, seed: int)
     place = np.empty(n_groups, np.int64)
     place[order] = np.arange(n_groups)
     turn = place[inverse]
-    return Split(every[turn >= second], every[(turn >= first) & (turn < second)], every[turn < first])
+    validates, calibrates = real & (turn >= first) & (turn < second), real & (turn < first)
+    return Split(every[turn >= second], every[validates], every[calibrates])
 
 
 def _nearest(until: Rows, wanted: float, least: int, most: int) -> int:

@@ -26,6 +26,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from anomalens.detectors.contract import Settings, parameter
 from anomalens.detectors.learned import LearnedDetector, LearnedSettings
 from anomalens.errors import SettingError, unknown_name
@@ -97,7 +100,7 @@ class RotNet(LearnedDetector):
         classifier = ViewClassifier(heads, run.size, side=s.side, width=s.width)
         run.train(classifier.learner())
         views = Views(classifier)
-        known, _ = answers(views, run.images.batches(run.split.validation[:_AT_MOST], 1))
+        known, _ = answers(views, run.images.batches(_some(run.split.validation, run.seed), 1))
         told, notes = [], []
         for head in heads:
             right, chance = accuracy(known[head], views.choice(head)), 1 / CHOICES[head]
@@ -117,6 +120,11 @@ class RotNet(LearnedDetector):
             return Trained(FeatureScorer(views, GaussianDensity(features.numpy())), tuple(notes))
         weights = {head: torch.eye(CHOICES[head]) for head in told}
         if s.score == "dirichlet":
-            known, _ = answers(views, run.images.batches(run.split.train[:_AT_MOST], 1))
+            known, _ = answers(views, run.images.batches(_some(run.split.train, run.seed), 1))
             weights = {head: dirichlet_weights(known[head], views.choice(head)) for head in told}
         return Trained(ViewScorer(views, weights), tuple(notes))
+
+
+def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """At most `_AT_MOST` of the rows, drawn: neighbours in a folder are alike."""
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:_AT_MOST])
