@@ -111,7 +111,15 @@ def test_the_score_adds_the_views_on_their_tail_scales(fitted: Auto, images: Tex
     }
     expected = sum(weights[view] * float(scales[view](raw[view])) for view in raw)
     assert fitted.score(Batch([image], ["a"])).image[0] == pytest.approx(expected)
-    assert weights["context"] == pytest.approx(0.5 * 12 / 200)
+    trust = (12 - 4) / (16 - 4)  # of scales that twelve groups set
+    assert weights["detail"] == pytest.approx(0.25 * trust)
+    assert weights["context"] == pytest.approx(0.5 * trust * 12 / 200)
+
+
+def test_two_normal_images_leave_the_score_to_the_patches() -> None:
+    few = Auto()
+    few.fit(TexturedImages.make(2, (64, 96), seed=0), runtime=Runtime())
+    assert few.chosen_["weights"] == {"patches": 1.0, "detail": 0.0, "context": 0.0}
 
 
 def test_auto_says_what_it_chose(fitted: Auto) -> None:

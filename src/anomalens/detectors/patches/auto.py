@@ -14,8 +14,9 @@ The image's score adds the views on a common scale: minus log₁₀ of the share
 from images that the scoring models left out (`calibration/tail_scale.py`; empirical p-values would tie
 beyond the largest normal score):
 
-    s = 1 · t(patches) + w_d · t(detail) + w_c · t(context),   w_d = 0.25,  w_c = 0.5 · min(1, groups / 200)
+    s = t(patches) + w_d · t(detail) + w_c · t(context),   w_d = 0.25 r,  w_c = 0.5 r min(1, groups / 200)
 
+where r grows from 0 at four groups to 1 at sixteen, because fewer scores set no scale.
 A view's raw score is the mean of its highest half per cent of patches. The map adds patches and detail,
 each divided by its spread on normal images; how much detail it gets is chosen by evidence: defects are
 painted on left-out normal images, and the share that outlines them best is taken, as long as the map's
