@@ -127,11 +127,12 @@ def learn_extractor(
 
         found, rows = Latent.learn(settings, images, runtime=runtime, seed=seed, progress=progress)
     else:
-        found = _plain_extractor(settings, size=images.size, runtime=runtime)
+        found = make_extractor(settings, size=images.size, runtime=runtime)
     return Mirrored(found) if settings.mirror else found, rows
 
 
-def _plain_extractor(settings: FeatureSettings, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
+def make_extractor(settings: FeatureSettings, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
+    """The extractor of these settings, of features that need no training, for images of this size."""
     from anomalens.detectors.features.pixels import SmallPicture
     from anomalens.detectors.features.pretrained import PooledNetwork
     from anomalens.detectors.features.texture import MIN_SIDE, Texture
