@@ -119,6 +119,8 @@ def test_the_score_adds_the_views_on_their_tail_scales(fitted: Auto, images: Tex
 def test_two_normal_images_leave_the_score_to_the_patches() -> None:
     few = Auto()
     few.fit(TexturedImages.make(2, (64, 96), seed=0), runtime=Runtime())
+    assert "patches alone" in few.chosen_["why"]
+    few.fit(TexturedImages.make(4, (64, 96), seed=0), runtime=Runtime())
     assert few.chosen_["weights"] == {"patches": 1.0, "detail": 0.0, "context": 0.0}
 
 

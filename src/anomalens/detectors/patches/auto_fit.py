@@ -11,6 +11,7 @@ from anomalens.backbones.embedding import DETAIL, EMBEDDING, FEATURES, joint_emb
 from anomalens.backbones.graph_surgery import Graph
 from anomalens.backbones.registry import load_backbone
 from anomalens.backbones.runtimes import Runtime
+from anomalens.calibration.conformal import MIN_GROUPS
 from anomalens.calibration.tail_scale import TailScale
 from anomalens.detectors.contract import Scores, TrainingImages
 from anomalens.detectors.features.pretrained import STRIDES as POOLED_STRIDES
@@ -111,7 +112,7 @@ class AutoFit:
         self._maps = MapMaker(self.grid, images.size, settings.sigma)
         banks = banks_without(store, coreset, self._groups, self._folds)
         vectors = np.ascontiguousarray(store.features[coreset.chosen])
-        if banks:
+        if banks and len(np.unique(self._groups)) >= MIN_GROUPS:
             self._leave_out(store, banks, gaussians)
         else:
             self._nothing_to_leave_out()
@@ -296,10 +297,15 @@ class AutoFit:
         return trials
 
     def _nothing_to_leave_out(self) -> None:
-        """One group: nothing can be left out, so nothing can be weighed; patches alone."""
+        """Too few groups to weigh anything: the plain distances of patches alone.
+
+        Of two groups an inspector calibrates by models of one each: their scores need one unit.
+        """
         n = len(self._images)
         self.fusion = Fusion(None, {view: float(view == "patches") for view in VIEWS}, (1.0, 0.0), 0.0)
-        self.chosen = {"why": "one group of normal images leaves nothing to choose by: patches alone"}
+        self.chosen = {
+            "why": "fewer than three groups of images leave nothing to choose by: patches alone"
+        }
         self.scores = Scores(np.full(n, np.nan), np.full((n, 1, 1), np.nan, np.float32))
 
     def _graph(self, vectors: Floats, gaussians: PositionGaussians) -> bytes:
