@@ -303,9 +303,7 @@ class AutoFit:
         """
         n = len(self._images)
         self.fusion = Fusion(None, {view: float(view == "patches") for view in VIEWS}, (1.0, 0.0), 0.0)
-        self.chosen = {
-            "why": "fewer than three groups of images leave nothing to choose by: patches alone"
-        }
+        self.chosen = {"why": "fewer than three groups of images leave nothing to choose by: patches alone"}
         self.scores = Scores(np.full(n, np.nan), np.full((n, 1, 1), np.nan, np.float32))
 
     def _graph(self, vectors: Floats, gaussians: PositionGaussians) -> bytes:
