@@ -79,7 +79,7 @@ def test_both_stages_have_curves_and_notes() -> None:
 def test_the_generator_takes_the_steps_that_were_asked_for() -> None:
     assert epochs_of(600, 260, 32, every=3) == 200  # 9 batches, 3 steps in each epoch
     assert epochs_of(600, 33, 32, every=1) == 600  # a batch of one is left out
-    assert epochs_of(10, 1, 32, every=5) == 10
+    assert epochs_of(10, 1, 32, every=5) == 46  # a step in every fifth epoch, the first among them
 
 
 @pytest.mark.filterwarnings("ignore:A false-alarm rate")

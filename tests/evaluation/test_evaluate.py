@@ -20,7 +20,7 @@ from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.ground_truth import visible_map
 from anomalens.evaluation.memory import peak_mb
 from anomalens.evaluation.metrics import image_auroc
-from anomalens.evaluation.settings import FitSettings, fitting_size
+from anomalens.evaluation.settings import FitSettings
 
 SETTINGS = FitSettings(
     detector="patchcore", size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1
@@ -86,7 +86,7 @@ def test_figures_are_those_of_the_raw_scores_on_the_card(card):
 
 def test_the_one_scoring_path_gives_the_same_scores(task, card):
     with pytest.warns(AnomalensWarning):
-        inspector = SETTINGS.fit(task.train, size=64, seed=0)
+        inspector = SETTINGS.fit(task.train, seed=0)
     again = [finding.score for finding in inspector.check(task.test)]
     assert again == [s.score for s in card.scores]
 
@@ -131,9 +131,11 @@ def test_what_cannot_be_fitted_is_a_card_with_an_error(task):
     assert "coreset_ratio" in found.error and found.image_auroc is None
 
 
-def test_tiny_images_are_not_enlarged_to_256(task):
-    assert fitting_size(FitSettings(), task.train) == 64
-    assert fitting_size(FitSettings(size=96), task.train) == 96
+@pytest.mark.filterwarnings("ignore:24 images form")
+def test_tiny_images_are_prepared_as_fit_prepares_them(task):
+    fast = replace(SETTINGS, size=None, policy="max")
+    assert fast.fit(task.train, seed=0).preprocessing.output_size == (64, 64)
+    assert replace(fast, size=96).fit(task.train, seed=0).preprocessing.output_size == (96, 96)
 
 
 def test_the_command_on_a_card_reproduces_it(woven, tmp_path, capsys):
@@ -153,7 +155,7 @@ def test_the_command_on_a_card_reproduces_it(woven, tmp_path, capsys):
 
 def test_a_saved_model_can_be_evaluated(task, woven, card, tmp_path):
     with pytest.warns(AnomalensWarning):
-        model = SETTINGS.fit(task.train, size=64, seed=0).save(tmp_path / "m.anomalens")
+        model = SETTINGS.fit(task.train, seed=0).save(tmp_path / "m.anomalens")
     out = tmp_path / "m.json"
     assert run(["evaluate", str(woven), "--model", str(model), "--json", str(out)]) == 0
     (found,) = read_cards([out])
@@ -205,7 +207,7 @@ def test_the_figures_of_a_test_are_no_part_of_the_peak(task, monkeypatch):
 def test_padding_is_no_part_of_the_pixel_figures(tmp_path):
     images = [np.random.default_rng(i).integers(0, 255, (32, 64, 3), np.uint8) for i in range(4)]
     with pytest.warns(AnomalensWarning):
-        inspector = replace(SETTINGS, preprocess="pad").fit(images, size=64, seed=0)
+        inspector = replace(SETTINGS, preprocess="pad").fit(images, seed=0)
     (finding,) = inspector.check(images[:1])
     assert finding.map.shape == (64, 64)
     assert visible_map(finding).shape == (32, 64)
@@ -223,7 +225,7 @@ def test_one_bad_mask_costs_that_mask_only(woven, tmp_path):
 
 def test_a_model_that_learnt_from_test_images_is_told_on(task, woven):
     with pytest.warns(AnomalensWarning):
-        model = SETTINGS.fit(str(woven / "test/good"), size=64, seed=0)
+        model = SETTINGS.fit(str(woven / "test/good"), seed=0)
     found = evaluate_task(task, SETTINGS, model=model)
     assert any("has learnt from 8 of the 16 test images" in note for note in found.notes)
     assert found.settings["policy"] == str(model.calibration.policy)

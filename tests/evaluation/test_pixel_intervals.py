@@ -61,7 +61,7 @@ def test_binning_moves_no_figure_by_a_thousandth() -> None:
 def test_binning_moves_no_figure_of_a_real_detector_by_a_thousandth(real_set) -> None:
     (task,) = load_tasks(real_set("paper_piped"), category="bdp01_tl")
     with pytest.warns(AnomalensWarning):
-        inspector = FitSettings(threads=2, runtime="onnxruntime").fit(task.train, size=128, seed=0)
+        inspector = FitSettings(size=128, threads=2, runtime="onnxruntime").fit(task.train, seed=0)
     findings = zip(task.test, inspector.check(task.test), strict=True)
     pairs = [(visible_map(finding), mask_on_map(entry, finding)) for entry, finding in findings]
     exact = pixel_figures(pairs)

@@ -7,7 +7,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from anomalens.cli.main import run
@@ -17,7 +16,7 @@ from anomalens.evaluation.cards import read_cards, write_cards
 from anomalens.evaluation.compare import compare_cards, published_rows
 from anomalens.evaluation.data_hash import data_hash
 from anomalens.evaluation.results_table import results_table, summary_rows
-from anomalens.evaluation.settings import FitSettings, fitting_size
+from anomalens.evaluation.settings import FitSettings
 from anomalens.evaluation.suite import Cell, Suite
 from anomalens.evaluation.sweep import draw, grid, sweep, sweep_rows
 from anomalens.images.image_set import ImageSet
@@ -89,17 +88,6 @@ def test_a_place_for_features_that_cannot_be_used_is_refused(woven, tmp_path, ca
     arguments = ["evaluate", str(woven), "--detector", "knn", "--feature-cache"]
     assert run([*arguments, str(tmp_path / "file" / "below")]) == 2
     assert "for features cannot be made" in capsys.readouterr().err
-
-
-def test_tiny_images_are_enlarged_more_for_detectors_of_whole_images(tmp_path):
-    tiny = ImageSet.open(np.zeros((1, 28, 28), np.uint8))
-    large = ImageSet.open(np.zeros((1, 200, 120), np.uint8))
-    for detector, expected in (("patchcore", 64), ("knn", 128), ("combine:patchcore,knn", 64)):
-        assert fitting_size(FitSettings(detector=detector), tiny) == expected
-        assert fitting_size(FitSettings(detector=detector), large) == 256
-        assert fitting_size(FitSettings(detector=detector, size=32), tiny) == 32
-        assert fitting_size(FitSettings(detector=detector, size="native"), tiny) == "native"
-    assert fitting_size(FitSettings(detector="tiled:auto"), large) == "native"
 
 
 @pytest.mark.parametrize(

@@ -113,19 +113,23 @@ def test_pairs_that_cannot_be_used_are_left_out_of_the_fit(pairs, tmp_path):
 
 
 def test_templates_alone_give_an_uncalibrated_model(pairs):
-    model = Inspector.fit(pairs / "templates", detector="template", **OPTIONS)
+    with pytest.warns(AnomalensWarning, match="verdicts are uncalibrated; add normal pictures"):
+        model = Inspector.fit(pairs / "templates", detector="template", **OPTIONS)
     assert not model.calibration.calibrated and "pairs were made" in model.detector.notes[0]
     findings = list(model.check(pairs / "new", references=pairs / "new-templates"))
     assert all(finding.anomalous for finding in findings[4:])
     assert "Uncalibrated" in findings[0].explanation
     better = model.calibrate("max", pairs / "normal", references=pairs / "templates")
     assert better.calibration.method == "held-out"
+    assert any("uncalibrated" in note for note in model.card["notes"])
+    assert not any("uncalibrated" in note for note in better.card["notes"])
     assert not any(f.anomalous for f in better.check(pairs / "normal", references=pairs / "templates"))
 
 
 def test_pairs_of_one_picture_twice_calibrate_nothing(pairs, model, tmp_path):
     copies = shutil.copytree(pairs / "templates", tmp_path / "copies")
-    alone = Inspector.fit(copies, references=pairs / "templates", **OPTIONS)
+    with pytest.warns(AnomalensWarning, match="verdicts are uncalibrated"):
+        alone = Inspector.fit(copies, references=pairs / "templates", **OPTIONS)
     assert not alone.calibration.calibrated
     for number in range(4):  # some pictures of real products, and templates that stand for the others
         shutil.copy(pairs / "normal" / f"0{number}.png", copies)

@@ -189,6 +189,31 @@ def test_each_player_moves_only_its_own_weights() -> None:
     assert set(history.curves) == {"training first", "training second", "validation loss"}
 
 
+def test_a_player_of_every_third_batch_plays_so_across_short_epochs() -> None:
+    mine, theirs = torch.nn.Parameter(torch.zeros(1)), torch.nn.Parameter(torch.zeros(1))
+    steps = {"first": 0, "second": 0}
+
+    def counted(name: str, weight: Any) -> Any:
+        def loss(batch: Any) -> Any:
+            steps[name] += 1
+            return weight.sum()
+
+        return loss
+
+    learner = Learner(
+        torch.nn.ParameterList([mine, theirs]),
+        [
+            Player("first", [mine], counted("first", mine)),
+            Player("second", [theirs], counted("second", theirs), 3),
+        ],
+        lambda batch: mine.detach().expand(len(batch)),
+    )
+    plan = Plan(epochs=9, batch_size=24, patience=0)  # one batch an epoch
+    history = train(learner, images(), train_rows=ROWS, validation_rows=ROWS, plan=plan)
+    assert steps == {"first": 9, "second": 3}
+    assert len(history.curves["training second"]) == 9
+
+
 def test_a_loss_that_is_no_number_ends_with_a_sentence() -> None:
     module = network()
     learner = alone(module, lambda batch: module(batch).sum((1, 2, 3)) * float("nan"))

@@ -3,8 +3,8 @@
 Weights are rounded per output channel and symmetrically, activations per tensor, with the ranges that they
 take on photographs that scikit-image carries (Jacob et al. 2018, arXiv:1712.05877; ONNX Runtime's static
 quantisation in QDQ form). The networks' activations end at 6 (ReLU6), so whose photographs they are
-matters little. The first three convolutions stay in float32: that halved the error of all features (juice
-bottles at 1/8: 0.27 to 0.14 of their size) and cost a sixth of the time gained.
+matters little. The first three convolutions stay in float32: that halved the error of all features
+and cost a sixth of the time gained (compared once, with code that was not kept).
 
 A detector learns from the rounded features: what is fitted is what is used. Faster where the processor has
 8-bit products (VNNI, AMX, dot products on ARM); measured in benchmarks/int8.md.

@@ -42,7 +42,7 @@ from anomalens.cli.tables import columns
     "--model", type=click.Path(path_type=Path), metavar="FILE", help="Test a saved model instead of fitting."
 )
 @click.option("--backbone", metavar="NAME", help="As for `anomalens fit`.")
-@size_option("256; native for tiled:NAME; for images up to 96 px 128, or 64 with detectors that give maps")
+@size_option()
 @preparation_options
 @policy_options
 @runtime_options

@@ -41,7 +41,7 @@ from anomalens.cli.sources import image_set
 )
 @reference_option
 @click.option("--backbone", metavar="NAME", help="A name from `anomalens backbones`, or an ONNX file.")
-@size_option("256; 128 for networks that are trained on pixels; native with --tile")
+@size_option()
 @click.option(
     "--tile",
     type=click.IntRange(32, 2048),

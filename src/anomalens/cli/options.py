@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -16,7 +16,12 @@ from anomalens.errors import AnomalensWarning, SettingError
 Command = Callable[..., Any]
 
 
-def size_option(default: str) -> Callable[[Command], Command]:
+USUAL_SIZE: Final = (
+    "256, or 128 for networks that are trained on pixels; of images up to 96 px less; native on tiles"
+)
+
+
+def size_option(default: str = USUAL_SIZE) -> Callable[[Command], Command]:
     """`--size`; `default` says which one is used where none is given."""
     return click.option(
         "--size",

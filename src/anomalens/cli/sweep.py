@@ -32,7 +32,7 @@ from anomalens.cli.tables import columns
     metavar="NAME",
     help="See `anomalens detectors`.",
 )
-@size_option("256; native for tiled:NAME; for images up to 96 px 128, or 64 with detectors that give maps")
+@size_option()
 @click.option(
     "--seed",
     default=0,

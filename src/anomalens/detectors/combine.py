@@ -246,6 +246,7 @@ def _class_of(members: str, labels: tuple[str, ...], kinds: tuple[type[Detector]
             "name": f"{COMBINE}:{members}",
             "family": kinds[0].family,
             "pixel_level": any(kind.pixel_level for kind in kinds),
+            "from_scratch": all(kind.from_scratch for kind in kinds),
             "uses_references": any(kind.uses_references for kind in kinds),
             "settings_type": settings,
         },

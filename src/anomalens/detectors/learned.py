@@ -10,6 +10,9 @@ where the method has one. `fit` fails where graph and torch module differ by mor
 value on real training images. With several components the score is their sum where they have one unit
 (`summed`), else the largest of them, each on a tail scale
 (`calibration.tail_scale`) learnt from the validation images, so that one threshold is a threshold on each.
+Of fewer than sixteen validation images the training images join them: they score a little lower, but two
+scores set no scale. With folds a single component is put on its network's scale too, because distances of one
+network say nothing of another's.
 
 Memory. Images are held as bytes up to 1 GB, beyond it in a temporary file (`training/images.py`); the network
 sees one batch at a time.
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 
 Chosen = TypeVar("Chosen", bound="LearnedSettings")
 CALIBRATIONS: Final = ("held-out", "folds")
+MIN_SCALE_IMAGES: Final = 16
 _GRAPH: Final = "network"
 
 
@@ -163,9 +167,12 @@ class LearnedDetector(Detector):
             trained = self.learn(run)
             self._network = self._deployed(run, trained)
         self._curves, self._notes = run.curves, (*run.notes, *trained.notes)
-        if len(self.components) > 1 and not self.summed:
+        # several parts need one scale, and so do the networks of several folds
+        if not self.summed and (folds or len(self.components) > 1):
             split = run.split
-            rows = split.validation if len(split.validation) > 1 else split.train
+            rows = split.validation
+            if len(rows) < MIN_SCALE_IMAGES:
+                rows = np.union1d(rows, split.train)
             self._scales = self._learnt_scales(run.images.pixels, rows)
         if folds:
             return None
@@ -197,7 +204,7 @@ class LearnedDetector(Detector):
         return Reasons(parts=tuple(sorted(parts, key=lambda part: -part.contribution)))
 
     def part_thresholds(self, threshold: float) -> Mapping[str, float]:
-        scales = zip(self.components, self._scales, strict=False)  # one component has no scale
+        scales = zip(self.components, self._scales, strict=False)  # one component may have no scale
         return {name: scale.inverse(threshold) for name, scale in scales}
 
     def state(self) -> State:

@@ -24,7 +24,7 @@ from anomalens.evaluation.data_hash import data_hash
 from anomalens.evaluation.ground_truth import Map, Mask, mask_on_map, visible_map
 from anomalens.evaluation.image_figures import image_figures
 from anomalens.evaluation.memory import peak_mb, start_peak
-from anomalens.evaluation.settings import FitSettings, fitting_size
+from anomalens.evaluation.settings import FitSettings
 from anomalens.images.layout import GOOD
 from anomalens.inspector import Inspector
 from anomalens.inspector.finding import calibration_summary
@@ -89,10 +89,9 @@ def _evaluate(
     start_peak()
     start = time.perf_counter()
     if model is None:
-        size = fitting_size(settings, task.train)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AnomalensWarning)  # the card's notes say them
-            inspector = settings.fit(task.train, size=size, seed=seed, progress=progress)
+            inspector = settings.fit(task.train, seed=seed, progress=progress)
         fit_seconds: float | None = time.perf_counter() - start
     else:
         inspector, fit_seconds = model, None

@@ -8,17 +8,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from anomalens import defaults
-from anomalens.detectors.registry import load_detector
-from anomalens.detectors.tiled_settings import is_tiled
 from anomalens.errors import SettingError, unknown_name
-from anomalens.images.sizes import NATIVE, SIDE, SIDE_FROM_SCRATCH
 from anomalens.inspector import Inspector
 from anomalens.progress import Progress, silent
-
-SMALL_SIDE = 96  # images up to this side are not enlarged to 256 px
-SMALL_SIZE = 64
-# Features of whole images gain from more pixels, patches cost four times as much: docs/evaluation.md
-SMALL_SIZE_OF_WHOLE_IMAGES = 128
 
 
 @dataclass(frozen=True)
@@ -52,13 +44,13 @@ class FitSettings:
         """Plain data."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    def fit(self, images: Any, *, size: int | str, seed: int, progress: Progress = silent) -> Inspector:
+    def fit(self, images: Any, *, seed: int, progress: Progress = silent) -> Inspector:
         """Fit and calibrate with these settings."""
         return Inspector.fit(
             images,
             detector=self.detector,
             parameters=self.parameters,
-            size=size,
+            size=self.size,
             preprocess=self.preprocess,
             augment=self.augment,
             copies=self.copies,
@@ -84,22 +76,3 @@ class FitSettings:
             text = ",".join(value) if isinstance(value, list | tuple) else str(value)
             words.append(f"-p {shlex.quote(f'{key}={text}')}")
         return " ".join(words)
-
-
-def fitting_size(settings: FitSettings, images: Any) -> int | str:
-    """The size of the prepared images: the one asked for, else a side of 256, or native on tiles.
-
-    Of tiny images (≤ 96 px) 128, and 64 for detectors that give maps. Networks that are trained on pixels see
-    128, and of tiny images the next multiple of 32.
-    """
-    if settings.size is not None:
-        return settings.size
-    if is_tiled(settings.detector):
-        return NATIVE
-    kind = load_detector(settings.detector)
-    side = max(images.read(0).size)
-    if kind.from_scratch:
-        return SIDE_FROM_SCRATCH if side > SMALL_SIDE else -(-side // 32) * 32
-    if side > SMALL_SIDE:
-        return SIDE
-    return SMALL_SIZE if kind.pixel_level else SMALL_SIZE_OF_WHOLE_IMAGES

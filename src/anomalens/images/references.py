@@ -26,7 +26,7 @@ _ENDING = re.compile(rf"[_\-. ]+({_KINDS})$", re.IGNORECASE)
 
 
 def with_references(images: ImageSet, source: object) -> ImageSet:
-    """The same images, each with its reference where there is one.
+    """The same images, each with its reference where there is one, else with the one that it had.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def with_references(images: ImageSet, source: object) -> ImageSet:
             "order, or one for all."
         )
     pairs = zip(images, found, strict=True)
-    return replace(images, entries=tuple(replace(image, reference=one) for image, one in pairs))
+    entries = (replace(image, reference=one or image.reference) for image, one in pairs)
+    return replace(images, entries=tuple(entries))
 
 
 def _by_name(images: ImageSet, references: ImageSet) -> list[ImageEntry | None]:

@@ -16,7 +16,6 @@ Size = int | str | tuple[int, int]
 
 NATIVE: Final = "native"
 SIDE: Final = 256  # where nobody chose
-SIDE_FROM_SCRATCH: Final = 128  # and a network is trained on the pixels
 MIN_SIDE: Final = 16
 # Native sizes are those of most of at most so many images, spread over the set: reading all takes minutes.
 _LOOKED_AT: Final = 25
@@ -78,6 +77,12 @@ def usual_size(images: ImageSet) -> tuple[int, int] | None:
         if found := _size_of(images, int(place)):
             sizes[found] += 1
     return sizes.most_common(1)[0][0] if sizes else None
+
+
+def longer_side(images: ImageSet) -> int | None:
+    """Of the first image, in pixels; None where it cannot be read."""
+    size = _size_of(images, 0) if len(images) else None
+    return None if size is None else max(size)
 
 
 def lost_by_shrinking(images: ImageSet, prepared: tuple[int, int], *, tiles: bool) -> str | None:

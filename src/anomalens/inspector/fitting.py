@@ -23,6 +23,7 @@ from anomalens.threads import one_blas_thread
 # bfloat16 is kept where it moves scores (RMS) by at most this share of their standard deviation.
 BFLOAT16_DRIFT: Final = 0.1
 _DRIFT_IMAGES: Final = 16
+UNCALIBRATED: Final = "verdicts are uncalibrated"  # until `calibrate` is given other images
 _STAND_IN_COPIES: Final = 20  # of each image,
 _STAND_INS: Final = 2000  # and of all together: more would only take time
 
@@ -91,6 +92,12 @@ def _fit(
             chosen = real
         else:
             method = "augmented"
+            warnings.warn(
+                "There are fewer than three normal pictures with references of their own to calibrate on: "
+                f"{UNCALIBRATED}; add normal pictures with --reference.",
+                AnomalensWarning,
+                stacklevel=4,
+            )
     if not len(chosen):
         raise SettingError(
             f"The detector {detector.name!r} gave no finite score to any normal image; "
@@ -134,8 +141,8 @@ def _augmented(
     """
     warnings.warn(
         f"{len(training.images)} normal images form {training.n_groups} independent group"
-        f"{'s' if training.n_groups > 1 else ''}, and calibration needs {MIN_GROUPS}: verdicts are "
-        "uncalibrated, from slightly changed copies of these images; add normal images.",
+        f"{'s' if training.n_groups > 1 else ''}, and calibration needs {MIN_GROUPS}: "
+        f"{UNCALIBRATED}, from slightly changed copies of these images; add normal images.",
         AnomalensWarning,
         stacklevel=5,
     )

@@ -22,7 +22,7 @@ from anomalens.images.preprocess import Preprocessing
 from anomalens.images.sizes import Size, lost_by_shrinking
 from anomalens.inspector.answering import Explain, answer
 from anomalens.inspector.finding import Finding
-from anomalens.inspector.fitting import fit_detector
+from anomalens.inspector.fitting import UNCALIBRATED, fit_detector
 from anomalens.inspector.golden import score_golden
 from anomalens.inspector.held_out import calibrated_on
 from anomalens.inspector.loading import detector_class, naming, on_faithful_runtime, wanted_runtime
@@ -101,7 +101,7 @@ class Inspector:
             The detector's parameters: values, or texts as `-p` takes them.
         size : int, (width, height) or "native", optional
             Of the prepared images, in pixels; also as a text, "4000x3000". "native" is the size that most
-            of the images have. By default 256; 128 for networks that are trained on pixels, native on tiles.
+            of the images have. By default native on tiles, else see `preparation.usual_side`.
         tile, overlap : int, optional
             For images of many megapixels and a detector that gives maps: cut into tiles of this side, in
             pixels, which share at least `overlap` (32). The same as the detector `tiled:NAME`.
@@ -293,7 +293,11 @@ class Inspector:
             card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": versions()}
         # what was noted of the former threshold no longer holds
         former = self.calibration.threshold.note
-        card["notes"] = [note for note in card["notes"] if note != former]
+        card["notes"] = [
+            note
+            for note in card["notes"]
+            if note != former and not (calibration.calibrated and UNCALIBRATED in note)
+        ]
         if calibration.threshold.note:
             card["notes"].append(calibration.threshold.note)
             warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)

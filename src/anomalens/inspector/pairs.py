@@ -57,10 +57,18 @@ def stream_pairs(
             for index, image in pictures:
                 yield index, image if isinstance(image, ImageError) else Pair(image)
             return
-        with closing(prepared(images.references)) as references:
+        # one golden picture may be the reference of thousands: while it stays the same it is prepared once
+        wanted = [entry.reference for entry in images]
+        changes = [one for one, before in zip(wanted, [None, *wanted], strict=False) if one is not before]
+        named = ImageSet(tuple(one for one in changes if one is not None), images.origin)
+        with closing(prepared(named)) as references:
+            reference: Prepared | ImageError | None = None
+            before: ImageEntry | None = None
             for index, image in pictures:
                 entry = images[index]
-                reference = None if entry.reference is None else next(references)[1]
+                if entry.reference is not before:
+                    reference = None if entry.reference is None else next(references)[1]
+                    before = entry.reference
                 yield index, image if isinstance(image, ImageError) else _pair(entry, image, reference)
 
 

@@ -9,9 +9,14 @@ from anomalens.detectors.tiled_settings import is_tiled
 from anomalens.errors import SettingError
 from anomalens.images.image_set import ImageSet
 from anomalens.images.preprocess import Preprocessing
-from anomalens.images.sizes import NATIVE, SIDE, SIDE_FROM_SCRATCH, Size, prepared_size
+from anomalens.images.sizes import NATIVE, SIDE, Size, longer_side, prepared_size
 
 _MULTIPLE: Final = 32  # of the sides that the packaged networks take
+_TINY: Final = 96  # images up to this side are not enlarged to 256 px
+# Features of whole images gain from more pixels, patches cost four times as much: docs/evaluation.md
+_TINY_MAPS: Final = 64
+_TINY_WHOLE: Final = 128
+_FROM_SCRATCH: Final = 128
 _ONE_PASS: Final = 2048 * 2048  # pixels; distances of all patches to all of a bank are held at once
 _ONE_IMAGE: Final = 4096 * 4096  # pixels; the layers of a network alone take gigabytes
 
@@ -26,19 +31,37 @@ def preparation(
     SettingError
         The words or the size cannot be read, or images are too large for one pass of the detector.
     """
-    if isinstance(asked, Preprocessing):
-        return asked
     tiled = is_tiled(kind.name)
-    if size is None:
-        size = NATIVE if tiled else SIDE_FROM_SCRATCH if kind.from_scratch else SIDE
-    width, height = prepared_size(size, images, multiple=1 if tiled else _MULTIPLE)
+    if isinstance(asked, Preprocessing):
+        width, height = asked.output_size
+    else:
+        if size is None:
+            size = NATIVE if tiled else usual_side(kind, images)
+        width, height = prepared_size(size, images, multiple=1 if tiled else _MULTIPLE)
     if not tiled and width * height > (_ONE_PASS if kind.pixel_level else _ONE_IMAGE):
         tiles = "cut them into tiles, --tile 256, or " if may_be_tiled(kind) else ""
         raise SettingError(
             f"Images of {width} x {height} pixels are too large for one pass of {kind.name}; {tiles}give a "
             "smaller size."
         )
+    if isinstance(asked, Preprocessing):
+        return asked
     return Preprocessing.parse(asked, width=width, height=height)
+
+
+def usual_side(kind: type[Detector], images: ImageSet) -> int:
+    """The side of the prepared images where nobody chose, in pixels.
+
+    256; of tiny images (≤ 96 px) 128, and 64 for detectors that give maps. Networks that are trained on
+    pixels see 128, and of tiny images the next multiple of 32.
+    """
+    side = longer_side(images)
+    tiny = side is not None and side <= _TINY
+    if kind.from_scratch:
+        return -(-side // _MULTIPLE) * _MULTIPLE if side is not None and tiny else _FROM_SCRATCH
+    if tiny:
+        return _TINY_MAPS if kind.pixel_level else _TINY_WHOLE
+    return SIDE
 
 
 def may_be_tiled(kind: type[Detector]) -> bool:

@@ -72,7 +72,14 @@ class Checkpoint:
             for place, optimiser in enumerate(optimisers):
                 _restore(optimiser, _under(f"optimiser/{place}/", tensors))
             _check_fits(best, module)
-            state = State(best, float(kept["best_loss"]), int(kept["best_epoch"]), int(kept["done"]), curves)
+            state = State(
+                best,
+                float(kept["best_loss"]),
+                int(kept["best_epoch"]),
+                int(kept["done"]),
+                int(kept["batches"]),
+                curves,
+            )
         except _DAMAGED as error:
             module.load_state_dict(before[0])
             for optimiser, values in zip(optimisers, before[1], strict=True):
@@ -105,6 +112,7 @@ class Checkpoint:
             "best_loss": state.best_loss,
             "best_epoch": state.best_epoch,
             "done": state.done,
+            "batches": state.batches,
             "curves": state.curves,
         }
         beside = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")

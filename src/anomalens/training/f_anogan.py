@@ -70,7 +70,7 @@ def epochs_of(steps: int, n_images: int, batch_size: int, *, every: int) -> int:
     """Passes over so many images in which the generator, moved by every so many-th batch, takes `steps`."""
     full, rest = divmod(n_images, batch_size)
     batches = max(full + (rest > 1), 1)  # the loop leaves out a last batch of one image
-    return math.ceil(steps / math.ceil(batches / every))
+    return math.ceil(((steps - 1) * every + 1) / batches)
 
 
 def encoding_learner(game: FAnoGanGame, *, kappa: float) -> Learner:

@@ -45,6 +45,7 @@ class State:
     best_loss: float = math.inf
     best_epoch: int = 0
     done: int = 0
+    batches: int = 0  # seen in all epochs: who plays every third one does so across short epochs too
     curves: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -136,10 +137,10 @@ def _one_epoch(
     sums = [0.0] * len(learner.players)
     counts = [0] * len(learner.players)
     batches = images.batches(rows, plan.batch_size, order=order, augmentation=plan.augmentation)
-    for index, batch in enumerate(batches):
+    for batch in batches:
         on_device = batch.to(device)
         for place, (player, optimiser) in enumerate(zip(learner.players, optimisers, strict=True)):
-            if index % player.every:
+            if state.batches % player.every:
                 continue
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=plan.bfloat16):
                 loss = player.loss(on_device)
@@ -151,11 +152,13 @@ def _one_epoch(
             optimiser.step()
             sums[place] += loss.detach().item()
             counts[place] += 1
+        state.batches += 1
     for player, total, count in zip(learner.players, sums, counts, strict=True):
-        mean = total / max(count, 1)
+        curve = state.curves.setdefault(f"training {player.name}", [])
+        mean = total / count if count else curve[-1]  # everyone plays in the very first batch
         if not math.isfinite(mean):
             raise _no_number(f"{player.name} of training", number, plan)
-        state.curves.setdefault(f"training {player.name}", []).append(mean)
+        curve.append(mean)
 
 
 def _validate(

@@ -53,8 +53,8 @@ Floats = NDArray[np.float32]
 
 DETAIL_FOLDS: Final = 5  # of the two cheaper views; FOLDS is a multiple, so no image's fold is split
 ENOUGH_GROUPS: Final = 200  # for the full weight of the context
-# A view's scale is learnt from one score per group: from fewer than the first it is no scale at all (two
-# images: image AUROC 0.61 instead of 0.96 on transistors), from the second on it is trusted.
+# A view's scale is learnt from one score per group: from fewer than the first it is no scale at all, from
+# the second on it is trusted (suites/few-shot.toml).
 FEW_GROUPS: Final = (4, 16)
 # Shares of the detail view in the map, of its spread against that of the patches; the last: detail alone.
 SHARES: Final = (0.0, 0.2, 1 / 3, 0.5, 2 / 3, 1.0)
