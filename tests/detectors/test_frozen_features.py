@@ -20,11 +20,11 @@ from anomalens.errors import AnomalensError  # noqa: E402
 from anomalens.inspector import Inspector  # noqa: E402
 from anomalens.training.channel_scale import ChannelScale  # noqa: E402
 from anomalens.training.coupling import Convolutions, Coupling, Flow, Layers  # noqa: E402
-from anomalens.training.discriminator import SimpleNetwork, discriminator_learner  # noqa: E402
 from anomalens.training.embedding import Embedding  # noqa: E402
 from anomalens.training.export import inputs_to_onnx  # noqa: E402
 from anomalens.training.features import Examples, HeldFeatures  # noqa: E402
 from anomalens.training.highest import image_score  # noqa: E402
+from anomalens.training.simplenet import SimpleNetwork, discriminator_learner  # noqa: E402
 from anomalens.training.student_teacher import DifferenceScorer, StudentTeacher, student_learner  # noqa: E402
 
 SIZE = (64, 96)

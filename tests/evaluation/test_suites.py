@@ -321,6 +321,11 @@ def test_a_sweep_takes_every_combination_and_draws_it(task):
     assert "image_auroc" in svg and "taps=stride8" in svg
 
 
+def test_the_plus_of_a_number_is_no_comma(task):
+    (card,) = sweep(task, SETTINGS, {"sigma": ["2e+0"]})
+    assert card.error is None and card.settings["parameters"]["sigma"] == 2.0
+
+
 def test_policies_of_a_sweep_share_one_fit_and_change_nothing_else(task):
     axes = {"policy": ["max", "mean-sigma=1", "nonsense"], "n_neighbors": ["1", "3"]}
     cards = list(sweep(task, SETTINGS, axes))

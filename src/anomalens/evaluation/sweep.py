@@ -114,10 +114,19 @@ def _cell(settings: FitSettings, point: Mapping[str, str], seed: int) -> tuple[F
         elif name == "size":
             changed[name] = int(text) if text.isdecimal() else text
         elif name in FIT_OPTIONS:
-            changed[name] = _whole(name, text) if FIT_OPTIONS[name] is int else text.replace("+", ",")
+            changed[name] = _whole(name, text) if FIT_OPTIONS[name] is int else _listed(text)
         else:
-            parameters[name] = text.replace("+", ",")
+            parameters[name] = _listed(text)
     return replace(settings, parameters=parameters, **changed), seed
+
+
+def _listed(text: str) -> str:
+    """The + of lists as commas; that of a number such as 1e+3 stays."""
+    try:
+        float(text)
+    except ValueError:
+        return text.replace("+", ",")
+    return text
 
 
 def _whole(name: str, text: str) -> int:

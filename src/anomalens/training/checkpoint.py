@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from anomalens import __version__
 from anomalens.errors import AnomalensWarning
 from anomalens.training import CHECKPOINTS
 
@@ -50,7 +51,7 @@ class Checkpoint:
         folder = os.environ.get(CHECKPOINTS)
         if not folder:
             return None
-        text = json.dumps([*decides, torch.__version__], sort_keys=True, default=str)
+        text = json.dumps([*decides, __version__, torch.__version__], sort_keys=True, default=str)
         name = hashlib.sha256(text.encode()).hexdigest()[:24]
         return cls(Path(folder) / f"training-{name}.safetensors")
 

@@ -60,9 +60,9 @@ class SimpleNet(FrozenDetector):
     settings: SimpleNetSettings
 
     def learn_features(self, run: TrainingRun, held: HeldFeatures) -> Trained:
-        from anomalens.training.discriminator import DiscriminatorScorer, SimpleNetwork, discriminator_learner
         from anomalens.training.embedding import Embedding
         from anomalens.training.run import Trained
+        from anomalens.training.simplenet import DiscriminatorScorer, SimpleNetwork, discriminator_learner
 
         s = self.settings
         if s.neighbourhood % 2 == 0:

@@ -15,7 +15,7 @@ from anomalens.training.pixel_errors import Smooth
 MARGIN = 0.5  # of the truncated L1 loss
 
 
-class Discriminator(nn.Module):
+class FeatureDiscriminator(nn.Module):
     """A linear adaptor and two layers that say how strange a feature is: [n, C, h, w] → [n, h, w]."""
 
     def __init__(self, channels: int, hidden: int) -> None:
@@ -38,7 +38,7 @@ class SimpleNetwork(nn.Module):
     def __init__(self, embedding: Embedding, hidden: int) -> None:
         super().__init__()
         self.embedding = embedding
-        self.discriminator = Discriminator(embedding.channels, hidden)
+        self.discriminator = FeatureDiscriminator(embedding.channels, hidden)
 
     def forward(self, *features: Tensor) -> Tensor:
         return self.discriminator(self.embedding(*features))
