@@ -122,9 +122,9 @@ def page(results: dict[str, Any]) -> str:
         f"`python benchmarks/normal_images_scale.py` wrote this page; machine: {platform.machine()}, "
         f"{os.cpu_count()} cores, on which other work may run. Normal images are crops of {SIDE} pixels from "
         "the normal photographs of papers, bricks and magnetic tiles, as JPEG files. A check is from the "
-        f"array to the verdict with its map, one image at a time, median of {NEW} new crops; flagged is their "
-        "share at the default rate of 0.01. The bank keeps 1 % of the patches, 1,000 at least and 10,000 at most: "
-        "beyond that an image costs no more, however many were learnt from.",
+        f"array to the verdict with its map, one image at a time, median of {NEW} new crops; flagged is "
+        "their share at the default rate of 0.01. The bank keeps 1 % of the patches, 1,000 at least and "
+        "10,000 at most: beyond that an image costs no more, however many were learnt from.",
     ]
     for detector, rows in results.items():
         lines += [
