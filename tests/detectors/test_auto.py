@@ -14,9 +14,12 @@ from anomalens.detectors import Batch, load_detector
 from anomalens.detectors.checks import TexturedImages
 from anomalens.detectors.patches.auto import Auto, AutoSettings
 from anomalens.detectors.patches.auto_heads import TOP_SHARE
+from anomalens.detectors.patches.auto_map import MIXES, Grids, MapMixer, Spread
+from anomalens.detectors.patches.auto_weights import weights
 from anomalens.detectors.patches.evidence import Trial, auroc, choose, painted, region_overlap
-from anomalens.detectors.patches.maps import mean_of_highest
+from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
 from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
+from anomalens.detectors.patches.shared_gaussians import SharedMoments
 from anomalens.errors import SettingError
 from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.metrics import image_auroc
@@ -55,6 +58,58 @@ def test_a_gaussian_of_a_position_is_the_formula(rng: np.random.Generator) -> No
         np.testing.assert_allclose(model.distances(x)[:, p], expected, rtol=1e-3)
 
 
+def test_gaussians_with_one_covariance_are_the_formula_and_leave_a_fold_out(rng: np.random.Generator) -> None:
+    mixing = rng.normal(size=(4, 4))
+    x = (rng.normal(size=(30, 50, 4)) @ mixing + rng.normal(size=(1, 50, 4))).astype(np.float32)
+    folds = np.arange(30) % 3
+    moments = SharedMoments(3)
+    for image, fold in zip(x, folds, strict=True):
+        moments.add(image, int(fold))
+    residuals = (x - x.mean(0)).reshape(-1, 4)
+    covariance = residuals.T @ residuals / (50 * 29) + 0.01 * np.eye(4)
+    for without, known in ((None, x), (1, x[folds != 1])):
+        centred = x[0] - known.mean(0)
+        expected = np.sqrt(np.einsum("pi,ij,pj->p", centred, np.linalg.inv(covariance), centred))
+        np.testing.assert_allclose(moments.gaussians(without).distances(x[0]), expected, rtol=1e-3)
+
+
+def test_a_fold_of_all_images_keeps_its_mean() -> None:
+    moments = SharedMoments(1)
+    moments.add(np.ones((3, 2), np.float32), 0)
+    np.testing.assert_allclose(
+        moments.gaussians(0).distances(np.full((3, 2), 2.0)), 10 * np.sqrt(2), rtol=1e-4
+    )
+
+
+def test_a_map_mixes_two_grids_in_deviations_of_normal_patches(rng: np.random.Generator) -> None:
+    coarse, fine = MapMaker((3, 4), (24, 32), 2.0), MapMaker((6, 8), (24, 32), 2.0)
+    grids = Grids(*(rng.normal(size=(1, *shape)).astype(np.float32) for shape in ((3, 4), (3, 4), (6, 8))))
+    mixer = MapMixer(coarse, fine, [Spread(1.0, 2.0), Spread(0.5, 1.0), Spread(0.0, 4.0)])
+    assert mixer.mixes == MIXES
+    (drawn,) = mixer.maps(grids, (0.5, 0.25, 0.25))
+    assert grids.fine is not None
+    expected = (
+        0.5 * coarse((grids.patches[0] - 1) / 2)
+        + 0.25 * coarse(grids.detail[0] - np.float32(0.5))
+        + 0.25 * fine(grids.fine[0] / 4)
+    )
+    np.testing.assert_allclose(drawn, expected, atol=1e-5)
+    without = MapMixer(coarse, None, [Spread(0.0, 1.0)] * 3)
+    assert all(not mix[2] for mix in without.mixes) and len(without.mixes) >= 4
+
+
+def test_the_whole_counts_more_only_where_patches_lie_apart_and_hide_defects() -> None:
+    many = {"detail": 0.25, "context": 0.5, "n_groups": 400}
+    usual, _ = weights(**many, gap=0.7, painted_auroc=0.99)  # a surface
+    assert usual == weights(**many, gap=0.4, painted_auroc=0.7)[0]  # digits
+    assert usual == {"patches": 1.0, "detail": 0.25, "context": 0.5}
+    varied, how_much = weights(**many, gap=0.7, painted_auroc=0.7)
+    assert varied["context"] == 2.0 and how_much == 1.0
+    few = {**many, "n_groups": 20}
+    assert weights(**few, gap=0.7, painted_auroc=0.99)[0]["context"] == pytest.approx(0.05)
+    assert weights(**few, gap=0.7, painted_auroc=0.7)[0]["context"] == 2.0
+
+
 def test_one_image_gives_gaussians_of_the_regularisation_alone() -> None:
     x = np.zeros((1, 2, 3), np.float32)
     model = PositionGaussians.fit(x, np.eye(3, dtype=np.float32), regularisation=0.25)
@@ -88,8 +143,9 @@ def test_pairs_in_order_are_the_exact_auroc(rng: np.random.Generator) -> None:
 
 
 def test_the_best_outline_may_not_cost_the_ranking() -> None:
-    trials = [Trial(0.0, 0.90, 1.0), Trial(0.5, 0.92, 0.999), Trial(1.0, 0.99, 0.95)]
-    assert choose(trials).weight == 0.5
+    patches, both, detail = (1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.0, 1.0, 0.0)
+    trials = [Trial(patches, 0.90, 1.0), Trial(both, 0.92, 0.985), Trial(detail, 0.99, 0.95)]
+    assert choose(trials).mix == both
 
 
 def test_painted_defects_repeat_and_have_a_mask(images: TexturedImages) -> None:
@@ -125,8 +181,8 @@ def test_two_normal_images_leave_the_score_to_the_patches() -> None:
 
 
 def test_auto_says_what_it_chose(fitted: Auto) -> None:
-    assert "detail in the map" in fitted.chosen_["why"]
-    assert fitted.chosen_["detail_in_map"] in [t[0] for t in fitted.chosen_["trials"]]
+    assert "a map of" in fitted.chosen_["why"]
+    assert fitted.chosen_["map"] in [t[:3] for t in fitted.chosen_["trials"]]
 
 
 def test_more_images_than_detail_holds_take_a_second_pass(images: TexturedImages) -> None:
@@ -148,14 +204,14 @@ def test_a_detail_view_of_very_few_images_still_gives_finite_maps(
         known = np.isfinite(scores.image)
         assert known.sum() >= 10 and np.isfinite(scores.maps[known]).all()
         assert all(np.isfinite(trial).all() for trial in few.chosen_["trials"])
-        assert max(trial[1] for trial in few.chosen_["trials"]) <= 1
+        assert max(trial[3] for trial in few.chosen_["trials"]) <= 1
 
 
 def test_images_of_16_bits_are_painted_too(images: TexturedImages) -> None:
     floats = TexturedImages(tuple(p.astype(np.float32) + 0.25 for p in images.pixels), images.groups)
     detector = Auto(AutoSettings())
     detector.fit(floats, runtime=Runtime())
-    assert len(detector.chosen_["trials"]) == 6
+    assert len(detector.chosen_["trials"]) == len(MIXES)
 
 
 @pytest.mark.parametrize("name", ["auto", "padim"])

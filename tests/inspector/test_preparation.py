@@ -19,12 +19,12 @@ LARGE = ImageSet.open(np.zeros((1, 200, 120), np.uint8))
 @pytest.mark.parametrize(
     ("detector", "expected"),
     [
-        ("patchcore", (64, 64, 256)),
+        ("patchcore", (128, 128, 256)),
         ("knn", (128, 128, 256)),
-        ("combine:patchcore,knn", (64, 64, 256)),
+        ("combine:patchcore,knn", (128, 128, 256)),
         ("cae", (32, 64, 128)),
         ("combine:cae,vae", (32, 64, 128)),
-        ("fastflow", (64, 64, 256)),  # its backbone is pretrained
+        ("fastflow", (128, 128, 256)),  # its backbone is pretrained
     ],
 )
 def test_the_usual_side_suits_the_images_and_the_detector(

@@ -3,7 +3,7 @@
 `patch_embedding` is PatchCore's locally aware patch feature (Roth et al. 2022, arXiv:2106.08265,
 eq. 1-3): each map is averaged over a small window, coarser maps are resized to the finest grid,
 and all are concatenated. `pooled_embedding` is one vector per image, `joint_embedding` gives patches,
-patches without averages and a vector from one pass. All are part of the graph,
+patches without averages, finer ones and a vector from one pass. All are part of the graph,
 so evaluation, deployment and every runtime compute the same thing.
 
 The appended nodes exist in every opset from 11 on, so any graph keeps its own opset. The grid of
@@ -24,6 +24,7 @@ from anomalens.errors import BackboneError, SettingError, unknown_name
 
 EMBEDDING: Final = "embedding"
 DETAIL: Final = "detail"
+FINE: Final = "fine"
 FEATURES: Final = "features"
 STATISTICS: Final = ("mean", "std", "gem")
 GEM_POWER: Final = 3.0
@@ -76,11 +77,12 @@ def joint_embedding(
     graph: bytes,
     taps: Sequence[str],
     pooled_taps: Sequence[str],
+    fine_taps: Sequence[str] = (),
     *,
     size: tuple[int, int],
     neighbourhood: int = 3,
 ) -> bytes:
-    """Three views of an image from one pass of the network.
+    """Views of an image from one pass of the network.
 
     Parameters
     ----------
@@ -90,6 +92,8 @@ def joint_embedding(
         Of the patches.
     pooled_taps : sequence of str
         Of the vector of the whole image; the coarsest last.
+    fine_taps : sequence of str
+        Of patches on a finer grid; none for no such view.
     neighbourhood : int
         Of the averaged patches.
 
@@ -97,8 +101,8 @@ def joint_embedding(
     -------
     bytes
         An ONNX model from `image` to `embedding`, float32 [n, H, W, C], `detail`, the same without
-        averages, and `features`, float32 [n, D]: mean and standard deviation of each pooled tap, of the
-        last one the mean alone.
+        averages, `features`, float32 [n, D]: mean and standard deviation of each pooled tap, of the
+        last one the mean alone, and where there are fine taps `fine`, float32 [n, H', W', C'].
 
     Raises
     ------
@@ -106,10 +110,16 @@ def joint_embedding(
         As for `patch_embedding`.
     """
     taps, pooled_taps = _checked_taps(taps), _checked_taps(pooled_taps)
-    edited = _opened(graph, [*taps, *pooled_taps], size)
-    grids = tap_grids(edited, taps, size)
+    fine_taps = _checked_taps(fine_taps) if fine_taps else []
+    edited = _opened(graph, [*taps, *pooled_taps, *fine_taps], size)
+    every = tap_grids(edited, list(dict.fromkeys([*taps, *fine_taps])), size)
+    grids = {tap: every[tap] for tap in taps}
     grid = append_patches(edited, grids, neighbourhood=neighbourhood, name=EMBEDDING)
     append_patches(edited, grids, neighbourhood=1, name=DETAIL)
+    fine = []
+    if fine_taps:
+        finer = append_patches(edited, {tap: every[tap] for tap in fine_taps}, neighbourhood=1, name=FINE)
+        fine = [(FINE, ["n", *finer, None])]
     pieces = [
         piece
         for tap in pooled_taps
@@ -118,7 +128,7 @@ def joint_embedding(
     edited.add("Flatten", [edited.add("Concat", pieces, f"{FEATURES}/all", axis=1)], FEATURES, axis=1)
     edited.pin_size(size)
     patches = ["n", *grid, None]
-    return edited.finish([(EMBEDDING, patches), (DETAIL, patches), (FEATURES, ["n", None])])
+    return edited.finish([(EMBEDDING, patches), (DETAIL, patches), (FEATURES, ["n", None]), *fine])
 
 
 def append_patches(

@@ -1,7 +1,8 @@
 """Painted defects with exact masks: for demonstrations, tests, and choosing settings by evidence.
 
-Three kinds that differ in what a detector needs to see: a scratch is thin and long (resolution), a
-hole is small and strong (locality), a stain is wide and faint with soft edges (context). Sizes are
+Four kinds that differ in what a detector needs to see: a scratch is thin and long (resolution), a
+hole is small and strong (locality), a stain is wide and faint with soft edges (context), a speck is a few
+pixels of another tone (both resolution and locality). Sizes are
 shares of the image's side, so that a tile and a photograph get defects of the same kind. They are
 stand-ins: a figure measured on them says that a setting works, not how well it does on real faults.
 """
@@ -18,11 +19,12 @@ from PIL import Image
 
 from anomalens.errors import SettingError, unknown_name
 
-Defect = Literal["scratch", "stain", "hole"]
+Defect = Literal["scratch", "stain", "hole", "speck"]
 Floats = NDArray[np.float64]
 Point = tuple[float, float]
 
 DEFECTS: Final[tuple[Defect, ...]] = ("scratch", "stain", "hole")
+"""Those that one sees in a small picture; a `speck` is for choosing settings."""
 MAX_SHARE: Final = 0.05
 """No defect changes a larger share of the pixels (one pixel is always allowed)."""
 
@@ -35,7 +37,7 @@ def paint(
     Parameters
     ----------
     pixels : uint8 [h, w, 3]
-    kind : {"scratch", "stain", "hole"}
+    kind : {"scratch", "stain", "hole", "speck"}
     rng : numpy.random.Generator
         Decides place, size, shape and tone: same generator state, same defect.
     strength : float
@@ -139,10 +141,20 @@ def _hole(before: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     return cover, shift
 
 
+def _speck(before: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """A grain: one to two hundredths of the side across, lighter or darker than what lies around."""
+    h, w = before.shape[:2]
+    radius = max(min(h, w) * rng.uniform(0.008, 0.02), 1.0)
+    cover = _smooth_step((1.2 - _blob(h, w, radius, rng, roughness=0.3)) / 0.5)
+    shift = _contrasting(before, cover, rng) * rng.uniform(40, 90)
+    return cover, np.full((h, w, 3), shift)
+
+
 _PAINTERS: Final[dict[str, Callable[[Any, np.random.Generator], tuple[Floats, Floats]]]] = {
     "scratch": _scratch,
     "stain": _stain,
     "hole": _hole,
+    "speck": _speck,
 }
 
 

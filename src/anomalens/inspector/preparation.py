@@ -13,9 +13,7 @@ from anomalens.images.sizes import NATIVE, SIDE, Size, longer_side, prepared_siz
 
 _MULTIPLE: Final = 32  # of the sides that the packaged networks take
 _TINY: Final = 96  # images up to this side are not enlarged to 256 px
-# Features of whole images gain from more pixels, patches cost four times as much: docs/evaluation.md
-_TINY_MAPS: Final = 64
-_TINY_WHOLE: Final = 128
+_TINY_SIDE: Final = 128  # what they are enlarged to: docs/evaluation.md
 _FROM_SCRATCH: Final = 128
 _ONE_PASS: Final = 2048 * 2048  # pixels; distances of all patches to all of a bank are held at once
 _ONE_IMAGE: Final = 4096 * 4096  # pixels; the layers of a network alone take gigabytes
@@ -52,16 +50,13 @@ def preparation(
 def usual_side(kind: type[Detector], images: ImageSet) -> int:
     """The side of the prepared images where nobody chose, in pixels.
 
-    256; of tiny images (≤ 96 px) 128, and 64 for detectors that give maps. Networks that are trained on
-    pixels see 128, and of tiny images the next multiple of 32.
+    256; of tiny images (≤ 96 px) 128. Networks that are trained on pixels see 128, and of tiny images the
+    next multiple of 32.
     """
     side = longer_side(images)
-    tiny = side is not None and side <= _TINY
-    if kind.from_scratch:
-        return -(-side // _MULTIPLE) * _MULTIPLE if side is not None and tiny else _FROM_SCRATCH
-    if tiny:
-        return _TINY_MAPS if kind.pixel_level else _TINY_WHOLE
-    return SIDE
+    if side is None or side > _TINY:
+        return _FROM_SCRATCH if kind.from_scratch else SIDE
+    return -(-side // _MULTIPLE) * _MULTIPLE if kind.from_scratch else _TINY_SIDE
 
 
 def may_be_tiled(kind: type[Detector]) -> bool:

@@ -14,9 +14,12 @@ The image's score adds the views on a common scale: minus log₁₀ of the share
 from images that the scoring models left out (`calibration/tail_scale.py`; empirical p-values would tie
 beyond the largest normal score):
 
-    s = t(patches) + w_d · t(detail) + w_c · t(context),   w_d = 0.25 r,  w_c = 0.5 r min(1, groups / 200)
+    s = t(patches) + w_d · t(detail) + w_c · t(context),   w_d = 0.25 r,  w_c = 0.5 r ((1 − v) g + 4 v)
 
-where r grows from 0 at four groups to 1 at sixteen, because fewer scores set no scale.
+where r grows from 0 at four groups to 1 at sixteen, because fewer scores set no scale, and g = min(1,
+groups / 200). v, 0–1, says how varied the images are, by evidence from the normal ones: it is above 0 where
+left-out normal patches lie far from the bank and defects painted on normal images hide among them
+(`auto_weights.py`). Then every image shows something else, and the whole tells more than its patches.
 A view's raw score is the mean of its highest half per cent of patches. The map adds patches and detail,
 each divided by its spread on normal images; how much detail it gets is chosen by evidence: defects are
 painted on left-out normal images, and the share that outlines them best is taken, as long as the map's
@@ -29,9 +32,9 @@ What was tried and left out (256 px; transistor, juice bottle, magnetic tile, br
 dividing distances by those of normal patches nearby, position by position or bank vector by bank vector;
 whitened, normalised or square-rooted features; 384 px. Each gained on some sets and lost on more.
 
-When it fails. The weights of the image's score are the same for every task but for the number of images:
-where the whole image decides (CIFAR-10), context alone ranks better. Painted defects say nothing of logical
-faults, whose masks the detail view outlines less well.
+When it fails. Where the whole image decides (CIFAR-10), context alone still ranks better. Few images of many
+kinds that are not varied by that measure (brain slices) are ranked better by patches alone. Painted defects
+say nothing of logical faults, whose masks the detail view outlines less well.
 
 Memory. As PatchCore, and for the detail view at most `max_images` images at 2 bytes a feature (160 MB of
 500 at 256 px), for context 4 bytes a feature of every image.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.backbones.embedding import DETAIL, EMBEDDING, FEATURES, joint_embedding
-from anomalens.backbones.graph_surgery import Graph
+from anomalens.backbones.card import BackboneCard
+from anomalens.backbones.embedding import joint_embedding
 from anomalens.backbones.registry import load_backbone
 from anomalens.backbones.runtimes import Runtime
 from anomalens.calibration.conformal import MIN_GROUPS
@@ -16,34 +17,20 @@ from anomalens.calibration.tail_scale import TailScale
 from anomalens.detectors.contract import Scores, TrainingImages
 from anomalens.detectors.features.pretrained import STRIDES as POOLED_STRIDES
 from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
-from anomalens.detectors.network import PATCH_STRIDES, ROUNDING, FeatureNetwork, taps_at
+from anomalens.detectors.network import PATCH_STRIDES, FeatureNetwork, taps_at
+from anomalens.detectors.patches.auto_graph import Models
 from anomalens.detectors.patches.auto_heads import TOP_SHARE, VIEWS, Context, Fusion, left_out_context
+from anomalens.detectors.patches.auto_map import Grids, MapMixer, Spread, reason
+from anomalens.detectors.patches.auto_weights import weights
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.coreset import greedy_coreset
-from anomalens.detectors.patches.evidence import (
-    PAINTED,
-    Trial,
-    as_bytes,
-    auroc,
-    choose,
-    painted,
-    region_overlap,
-)
-from anomalens.detectors.patches.feature_store import FeatureStore
+from anomalens.detectors.patches.evidence import PAINTED, as_bytes, auroc, choose, painted, painted_kind
+from anomalens.detectors.patches.feature_store import FeatureStore, PairwiseDistance
 from anomalens.detectors.patches.left_out import FOLDS, banks_without, held_features
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
 from anomalens.detectors.patches.padim import as_float16
 from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
-from anomalens.detectors.patches.search_graph import (
-    MAP,
-    NEAREST,
-    UNLIKELY,
-    append_gaussians,
-    append_map,
-    append_nearest,
-)
-from anomalens.errors import BackboneError
-from anomalens.images.arrays import Pixels
+from anomalens.detectors.patches.shared_gaussians import SharedGaussians, SharedMoments
 from anomalens.progress import Progress
 
 if TYPE_CHECKING:
@@ -52,16 +39,12 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 DETAIL_FOLDS: Final = 5  # of the two cheaper views; FOLDS is a multiple, so no image's fold is split
-ENOUGH_GROUPS: Final = 200  # for the full weight of the context
-# A view's scale is learnt from one score per group: from fewer than the first it is no scale at all, from
-# the second on it is trusted (suites/few-shot.toml).
-FEW_GROUPS: Final = (4, 16)
-# Shares of the detail view in the map, of its spread against that of the patches; the last: detail alone.
-SHARES: Final = (0.0, 0.2, 1 / 3, 0.5, 2 / 3, 1.0)
+FINE_STRIDES: Final = (4, 8)
 _SPARE: Final = 2
-_NORMAL_PIXELS: Final = 500_000
-# Largest difference between the graph's distances and numpy's, relative to the largest.
-_TOLERANCE: Final = 1e-2
+_VARIED: Final = (
+    "the images show different things (painted defects hide among the patches of other normal images), so "
+    "the picture as a whole counts more"
+)
 
 
 class AutoFit:
@@ -92,12 +75,15 @@ class AutoFit:
         self._s, self._images, self._seed, self._progress = settings, images, seed, progress
         self._groups = np.asarray(images.groups)
         self._folds = fold_of_groups(self._groups, FOLDS, seed)
+        self._fine_folds = self._folds % DETAIL_FOLDS
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(images))
         self._learnt = np.sort(order[: settings.max_images])  # by the detail view
-        self._painted = np.sort(order[:PAINTED])
+        self._wanted = some_groups(self._groups, MAX_CALIBRATION_IMAGES, seed)
+        self._painted = np.sort(order[self._wanted[order]][:PAINTED])
         self._detail: NDArray[np.float16]
         self._detail_painted: NDArray[np.float16]
+        self._fine: SharedMoments | None = None
         self.network = self._open(runtime)
         store = self._collect()
         wanted = max(settings.min_bank, round(settings.coreset_ratio * store.seen))
@@ -109,19 +95,19 @@ class AutoFit:
         self._detail_painted = self._along_axes(self._detail_painted)
         gaussians = PositionGaussians.fit(self._detail, self._axes)
         self.context = Context.learn(self._features)
-        self._maps = MapMaker(self.grid, images.size, settings.sigma)
         banks = banks_without(store, coreset, self._groups, self._folds)
         vectors = np.ascontiguousarray(store.features[coreset.chosen])
         if banks and len(np.unique(self._groups)) >= MIN_GROUPS:
             self._leave_out(store, banks, gaussians)
         else:
             self._nothing_to_leave_out()
-        graph = self._graph(vectors, gaussians)
+        fine = self._fine.gaussians() if self._fine is not None and self.fusion.map_terms[2] else None
+        models = Models(vectors, gaussians, fine, self.fusion, self._maps, self._fine_maps)
         first = next(iter(images))
-        embedding, detail, _ = self.network(first)
-        self.network = self.network.with_graph(graph, runtime=runtime)
+        views = self.network(first)
+        self.network = self.network.with_graph(models.graph(self.network.graph), runtime=runtime)
         if runtime.precision == "float32":
-            self._check(first, Bank(vectors), gaussians, embedding, detail, runtime)
+            models.check(self.network, first, views, runtime)
 
     def _open(self, runtime: Runtime) -> FeatureNetwork:
         backbone = load_backbone(self._s.backbone)
@@ -129,9 +115,10 @@ class AutoFit:
         card.check_size(self._images.size)
         taps = self._s.taps or taps_at(card, PATCH_STRIDES)
         pooled = sorted(taps_at(card, POOLED_STRIDES), key=lambda tap: card.tap(tap).stride)
-        used = list(dict.fromkeys([*taps, *pooled]))
+        fine = fine_taps(card)
+        used = list(dict.fromkeys([*taps, *pooled, *fine]))
         return FeatureNetwork.from_card(
-            joint_embedding(backbone.graph(used), taps, pooled, size=self._images.size),
+            joint_embedding(backbone.graph(used), taps, pooled, fine, size=self._images.size),
             card,
             used=used,
             size=self._images.size,
@@ -139,16 +126,22 @@ class AutoFit:
         )
 
     def _collect(self) -> FeatureStore:
-        """One pass over the images: all three views, and those of some painted copies."""
+        """One pass over the images: all views, and those of some painted copies."""
         images, store = self._images, None
-        detail, features, copies = [], [], []
+        detail, features, copies, detail_copies, fine_pairs = [], [], [], [], []
         masks: list[NDArray[np.bool_]] = []
         learnt, chosen = set(self._learnt.tolist()), set(self._painted.tolist())
+        apart = PairwiseDistance()
         for i, image in enumerate(self._progress(images, label="reading features", total=len(images))):
-            embedding, unaveraged, pooled = self.network(image)
+            embedding, unaveraged, pooled, *fine = self.network(image)
             h, w, channels = embedding.shape
             if store is None:
                 self.grid = (h, w)
+                self._maps = MapMaker(self.grid, images.size, self._s.sigma)
+                self._fine_maps = None
+                if fine:
+                    self._fine = SharedMoments(int(self._fine_folds.max()) + 1)
+                    self._fine_maps = MapMaker(fine[0].shape[:2], images.size, self._s.sigma)
                 store = FeatureStore(
                     channels,
                     memory_mb=self._s.memory_mb,
@@ -157,20 +150,29 @@ class AutoFit:
                     seed=self._seed,
                 )
             store.add(embedding.reshape(h * w, channels), int(self._groups[i]))
+            apart.add(embedding.reshape(h * w, channels))
             features.append(pooled)
+            if self._fine is not None:
+                self._fine.add(_rows(fine[0]), int(self._fine_folds[i]))
             if i in learnt:
                 detail.append(as_float16(unaveraged).reshape(h * w, channels))
             if i in chosen:
                 copy, mask = painted(as_bytes(image), len(masks), self._seed)
-                seen, fine, _ = self.network(copy)
-                copies.append((seen.reshape(h * w, channels), as_float16(fine).reshape(h * w, channels)))
+                seen, unaveraged, _, *finer = self.network(copy)
+                copies.append(seen.reshape(h * w, channels))
+                detail_copies.append(as_float16(unaveraged).reshape(h * w, channels))
+                fine_pairs += [
+                    (as_float16(_rows(a)), as_float16(_rows(b))) for a, b in zip(fine, finer, strict=True)
+                ]
                 masks.append(mask)
         assert store is not None
+        self._apart = apart.typical()
         self._features = np.array(features, np.float32)
         self._detail = np.array(detail)
         self._masks = masks
-        self._patches_painted = [pair[0] for pair in copies]
-        self._detail_painted = np.array([pair[1] for pair in copies]).reshape(-1, *self._detail.shape[1:])
+        self._patches_painted = copies
+        self._detail_painted = np.array(detail_copies).reshape(-1, *self._detail.shape[1:])
+        self._fine_pairs = fine_pairs
         return store
 
     def _along_axes(self, detail: NDArray[np.float16]) -> NDArray[np.float16]:
@@ -196,40 +198,90 @@ class AutoFit:
         known = np.isfinite(sum(raw.values()))
         n_groups = len(np.unique(self._groups))
         scales = {view: TailScale.fit(raw[view][known]) for view in VIEWS}
-        trust = float(np.interp(n_groups, FEW_GROUPS, (0.0, 1.0)))
-        weights = {
-            "patches": 1.0,
-            "detail": self._s.detail * trust,
-            "context": self._s.context * trust * min(1.0, n_groups / ENOUGH_GROUPS),
-        }
-        spreads = {
-            view: (float(d[known].mean()), max(float(d[known].std()), 1e-9))
-            for view, d in (("patches", nearest), ("detail", unlikely))
-        }
-        trials = self._trials(banks, nearest[known], unlikely[known], spreads)
+        rows = np.flatnonzero(known[self._painted])  # of the painted images, as places among them
+        before, after = self._fine_trials()
+        first = self._painted[rows]
+        normal = Grids(nearest[first], unlikely[first], None if before is None else before[rows])
+        copies = np.stack([
+            banks[self._folds[i]].nearest(x).reshape(self.grid)
+            for i, x in zip(self._painted, self._patches_painted, strict=True)
+        ])  # fmt: skip
+        marked = Grids(copies, self._unlikely_painted, after)
+        spreads = [Spread.of(nearest[known]), Spread.of(unlikely[known])]
+        spreads.append(Spread(0.0, 1.0) if normal.fine is None else Spread.of(normal.fine))
+        mixer = MapMixer(self._maps, self._fine_maps, spreads)
+        trials = mixer.trials(normal, marked, self._masks)
         best = choose(trials)
-        terms, offset = _map_terms(best.weight, spreads)
-        self.fusion = Fusion(scales, weights, terms, offset)
+        gap = float(nearest[known].mean()) / self._apart
+        plain = [place for place in range(len(copies)) if painted_kind(place) != "speck"]
+        plainly_seen = auroc(
+            raw["patches"][first], np.array([mean_of_highest(copies[place], TOP_SHARE) for place in plain])
+        )
+        counts, varied = weights(
+            detail=self._s.detail,
+            context=self._s.context,
+            n_groups=n_groups,
+            gap=gap,
+            painted_auroc=plainly_seen,
+        )
+        terms, offset = mixer.terms(best.mix)
+        self.fusion = Fusion(scales, counts, terms, offset)
         self.chosen = {
-            "weights": weights,
-            "detail_in_map": best.weight,
-            "trials": [[t.weight, t.overlap, t.image_auroc] for t in trials],
-            "why": _reason(best, trials),
+            "weights": counts,
+            "gap": gap,
+            "plain_defects_auroc": plainly_seen,
+            "varied": varied,
+            "map": list(best.mix),
+            "trials": [[*t.mix, t.overlap, t.image_auroc] for t in trials],
+            "why": reason(best, trials) + (f"; {_VARIED}" if varied >= 0.5 else ""),
         }
         scores = np.full(n, np.nan)
         maxima = np.full((n, 1, 1), np.nan, np.float32)
-        for i in np.flatnonzero(known):
+        for i, fine in self._left_out_fine(known, used=best.mix[2] > 0):
             scores[i] = self.fusion.score({view: float(raw[view][i]) for view in VIEWS})
-            grid = terms[0] * nearest[i] + terms[1] * unlikely[i] + offset
-            maxima[i] = self._maps(grid.astype(np.float32)).max()
+            one = Grids(nearest[i][None], unlikely[i][None], fine)
+            maxima[i] = mixer.maps(one, best.mix)[0].max()
         self.scores = Scores(scores, maxima)
+
+    def _fine_trials(self) -> tuple[Floats, Floats] | tuple[None, None]:
+        """Left-out fine distances of the painted images before and after, [n, h, w] each."""
+        if self._fine is None or self._fine_maps is None:
+            return None, None
+        before, after = [], []
+        models = self._left_out_fine_models()
+        for i, pair in zip(self._painted, self._fine_pairs, strict=True):
+            model = models[self._fine_folds[i]]
+            normal, painted = (model.distances(x).reshape(self._fine_maps.grid) for x in pair)
+            before.append(normal)
+            after.append(painted)
+        return np.array(before), np.array(after)
+
+    def _left_out_fine_models(self) -> list[SharedGaussians]:
+        """One per fold, whose means have not learnt from it."""
+        assert self._fine is not None
+        return [self._fine.gaussians(fold) for fold in range(int(self._fine_folds.max()) + 1)]
+
+    def _left_out_fine(self, known: NDArray[np.bool_], *, used: bool) -> Iterator[tuple[int, Floats | None]]:
+        """The known images and, where they are used, their left-out fine distances [1, h, w].
+
+        Those take a second pass of the network: held, they would fill more memory than all else.
+        """
+        if not used or self._fine_maps is None:
+            yield from ((int(i), None) for i in np.flatnonzero(known))
+            return
+        models = self._left_out_fine_models()
+        images = self._progress(self._images, label="calibrating the map", total=len(self._images))
+        for i, image in enumerate(images):
+            if known[i]:
+                distances = models[self._fine_folds[i]].distances(_rows(self.network(image)[3]))
+                yield i, distances.reshape(1, *self._fine_maps.grid)
 
     def _left_out_distances(
         self, store: FeatureStore, banks: list[Bank], gaussians: PositionGaussians
     ) -> tuple[Floats, Floats]:
         """Both patch views' distances [n, h, w]; NaN for images that take no part."""
         images, n, (h, w) = self._images, len(self._images), self.grid
-        wanted = some_groups(self._groups, MAX_CALIBRATION_IMAGES, self._seed)
+        wanted = self._wanted
         nearest = np.full((n, h, w), np.nan, np.float32)
         unlikely = np.full((n, h, w), np.nan, np.float32)
         folds = self._folds % DETAIL_FOLDS
@@ -255,46 +307,12 @@ class AutoFit:
         for i, image in enumerate(self._progress(images, label="calibrating", total=n)):
             if not wanted[i]:
                 continue
-            embedding, detail, _ = self.network(image)
+            embedding, detail, *_ = self.network(image)
             nearest[i] = banks[self._folds[i]].nearest(embedding.reshape(h * w, -1)).reshape(h, w)
             if i not in learnt:
                 x = (as_float16(detail).astype(np.float32).reshape(h * w, -1) @ self._axes)[None]
                 unlikely[i] = gaussians.distances(x).reshape(h, w)
         return nearest, unlikely
-
-    def _trials(
-        self,
-        banks: list[Bank],
-        nearest: Floats,
-        unlikely: Floats,
-        spreads: dict[str, tuple[float, float]],
-    ) -> list[Trial]:
-        """Every share of the detail view, tried on the painted images."""
-        copies = np.stack([
-            banks[self._folds[i]].nearest(x).reshape(self.grid)
-            for i, x in zip(self._painted, self._patches_painted, strict=True)
-        ])  # fmt: skip
-        trials = []
-        few = np.random.default_rng(self._seed).permutation(len(nearest))[:PAINTED]
-        for share in SHARES:
-            (a, b), offset = _map_terms(share, spreads)
-            normal = [
-                self._maps(a * p + b * q + offset) for p, q in zip(nearest[few], unlikely[few], strict=True)
-            ]
-            marked = [
-                self._maps(a * p + b * q + offset)
-                for p, q in zip(copies, self._unlikely_painted, strict=True)
-            ]
-            # what lies around a defect is normal too: a map that smears must pay for it
-            around = [m[~mask] for m, mask in zip(marked, self._masks, strict=True)]
-            pixels = np.concatenate([*(m.ravel() for m in normal), *around])
-            step = max(1, len(pixels) // _NORMAL_PIXELS)
-            overlap = region_overlap(
-                pixels[::step], [m[mask] for m, mask in zip(marked, self._masks, strict=True)]
-            )
-            tops = [np.array([float(m.max()) for m in maps]) for maps in (normal, marked)]
-            trials.append(Trial(share, overlap, auroc(tops[0], tops[1])))
-        return trials
 
     def _nothing_to_leave_out(self) -> None:
         """Too few groups to weigh anything: the plain distances of patches alone.
@@ -302,66 +320,17 @@ class AutoFit:
         Of two groups an inspector calibrates by models of one each: their scores need one unit.
         """
         n = len(self._images)
-        self.fusion = Fusion(None, {view: float(view == "patches") for view in VIEWS}, (1.0, 0.0), 0.0)
+        self.fusion = Fusion(None, {view: float(view == "patches") for view in VIEWS}, (1.0, 0.0, 0.0), 0.0)
         self.chosen = {"why": "fewer than three groups of images leave nothing to choose by: patches alone"}
         self.scores = Scores(np.full(n, np.nan), np.full((n, 1, 1), np.nan, np.float32))
 
-    def _graph(self, vectors: Floats, gaussians: PositionGaussians) -> bytes:
-        edited = Graph.parse(self.network.graph)
-        append_nearest(edited, EMBEDDING, vectors, self.grid)
-        append_gaussians(edited, DETAIL, gaussians, self.grid)
-        first, second = self.fusion.map_terms
-        append_map(edited, [(NEAREST, first), (UNLIKELY, second)], self._maps, offset=self.fusion.map_offset)
-        shape = [1, *self.grid]
-        return edited.finish(
-            [(FEATURES, [1, None]), (NEAREST, shape), (UNLIKELY, shape), (MAP, [1, *self._maps.size])]
-        )
 
-    def _check(
-        self,
-        image: Pixels,
-        bank: Bank,
-        gaussians: PositionGaussians,
-        embedding: Floats,
-        detail: Floats,
-        runtime: Runtime,
-    ) -> None:
-        """Refuse a runtime whose distances disagree with those that the calibration rests on."""
-        patches = self.grid[0] * self.grid[1]
-        expected = bank.nearest(embedding.reshape(patches, -1)).reshape(self.grid)
-        # a patch that is itself in the bank has a squared distance of rounding errors
-        scale = max(1.0, float(np.abs(embedding).max()))
-        _, nearest, unlikely, _ = self.network(image)
-        likewise = gaussians.distances((detail.reshape(patches, -1) @ self._axes)[None]).reshape(self.grid)
-        if self.network.rounds:  # each graph rounds to 8 bits in places of its own
-            apart = max(_mean_change(nearest, expected), _mean_change(unlikely, likewise))
-            allowed = ROUNDING
-        else:
-            apart = max(
-                float(np.abs(nearest - expected).max()) / scale,
-                float(np.abs(unlikely - likewise).max()) / max(1.0, float(likewise.max())),
-            )
-            allowed = _TOLERANCE
-        if not apart <= allowed:
-            raise BackboneError(
-                f"{runtime.name} finds other distances than the fitted models hold; use another runtime."
-            )
+def _rows(fine: Floats) -> Floats:
+    """[h, w, c] → [h · w, c]."""
+    return fine.reshape(-1, fine.shape[-1])
 
 
-def _mean_change(found: Floats, expected: Floats) -> float:
-    return float(np.abs(found - expected).mean() / max(1e-12, float(np.abs(expected).mean())))
-
-
-def _map_terms(share: float, spreads: dict[str, tuple[float, float]]) -> tuple[tuple[float, float], float]:
-    """Weights of the two distances and an offset: the map is in standard deviations of normal patches."""
-    (mean_p, spread_p), (mean_d, spread_d) = spreads["patches"], spreads["detail"]
-    a, b = (1 - share) / spread_p, share / spread_d
-    return (a, b), -(a * mean_p + b * mean_d)
-
-
-def _reason(best: Trial, trials: list[Trial]) -> str:
-    alone = next(trial for trial in trials if trial.weight == 0)
-    return (
-        f"{best.weight:.0%} detail in the map outlines {best.overlap:.1%} of painted defects where patches "
-        f"alone outline {alone.overlap:.1%}"
-    )
+def fine_taps(card: BackboneCard) -> tuple[str, ...]:
+    """The backbone's taps at the fine view's strides; none where it lacks one of them."""
+    usual = tuple(f"stride{stride}" for stride in FINE_STRIDES)
+    return usual if set(usual) <= {tap.name for tap in card.taps} else ()

@@ -73,14 +73,14 @@ class Fusion:
         None where there are too few groups to leave any out: the patches' score then stands alone.
     weights : mapping of view to float
         Of the tail values in the image's score.
-    map_terms : (float, float)
-        Weights of the patches' and of the detail's distances in the map.
+    map_terms : (float, float, float)
+        Factors of the patches', the detail's and the fine distances in the map.
     map_offset : float
     """
 
     scales: Mapping[str, TailScale] | None
     weights: Mapping[str, float]
-    map_terms: tuple[float, float]
+    map_terms: tuple[float, float, float]
     map_offset: float
 
     def parts(self, raw: Mapping[str, float]) -> dict[str, float]:
@@ -107,15 +107,15 @@ class Fusion:
     def from_json(cls, data: Mapping[str, Any]) -> Fusion:
         """Read what `to_json` wrote; ValueError, KeyError or TypeError where that is damaged."""
         weights = {view: float(data["weights"][view]) for view in VIEWS}
-        first, second = (float(value) for value in data["map_terms"])
-        numbers = np.array([*weights.values(), first, second, float(data["map_offset"])])
+        first, second, third = (float(value) for value in data["map_terms"])
+        numbers = np.array([*weights.values(), first, second, third, float(data["map_offset"])])
         if not (np.abs(numbers) < 1e30).all():
             raise ValueError("weights that are no numbers or too large")
         scales = data["scales"]
         return cls(
             None if scales is None else {view: TailScale.from_json(scales[view]) for view in VIEWS},
             weights,
-            (first, second),
+            (first, second, third),
             float(data["map_offset"]),
         )
 

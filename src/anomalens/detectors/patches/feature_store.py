@@ -75,3 +75,21 @@ class FeatureStore:
         self._groups[: len(rows)] = self._groups[rows]
         self._used = len(rows)
         self.reduced = True
+
+
+class PairwiseDistance:
+    """How far apart any two of the vectors seen are, without keeping them."""
+
+    def __init__(self) -> None:
+        self._n, self._sum, self._squares = 0, np.zeros(1), 0.0
+
+    def add(self, features: NDArray[np.float32]) -> None:
+        """Take vectors [p, channels]."""
+        self._n += len(features)
+        self._sum = self._sum + features.sum(0, dtype=np.float64)
+        self._squares += float(np.einsum("ij,ij->", features, features))
+
+    def typical(self) -> float:
+        """Root of the mean squared distance of two of them: twice the summed variances."""
+        mean = self._sum / self._n
+        return float(np.sqrt(max(2 * (self._squares / self._n - float(mean @ mean)), 1e-12)))

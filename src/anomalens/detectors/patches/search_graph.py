@@ -18,9 +18,11 @@ from anomalens.backbones.graph_surgery import Graph
 from anomalens.detectors.patches.distance_nodes import reduce_axis
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.position_gaussians import PositionGaussians
+from anomalens.detectors.patches.shared_gaussians import SharedGaussians
 
 NEAREST: Final = "nearest"
 UNLIKELY: Final = "mahalanobis"
+FINE_DISTANCE: Final = "fine_distance"
 MAP: Final = "anomaly_map"
 
 Grid = tuple[int, int]
@@ -105,10 +107,37 @@ def append_gaussians(edited: Graph, source: str, gaussians: PositionGaussians, g
     return edited.add("Reshape", [distance, name["grid"]], UNLIKELY)
 
 
+def append_shared(edited: Graph, source: str, gaussians: SharedGaussians, grid: Grid) -> str:
+    """Add `fine_distance` [1, h, w]: each position of `source` [1, h, w, c] from its mean, one covariance."""
+    values: dict[str, NDArray[Any]] = {
+        "rows": np.array(gaussians.mean.shape, np.int64),
+        "mean": gaussians.mean,
+        "whitener": gaussians.whitener,
+        "ones": np.ones((len(gaussians.whitener), 1), np.float32),
+        "grid": np.array([1, *grid], np.int64),
+    }
+    name = {key: edited.constant(f"{FINE_DISTANCE}/{key}", value) for key, value in values.items()}
+    rows = edited.add("Reshape", [source, name["rows"]], f"{FINE_DISTANCE}/patches")
+    centred = edited.add("Sub", [rows, name["mean"]], f"{FINE_DISTANCE}/centred")
+    white = edited.add("MatMul", [centred, name["whitener"]], f"{FINE_DISTANCE}/white")
+    squares = edited.add("Mul", [white, white], f"{FINE_DISTANCE}/squares")
+    squared = edited.add("MatMul", [squares, name["ones"]], f"{FINE_DISTANCE}/squared")
+    distance = edited.add("Sqrt", [squared], f"{FINE_DISTANCE}/distance")
+    return edited.add("Reshape", [distance, name["grid"]], FINE_DISTANCE)
+
+
 def append_map(
-    edited: Graph, terms: Sequence[tuple[str, float]], maps: MapMaker, *, offset: float = 0.0
+    edited: Graph,
+    terms: Sequence[tuple[str, float]],
+    maps: MapMaker,
+    *,
+    offset: float = 0.0,
+    finer: tuple[str, float, MapMaker] | None = None,
 ) -> str:
-    """Add `anomaly_map` [n, height, width] of `offset` + the weighted sum of grids [n, h, w]."""
+    """Add `anomaly_map` [n, height, width] of `offset` + the weighted sum of grids [n, h, w].
+
+    `finer` is one more grid, its weight and what enlarges it.
+    """
     total = ""
     for number, (grid, weight) in enumerate(terms):
         factor = edited.constant(f"{MAP}/weight{number}", np.float32(weight))
@@ -116,5 +145,18 @@ def append_map(
         total = edited.add("Add", [total, scaled], f"{MAP}/sum{number}") if total else scaled
     if offset:
         total = edited.add("Add", [total, edited.constant(f"{MAP}/offset", np.float32(offset))], f"{MAP}/all")
-    tall = edited.add("MatMul", [edited.constant(f"{MAP}/rows", maps.rows), total], f"{MAP}/tall")
-    return edited.add("MatMul", [tall, edited.constant(f"{MAP}/columns", maps.columns)], MAP)
+    if finer is None:
+        return _enlarge(edited, total, maps, MAP)
+    grid, weight, its = finer
+    factor = edited.constant(f"{MAP}/weight_finer", np.float32(weight))
+    scaled = edited.add("Mul", [grid, factor], f"{MAP}/scaled_finer")
+    coarse, fine = (
+        _enlarge(edited, value, maker, f"{MAP}/{name}")
+        for name, value, maker in (("coarse", total, maps), ("fine", scaled, its))
+    )
+    return edited.add("Add", [coarse, fine], MAP)
+
+
+def _enlarge(edited: Graph, value: str, maps: MapMaker, name: str) -> str:
+    tall = edited.add("MatMul", [edited.constant(f"{name}/rows", maps.rows), value], f"{name}/tall")
+    return edited.add("MatMul", [tall, edited.constant(f"{name}/columns", maps.columns)], name)

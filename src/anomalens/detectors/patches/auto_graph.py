@@ -1,0 +1,110 @@
+"""The graph that `auto` scores with, and the proof that it finds the distances that calibrated it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.backbones.embedding import DETAIL, EMBEDDING, FEATURES, FINE
+from anomalens.backbones.graph_surgery import Graph
+from anomalens.backbones.runtimes import Runtime
+from anomalens.detectors.network import ROUNDING, FeatureNetwork
+from anomalens.detectors.patches.auto_heads import Fusion
+from anomalens.detectors.patches.bank import Bank
+from anomalens.detectors.patches.maps import MapMaker
+from anomalens.detectors.patches.position_gaussians import PositionGaussians
+from anomalens.detectors.patches.search_graph import (
+    FINE_DISTANCE,
+    MAP,
+    NEAREST,
+    UNLIKELY,
+    append_gaussians,
+    append_map,
+    append_nearest,
+    append_shared,
+)
+from anomalens.detectors.patches.shared_gaussians import SharedGaussians
+from anomalens.errors import BackboneError
+from anomalens.images.arrays import Pixels
+
+Floats = NDArray[np.float32]
+
+# Largest difference between the graph's distances and numpy's, relative to the largest.
+_TOLERANCE: Final = 1e-2
+
+
+@dataclass(frozen=True)
+class Models:
+    """What is normal in each view that a map is drawn from; `fine` only where the map has a share of it."""
+
+    vectors: Floats
+    detail: PositionGaussians
+    fine: SharedGaussians | None
+    fusion: Fusion
+    maps: MapMaker
+    fine_maps: MapMaker | None
+
+    def graph(self, embedding: bytes) -> bytes:
+        """A joint embedding's graph with distances and the map behind it."""
+        edited = Graph.parse(embedding)
+        grid = self.maps.grid
+        append_nearest(edited, EMBEDDING, self.vectors, grid)
+        append_gaussians(edited, DETAIL, self.detail, grid)
+        first, second, third = self.fusion.map_terms
+        finer = None
+        if self.fine is not None and self.fine_maps is not None:
+            append_shared(edited, FINE, self.fine, self.fine_maps.grid)
+            finer = (FINE_DISTANCE, third, self.fine_maps)
+        terms = [(NEAREST, first), (UNLIKELY, second)]
+        append_map(edited, terms, self.maps, offset=self.fusion.map_offset, finer=finer)
+        shape = [1, *grid]
+        return edited.finish(
+            [(FEATURES, [1, None]), (NEAREST, shape), (UNLIKELY, shape), (MAP, [1, *self.maps.size])]
+        )
+
+    def check(self, network: FeatureNetwork, image: Pixels, views: list[Floats], runtime: Runtime) -> None:
+        """Refuse a runtime whose distances disagree with those that the calibration rests on.
+
+        Parameters
+        ----------
+        network : FeatureNetwork
+            With this graph.
+        image : prepared image
+        views : list of arrays
+            What the embedding's graph gave for it.
+        """
+        embedding, detail, _, *fine = views
+        patches = embedding.shape[0] * embedding.shape[1]
+        expected = Bank(self.vectors).nearest(embedding.reshape(patches, -1)).reshape(self.maps.grid)
+        along = (detail.reshape(patches, -1) @ self.detail.axes)[None]
+        likewise = self.detail.distances(along).reshape(self.maps.grid)
+        first, second, third = self.fusion.map_terms
+        drawn = self.maps(first * expected + second * likewise + np.float32(self.fusion.map_offset))
+        if self.fine is not None and self.fine_maps is not None:
+            finer = self.fine.distances(fine[0].reshape(-1, fine[0].shape[-1]))
+            drawn = drawn + self.fine_maps(third * finer.reshape(self.fine_maps.grid))
+        _, nearest, unlikely, anomaly_map = network(image)
+        if network.rounds:  # each graph rounds to 8 bits in places of its own
+            apart = max(_mean_change(nearest, expected), _mean_change(unlikely, likewise))
+            allowed = ROUNDING
+        else:
+            # a patch that is itself in the bank has a squared distance of rounding errors
+            scale = max(1.0, float(np.abs(embedding).max()))
+            highest = max(1.0, scale * first, float(np.abs(drawn).max()))
+            apart = max(
+                float(np.abs(nearest - expected).max()) / scale,
+                float(np.abs(unlikely - likewise).max()) / max(1.0, float(likewise.max())),
+                float(np.abs(anomaly_map - drawn).max()) / highest,
+            )
+            allowed = _TOLERANCE
+        if not apart <= allowed:
+            raise BackboneError(
+                f"{runtime.name} finds other distances than the fitted models hold; use another runtime."
+            )
+
+
+def _mean_change(found: Floats, expected: Floats) -> float:
+    return float(np.abs(found - expected).mean() / max(1e-12, float(np.abs(expected).mean())))
