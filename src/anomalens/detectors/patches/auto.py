@@ -1,12 +1,14 @@
-"""auto: three views of an image from one pass of a network, combined by evidence from normal images.
+"""auto: views of an image from one pass of a network, combined by evidence from normal images.
 
-What it does. One graph gives an image's patches, averaged and not, and a vector of the whole. Each view has
-its own model of normality:
+What it does. One graph gives an image's patches, averaged, not averaged and finer, and a vector of the whole.
+Each view has its own model of normality:
 
 - patches: distance to the nearest vector of a greedy coreset (PatchCore, Roth et al. 2022); it ranks
   images best;
 - detail: a Gaussian at each position of the patches without averages (PaDiM, Defard et al. 2021); draws the
   finer map, and finds what stands in a wrong place;
+- fine: at each position of patches at 1/4 and 1/8 a mean, and one covariance for all (`shared_gaussians.py`);
+  in the map alone, for what is a few pixels wide;
 - context: Mahalanobis distance of pooled features (Rippel et al. 2021); sees what no patch shows, such as
   a missing label or another kind of image.
 
@@ -20,13 +22,13 @@ where r grows from 0 at four groups to 1 at sixteen, because fewer scores set no
 groups / 200). v, 0–1, says how varied the images are, by evidence from the normal ones: it is above 0 where
 left-out normal patches lie far from the bank and defects painted on normal images hide among them
 (`auto_weights.py`). Then every image shows something else, and the whole tells more than its patches.
-A view's raw score is the mean of its highest half per cent of patches. The map adds patches and detail,
-each divided by its spread on normal images; how much detail it gets is chosen by evidence: defects are
-painted on left-out normal images, and the share that outlines them best is taken, as long as the map's
-maximum ranks the painted images as well as the best share does (`evidence.py`). That choice changes the map
-alone, never the score. Two things are learnt from the same left-out images that calibrate: the tail scales,
-monotone functions of one view each, and the share of detail, of which the regions' threshold depends.
-The principal axes of the detail view are learnt from all images.
+A view's raw score is the mean of its highest half per cent of patches. The map adds patches, detail and fine,
+each divided by its spread on normal images; how much of each is chosen by evidence: defects are painted on
+left-out normal images, and the mix that outlines them best is taken, as long as the map's maximum ranks the
+painted images as well as the best mix does (`auto_map.py`, `evidence.py`). That choice changes the map alone,
+never the score. What is learnt from the same left-out images that calibrate: the tail scales, monotone
+functions of one view each, the context's weight, and the mix, of which the regions' threshold depends. The
+principal axes of the detail view and the covariance of the fine one are learnt from all images.
 
 What was tried and left out (256 px; transistor, juice bottle, magnetic tile, bricks, brain, six papers):
 dividing distances by those of normal patches nearby, position by position or bank vector by bank vector;
@@ -37,7 +39,8 @@ kinds that are not varied by that measure (brain slices) are ranked better by pa
 say nothing of logical faults, whose masks the detail view outlines less well.
 
 Memory. As PatchCore, and for the detail view at most `max_images` images at 2 bytes a feature (160 MB of
-500 at 256 px), for context 4 bytes a feature of every image.
+500 at 256 px), for context 4 bytes a feature of every image, for the fine view 8 bytes a feature of five
+images and 2 of 96.
 """
 
 from __future__ import annotations
