@@ -1,4 +1,4 @@
-"""The three views that `auto` combines, each with scores of normal images that it did not learn from."""
+"""The views that make the score of `auto`, each with scores of normal images that it did not learn from."""
 
 from __future__ import annotations
 
