@@ -185,6 +185,14 @@ def test_auto_says_what_it_chose(fitted: Auto) -> None:
     assert fitted.chosen_["map"] in [t[:3] for t in fitted.chosen_["trials"]]
 
 
+def test_without_the_fine_view_the_map_is_of_the_other_two(fitted: Auto, images: TexturedImages) -> None:
+    plain = Auto(AutoSettings(fine=False))
+    plain.fit(images, runtime=Runtime())
+    assert plain.chosen_["map"][2] == 0 and len(plain.chosen_["trials"]) < len(MIXES)
+    batch = Batch(list(images)[:3], images.ids[:3])
+    np.testing.assert_allclose(plain.score(batch).image, fitted.score(batch).image)  # of the map alone
+
+
 def test_more_images_than_detail_holds_take_a_second_pass(images: TexturedImages) -> None:
     few = Auto(AutoSettings(max_images=6))
     scores = few.fit(images, runtime=Runtime())

@@ -84,6 +84,7 @@ class AutoSettings(Settings):
     )
     detail: float = parameter(0.25, "weight of the detail view in the image's score", limits=(0.0, 10.0))
     context: float = parameter(0.5, "weight of the context view, from 200 groups on", limits=(0.0, 10.0))
+    fine: bool = parameter(True, "let the map have a share of patches on a finer grid")
     coreset_ratio: float = parameter(0.01, "share of all patches that the bank keeps", limits=(1e-6, 1.0))
     min_bank: int = parameter(1000, "the bank keeps at least this many patches", limits=(1, 10**6))
     max_bank: int = parameter(10_000, "the bank keeps at most this many patches", limits=(1, 10**6))

@@ -115,7 +115,7 @@ class AutoFit:
         card.check_size(self._images.size)
         taps = self._s.taps or taps_at(card, PATCH_STRIDES)
         pooled = sorted(taps_at(card, POOLED_STRIDES), key=lambda tap: card.tap(tap).stride)
-        fine = fine_taps(card)
+        fine = fine_taps(card) if self._s.fine else ()
         used = list(dict.fromkeys([*taps, *pooled, *fine]))
         return FeatureNetwork.from_card(
             joint_embedding(backbone.graph(used), taps, pooled, fine, size=self._images.size),
