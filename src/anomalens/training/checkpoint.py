@@ -14,6 +14,7 @@ import os
 import time
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from anomalens import __version__
 from anomalens.errors import AnomalensWarning
 from anomalens.training import CHECKPOINTS
 
@@ -51,7 +51,7 @@ class Checkpoint:
         folder = os.environ.get(CHECKPOINTS)
         if not folder:
             return None
-        text = json.dumps([*decides, __version__, torch.__version__], sort_keys=True, default=str)
+        text = json.dumps([*decides, _own_version(), torch.__version__], sort_keys=True, default=str)
         name = hashlib.sha256(text.encode()).hexdigest()[:24]
         return cls(Path(folder) / f"training-{name}.safetensors")
 
@@ -133,6 +133,13 @@ class Checkpoint:
                 AnomalensWarning,
                 stacklevel=4,
             )
+
+
+def _own_version() -> str:
+    try:
+        return version("anomalens")
+    except PackageNotFoundError:  # run from its sources
+        return ""
 
 
 def _check_fits(weights: dict[str, Tensor], module: nn.Module) -> None:
