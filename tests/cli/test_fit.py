@@ -26,7 +26,7 @@ def test_it_says_what_it_learnt_what_to_expect_and_what_to_do_next(anomalens, pa
     assert answer.code == 0
     assert "learnt from 30 normal images" in answer.lines[0]
     assert "false-alarm-rate=0.1" in answer.lines[1] and "out-of-fold" in answer.lines[1]
-    assert "detail in the map" in answer.lines[2]
+    assert "a map of" in answer.lines[2]
     assert "expect to flag" in answer.lines[3] and "interval" in answer.lines[3]
     assert answer.lines[4].startswith(f"next: anomalens check {out}")
     assert [path.name for path in tmp_path.iterdir()] == ["m.anomalens"]
