@@ -134,7 +134,7 @@ def test_what_cannot_be_fitted_is_a_card_with_an_error(task):
 @pytest.mark.filterwarnings("ignore:24 images form")
 def test_tiny_images_are_prepared_as_fit_prepares_them(task):
     fast = replace(SETTINGS, size=None, policy="max")
-    assert fast.fit(task.train, seed=0).preprocessing.output_size == (64, 64)
+    assert fast.fit(task.train, seed=0).preprocessing.output_size == (128, 128)
     assert replace(fast, size=96).fit(task.train, seed=0).preprocessing.output_size == (96, 96)
 
 
