@@ -19,7 +19,10 @@ from typing import Final
 from anomalens.evaluation.cards import ResultCard, read_cards
 
 PAGES: Final = Path(__file__).resolve().parents[1] / "docs" / "detectors"
-TABLE: Final = re.compile(r"(\*\*Measured\*\*.*?\n\n)(\|.*?\n)(?=\n|\Z)", re.DOTALL)
+HEAD: Final = "| set | image AUROC | 95 % interval |"  # tables with other columns are written by hand
+TABLE: Final = re.compile(
+    r"(\*\*Measured\*\*(?:(?!\n\|).)*?\n\n)(" + re.escape(HEAD) + r".*?\n)(?=\n|\Z)", re.DOTALL
+)
 CLASSES: Final = {"mnist": 10, "fashion-mnist": 10, "cifar10": 10, "fer2013": 7, "grocery_store": 3}
 
 
@@ -31,7 +34,7 @@ def main() -> None:
         text = page.read_text(encoding="utf-8")
         place = TABLE.search(text)
         if rows and place is not None:
-            table = "\n".join(["| set | image AUROC | 95 % interval |", "| --- | --: | --- |", *rows, ""])
+            table = "\n".join([HEAD, "| --- | --: | --- |", *rows, ""])
             changed = text[: place.start(2)] + table + text[place.end(2) :]
             page.write_text(changed, encoding="utf-8")
             print(f"wrote {page.name}: {len(rows)} rows")
