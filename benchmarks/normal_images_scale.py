@@ -107,7 +107,7 @@ def fit_one(detector: str, folder: Path) -> dict[str, Any]:
     for path in sorted((folder / "new").iterdir()):
         image = np.asarray(Image.open(path))
         start = time.perf_counter()
-        (finding,) = inspector.check(image)
+        (finding,) = inspector.check([image])
         seconds.append(time.perf_counter() - start)
         flagged.append(finding.anomalous)
     times = {"ms": round(1000 * float(np.median(seconds)), 2)}
