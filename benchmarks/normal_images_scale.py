@@ -117,7 +117,7 @@ def fit_one(detector: str, folder: Path) -> dict[str, Any]:
 def page(results: dict[str, Any]) -> str:
     """The results as Markdown."""
     lines = [
-        "# From a hundred to a hundred thousand normal images",
+        "# What more normal images cost",
         "",
         f"`python benchmarks/normal_images_scale.py` wrote this page; machine: {platform.machine()}, "
         f"{os.cpu_count()} cores, on which other work may run. Normal images are crops of {SIDE} pixels from "
