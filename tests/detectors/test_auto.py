@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from anomalens.datasets import load_tasks
 from anomalens.detectors import Batch, load_detector
 from anomalens.detectors.checks import TexturedImages
 from anomalens.detectors.patches.auto import Auto, AutoSettings
+from anomalens.detectors.patches.auto_fit import AutoFit
+from anomalens.detectors.patches.auto_graph import Models
 from anomalens.detectors.patches.auto_heads import TOP_SHARE
 from anomalens.detectors.patches.auto_map import MIXES, Grids, MapMixer, Spread
 from anomalens.detectors.patches.auto_weights import weights
@@ -20,7 +23,7 @@ from anomalens.detectors.patches.evidence import Trial, auroc, choose, painted, 
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
 from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
 from anomalens.detectors.patches.shared_gaussians import SharedMoments
-from anomalens.errors import SettingError
+from anomalens.errors import BackboneError, SettingError
 from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.metrics import image_auroc
 from anomalens.evaluation.pixel_metrics import pixel_figures
@@ -191,6 +194,25 @@ def test_without_the_fine_view_the_map_is_of_the_other_two(fitted: Auto, images:
     assert plain.chosen_["map"][2] == 0 and len(plain.chosen_["trials"]) < len(MIXES)
     batch = Batch(list(images)[:3], images.ids[:3])
     np.testing.assert_allclose(plain.score(batch).image, fitted.score(batch).image)  # of the map alone
+
+
+def test_a_fine_view_beyond_the_budget_is_left_out(images: TexturedImages, monkeypatch) -> None:
+    monkeypatch.setattr(AutoFit, "_fits", lambda self, features: False)
+    detector = Auto()
+    detector.fit(images, runtime=Runtime())
+    assert detector.chosen_["map"][2] == 0
+
+
+def test_a_runtime_that_draws_another_map_is_refused(images: TexturedImages, monkeypatch) -> None:
+    drawn = Models.graph
+
+    def other(self: Models, embedding: bytes) -> bytes:
+        fusion = replace(self.fusion, map_offset=self.fusion.map_offset + 5)
+        return drawn(replace(self, fusion=fusion), embedding)
+
+    monkeypatch.setattr(Models, "graph", other)
+    with pytest.raises(BackboneError, match="finds other distances"):
+        Auto().fit(images, runtime=Runtime())
 
 
 def test_more_images_than_detail_holds_take_a_second_pass(images: TexturedImages) -> None:

@@ -40,7 +40,7 @@ say nothing of logical faults, whose masks the detail view outlines less well.
 
 Memory. As PatchCore, and for the detail view at most `max_images` images at 2 bytes a feature (160 MB of
 500 at 256 px), for context 4 bytes a feature of every image, for the fine view 8 bytes a feature of five
-images and 2 of 96.
+images and 2 of 96; where that is more than `memory_mb` (from some 1000 px on), there is no fine view.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-DETAIL_FOLDS: Final = 5  # of the two cheaper views; FOLDS is a multiple, so no image's fold is split
+DETAIL_FOLDS: Final = 5  # of the cheaper views; FOLDS is a multiple, so no image's fold is split
 FINE_STRIDES: Final = (4, 8)
 _SPARE: Final = 2
 _VARIED: Final = (
@@ -75,7 +75,7 @@ class AutoFit:
         self._s, self._images, self._seed, self._progress = settings, images, seed, progress
         self._groups = np.asarray(images.groups)
         self._folds = fold_of_groups(self._groups, FOLDS, seed)
-        self._fine_folds = self._folds % DETAIL_FOLDS
+        self._view_folds = self._folds % DETAIL_FOLDS
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(images))
         self._learnt = np.sort(order[: settings.max_images])  # by the detail view
@@ -139,8 +139,8 @@ class AutoFit:
                 self.grid = (h, w)
                 self._maps = MapMaker(self.grid, images.size, self._s.sigma)
                 self._fine_maps = None
-                if fine:
-                    self._fine = SharedMoments(int(self._fine_folds.max()) + 1)
+                if fine and self._fits(fine[0].size):
+                    self._fine = SharedMoments(int(self._view_folds.max()) + 1)
                     self._fine_maps = MapMaker(fine[0].shape[:2], images.size, self._s.sigma)
                 store = FeatureStore(
                     channels,
@@ -153,7 +153,7 @@ class AutoFit:
             apart.add(embedding.reshape(h * w, channels))
             features.append(pooled)
             if self._fine is not None:
-                self._fine.add(_rows(fine[0]), int(self._fine_folds[i]))
+                self._fine.add(_rows(fine[0]), int(self._view_folds[i]))
             if i in learnt:
                 detail.append(as_float16(unaveraged).reshape(h * w, channels))
             if i in chosen:
@@ -161,9 +161,8 @@ class AutoFit:
                 seen, unaveraged, _, *finer = self.network(copy)
                 copies.append(seen.reshape(h * w, channels))
                 detail_copies.append(as_float16(unaveraged).reshape(h * w, channels))
-                fine_pairs += [
-                    (as_float16(_rows(a)), as_float16(_rows(b))) for a, b in zip(fine, finer, strict=True)
-                ]
+                if self._fine is not None:
+                    fine_pairs.append((as_float16(_rows(fine[0])), as_float16(_rows(finer[0]))))
                 masks.append(mask)
         assert store is not None
         self._apart = apart.typical()
@@ -174,6 +173,11 @@ class AutoFit:
         self._detail_painted = np.array(detail_copies).reshape(-1, *self._detail.shape[1:])
         self._fine_pairs = fine_pairs
         return store
+
+    def _fits(self, features: int) -> bool:
+        """Whether the fine view's sums, and its features of the painted images, are within the budget."""
+        folds = int(self._view_folds.max()) + 1
+        return features * (8 * folds + 2 * 2 * len(self._painted)) <= self._s.memory_mb * 1e6
 
     def _along_axes(self, detail: NDArray[np.float16]) -> NDArray[np.float16]:
         x = np.empty((*detail.shape[:2], self._axes.shape[1]), np.float16)
@@ -187,7 +191,7 @@ class AutoFit:
         nearest, unlikely = self._left_out_distances(store, banks, gaussians)
         context = left_out_context(
             self._features,
-            self._folds % DETAIL_FOLDS,
+            self._view_folds,
             lambda folds: self._progress(folds, label="calibrating", total=len(folds)),
         )
         raw = {
@@ -250,7 +254,7 @@ class AutoFit:
         before, after = [], []
         models = self._left_out_fine_models()
         for i, pair in zip(self._painted, self._fine_pairs, strict=True):
-            model = models[self._fine_folds[i]]
+            model = models[self._view_folds[i]]
             normal, painted = (model.distances(x).reshape(self._fine_maps.grid) for x in pair)
             before.append(normal)
             after.append(painted)
@@ -259,7 +263,7 @@ class AutoFit:
     def _left_out_fine_models(self) -> list[SharedGaussians]:
         """One per fold, whose means have not learnt from it."""
         assert self._fine is not None
-        return [self._fine.gaussians(fold) for fold in range(int(self._fine_folds.max()) + 1)]
+        return [self._fine.gaussians(fold) for fold in range(int(self._view_folds.max()) + 1)]
 
     def _left_out_fine(self, known: NDArray[np.bool_], *, used: bool) -> Iterator[tuple[int, Floats | None]]:
         """The known images and, where they are used, their left-out fine distances [1, h, w].
@@ -273,7 +277,7 @@ class AutoFit:
         images = self._progress(self._images, label="calibrating the map", total=len(self._images))
         for i, image in enumerate(images):
             if known[i]:
-                distances = models[self._fine_folds[i]].distances(_rows(self.network(image)[3]))
+                distances = models[self._view_folds[i]].distances(_rows(self.network(image)[3]))
                 yield i, distances.reshape(1, *self._fine_maps.grid)
 
     def _left_out_distances(
@@ -284,7 +288,7 @@ class AutoFit:
         wanted = self._wanted
         nearest = np.full((n, h, w), np.nan, np.float32)
         unlikely = np.full((n, h, w), np.nan, np.float32)
-        folds = self._folds % DETAIL_FOLDS
+        folds = self._view_folds
         self._unlikely_painted = np.empty((len(self._painted), h, w), np.float32)
         for fold in np.unique(folds):
             held = folds[self._learnt] == fold
