@@ -63,7 +63,7 @@ def test_a_gaussian_of_a_position_is_the_formula(rng: np.random.Generator) -> No
 
 def test_gaussians_with_one_covariance_are_the_formula_and_leave_a_fold_out(rng: np.random.Generator) -> None:
     mixing = rng.normal(size=(4, 4))
-    x = (rng.normal(size=(30, 50, 4)) @ mixing + rng.normal(size=(1, 50, 4))).astype(np.float32)
+    x = (rng.normal(size=(30, 50, 4)) @ mixing + rng.normal(size=(1, 50, 4)) + 1000).astype(np.float32)
     folds = np.arange(30) % 3
     moments = SharedMoments(3)
     for image, fold in zip(x, folds, strict=True):

@@ -52,8 +52,10 @@ class SharedMoments:
     def add(self, x: Floats, fold: int) -> None:
         """Take the features [p, c] of one image."""
         if self._sums is None or self._products is None:
+            self._shift = x.mean(0)  # products of small numbers keep their digits
             self._sums = np.zeros((len(self._counts), *x.shape))
             self._products = np.zeros((x.shape[1], x.shape[1]))
+        x = x - self._shift
         self._counts[fold] += 1
         self._sums[fold] += x
         self._products += x.T @ x
@@ -73,4 +75,6 @@ class SharedMoments:
         values, axes = np.linalg.eigh(covariance)
         # rounding of large sums may leave a direction without variance slightly below 0
         white = axes / np.sqrt(np.maximum(values, REGULARISATION))
-        return SharedGaussians(mean.astype(np.float32), np.ascontiguousarray(white, np.float32))
+        return SharedGaussians(
+            (mean + self._shift).astype(np.float32), np.ascontiguousarray(white, np.float32)
+        )
