@@ -70,8 +70,8 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
         half = _WINDOW // 2
         return F.avg_pool2d(F.pad(values, (half, half, half, half), mode="reflect"), _WINDOW, stride=1)
 
-    # around the middle of the image, or float32 loses in small differences of squares what C2 can see
-    middle = x.mean((2, 3), keepdim=True)
+    # around the middle of the values, or float32 loses in small differences of squares what C2 can see
+    middle = (x.amax((2, 3), keepdim=True) + x.amin((2, 3), keepdim=True)) / 2
     a, b = x - middle, y - middle
     ma, mb = mean(a), mean(b)
     vx, vy, both = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
