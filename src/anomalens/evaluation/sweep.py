@@ -137,15 +137,16 @@ def _whole(name: str, text: str) -> int:
 
 
 def sweep_rows(cards: Sequence[ResultCard]) -> Iterator[list[str]]:
-    """The swept values and the figures, as texts; the first row is the heading."""
+    """The swept values and those figures that there are, as texts; the first row is the heading."""
     names = list(cards[0].settings["swept"])
-    yield [*names, *FIGURES]
+    shown = [name for name in FIGURES if any(getattr(card, name) is not None for card in cards)]
+    yield [*names, *shown]
     for card in cards:
         values = [str(card.settings["swept"][name]) for name in names]
         if card.error is not None:
             yield [*values, f"failed: {card.error}"]
             continue
-        figures = [getattr(card, name) for name in FIGURES]
+        figures = [getattr(card, name) for name in shown]
         yield [*values, *("–" if value is None else f"{value:.4g}" for value in figures)]
 
 

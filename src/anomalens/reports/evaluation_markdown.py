@@ -13,7 +13,7 @@ from anomalens.reports.evaluation_numbers import CardNumbers
 from anomalens.reports.evaluation_overview import overview_of
 from anomalens.reports.evaluation_pictures import chosen
 from anomalens.reports.evaluation_remarks import GRADES, headline, remarks_on
-from anomalens.reports.evaluation_sweeps import swept_groups
+from anomalens.reports.evaluation_sweeps import swept_groups, swept_of
 from anomalens.reports.evaluation_tables import (
     Row,
     calibration_facts,
@@ -47,21 +47,11 @@ def _lines(cards: Sequence[ResultCard]) -> Iterator[str]:
         "labels were used for figures alone. Intervals are 95 %."
     )
     if len(cards) > 1:
-        overview = overview_of(cards)
-        yield from ("", "## Overview", "")
-        yield from _table([[_unbold(cell) for cell in row] for row in overview.results])
-        for head, rows in (
-            ("Ranks by image AUROC", overview.ranks),
-            ("Paired differences", overview.differences),
-        ):
-            if rows:
-                yield from ("", f"### {head}", "")
-                yield from _table(rows)
-        for note in overview.notes:
-            yield from ("", _plain(note))
         for head, members in swept_groups(cards).items():
-            yield from ("", f"### {_plain(head)}", "")
+            yield from ("", f"## {_plain(head)}", "")
             yield from _table(list(sweep_rows(members)))
+        if others := [card for card in cards if not swept_of(card.settings)]:
+            yield from _overview(others)
     for card, name in zip(cards, card_names(cards), strict=True):
         yield from ("", f"## {_plain(seen(card.title))} · {_plain(name)} · seed {card.seed}", "")
         if card.error is not None:
@@ -70,6 +60,21 @@ def _lines(cards: Sequence[ResultCard]) -> Iterator[str]:
             yield from _section(CardNumbers(card))
         if card.command:
             yield from ("", "Reproduce:", "", f"    {seen(card.command)}")
+
+
+def _overview(cards: Sequence[ResultCard]) -> Iterator[str]:
+    overview = overview_of(cards)
+    yield from ("", "## Overview", "")
+    yield from _table([[_unbold(cell) for cell in row] for row in overview.results])
+    for head, rows in (
+        ("Ranks by image AUROC", overview.ranks),
+        ("Paired differences", overview.differences),
+    ):
+        if rows:
+            yield from ("", f"### {head}", "")
+            yield from _table(rows)
+    for note in overview.notes:
+        yield from ("", _plain(note))
 
 
 def _section(numbers: CardNumbers) -> Iterator[str]:

@@ -16,7 +16,7 @@ from anomalens.reports.evaluation_pictures import Exhibit, PictureSource, within
 from anomalens.reports.evaluation_script import POLICY, SCRIPT
 from anomalens.reports.evaluation_section import failed_section, section, short_section
 from anomalens.reports.evaluation_style import STYLE as OWN_STYLE
-from anomalens.reports.evaluation_sweeps import sweep_curves
+from anomalens.reports.evaluation_sweeps import sweeps, swept_of
 from anomalens.reports.evaluation_texts import card_names, counted
 from anomalens.reports.page_style import STYLE
 
@@ -119,8 +119,11 @@ def _head(cards: Sequence[ResultCard]) -> str:
         "only; test labels were used for figures alone. Intervals are 95 %.</p></header>"
     )
     if len(cards) > 1:
-        parts.append(html_overview(overview_of(cards)))
-        parts.append(sweep_curves(cards))
+        parts.append(sweeps(cards))
+        # choices of a sweep are many, and pairs of them more: their curves say what matters
+        others = [card for card in cards if not swept_of(card.settings)]
+        if others:
+            parts.append(html_overview(overview_of(others)))
         parts.append("<h2>Each evaluation</h2>")
     return "\n".join(parts)
 

@@ -61,8 +61,11 @@ tr.block th { padding-top: .8rem; color: var(--soft); font-weight: 600; }
 .curve text { fill: var(--soft); }
 .curve .frame { fill: var(--sheet); stroke: var(--line); }
 .curve .line { fill: none; stroke: var(--normal); stroke-width: 2; stroke-linejoin: round; }
+.curve .line.c0, .sample .line.c0 { stroke: var(--normal); }
 .curves .sample { display: inline-block; width: 28px; height: 10px; }
 .sample .line { fill: none; stroke: var(--normal); stroke-width: 2; }
+.line.c1 { stroke: #d55e00; } .line.c2 { stroke: #009e73; } .line.c3 { stroke: #b8528f; }
+.line.c4 { stroke: #b88700; } .line.c5 { stroke: #56b4e9; }
 .curve .aside { fill: none; stroke: var(--soft); stroke-dasharray: 4 4; }
 .curve .dot { fill: var(--flagged); stroke: var(--sheet); stroke-width: 1.5; }
 .chart .b-normal { fill: var(--normal); }

@@ -1,4 +1,4 @@
-"""Curves of a sweep: each figure against the first swept value, one line for each choice of the others."""
+"""A sweep as a table and curves: figures against the first swept value, lines for choices of the others."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from html import escape
 from typing import Any, Final
 
 from anomalens.evaluation.cards import ResultCard
-from anomalens.evaluation.sweep import FIGURES
+from anomalens.evaluation.sweep import FIGURES, sweep_rows
 from anomalens.reports.evaluation_curves import LEFT, SIDE, TOP, framed
+from anomalens.reports.evaluation_overview import html_table
 from anomalens.reports.evaluation_texts import seen
 
-_MOST_LINES: Final = 8
-_DASHES: Final = ("", "6 3", "2 3", "8 3 2 3", "10 5", "1 4", "4 6", "12 3 3 3")
+_MOST_LINES: Final = 16
+_COLOURS: Final = 6  # in evaluation_style.py
+_DASHES: Final = ("", "7 4", "2 4", "8 3 2 3")
+_ROWS: Final = 200
+# Of the order of the scores alone: every policy has the same.
+_RANKING: Final = ("image_auroc", "pixel_auroc", "aupro")
 
 Lines = dict[str, list[tuple[str, float]]]  # what tells a line, and its points: swept value, figure
+Looks = dict[str, str]  # what tells a line → its attributes
 
 
 def swept_groups(cards: Sequence[ResultCard]) -> dict[str, list[ResultCard]]:
@@ -29,14 +35,21 @@ def swept_groups(cards: Sequence[ResultCard]) -> dict[str, list[ResultCard]]:
     return groups
 
 
-def sweep_curves(cards: Sequence[ResultCard]) -> str:
-    """One chart a figure for every task and detector that has swept cards; empty where there are none."""
+def sweeps(cards: Sequence[ResultCard]) -> str:
+    """Charts and a table for every task and detector that has swept cards; empty where there are none."""
     parts = []
     for head, members in swept_groups(cards).items():
         names = list(swept_of(members[0].settings))
-        charts = "".join(_chart(figure, names, members) for figure in FIGURES)
+        drawn = {figure: lines_of(figure, names, members) for figure in FIGURES}
+        looks = _looks(names, members)
+        charts = "".join(
+            _chart(figure, names[0], lines, members, looks) for figure, lines in drawn.items() if lines
+        )
+        parts.append(f"<h2>{escape(head)}</h2>")
         if charts:
-            parts.append(f'<h3>{escape(head)}</h3><div class="curves">{charts}</div>')
+            parts.append(f'<div class="curves">{charts}</div>')
+        table = list(sweep_rows(members))
+        parts.append(html_table([[seen(cell).replace("_", " ") for cell in table[0]], *table[1 : _ROWS + 1]]))
     return "".join(parts)
 
 
@@ -52,16 +65,34 @@ def lines_of(figure: str, names: Sequence[str], cards: Sequence[ResultCard]) -> 
     for card in cards:
         swept, value = swept_of(card.settings), getattr(card, figure)
         if card.error is None and value is not None:
-            told = ", ".join(f"{name} {swept[name]}" for name in names[1:])
-            lines.setdefault(told, []).append((swept[names[0]], float(value)))
+            points = lines.setdefault(_told(figure, names, swept), [])
+            if swept[names[0]] not in dict(points):
+                points.append((swept[names[0]], float(value)))
     return lines
 
 
-def _chart(figure: str, names: Sequence[str], cards: Sequence[ResultCard]) -> str:
-    lines = lines_of(figure, names, cards)
-    if not lines:
-        return ""
-    places = list(dict.fromkeys(swept_of(card.settings)[names[0]] for card in cards))
+def _told(figure: str, names: Sequence[str], swept: Mapping[str, str]) -> str:
+    others = [name for name in names[1:] if not (name == "policy" and figure in _RANKING)]
+    return ", ".join(f"{name} {swept[name]}" for name in others)
+
+
+def _looks(names: Sequence[str], cards: Sequence[ResultCard]) -> Looks:
+    """The first of the other swept names gives the colour, all further ones the dashes."""
+    looks: Looks = {}
+    for figure in (FIGURES[0], FIGURES[-1]):  # with and without policies
+        colours: dict[str, int] = {}
+        dashes: dict[str, int] = {}
+        for card in cards:
+            told = _told(figure, names, swept_of(card.settings))
+            first, _, rest = told.partition(", ")
+            colour = colours.setdefault(first, len(colours)) % _COLOURS
+            dash = _DASHES[dashes.setdefault(rest, len(dashes)) % len(_DASHES)]
+            looks[told] = f'class="line c{colour}" stroke-dasharray="{dash}"'
+    return looks
+
+
+def _chart(figure: str, swept: str, lines: Lines, cards: Sequence[ResultCard], looks: Looks) -> str:
+    places = list(dict.fromkeys(swept_of(card.settings)[swept] for card in cards))
     values = [value for line in lines.values() for _, value in line]
     low, high = min(values), max(values)
     room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
@@ -69,16 +100,16 @@ def _chart(figure: str, names: Sequence[str], cards: Sequence[ResultCard]) -> st
     step = SIDE / max(len(places) - 1, 1)
     base = TOP + SIDE
     drawn, legend = [], []
-    for (told, points), dashes in zip(list(lines.items())[:_MOST_LINES], _DASHES, strict=False):
+    for told, points in list(lines.items())[:_MOST_LINES]:
         spots = [
             (LEFT + step * places.index(place), TOP + SIDE * (high - value) / (high - low))
             for place, value in points
         ]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in spots)
-        drawn.append(f'<path class="line" stroke-dasharray="{dashes}" d="{path}"/>')
+        drawn.append(f'<path {looks[told]} d="{path}"/>')
         drawn += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in spots]
         if told:
-            sample = f'<path class="line" stroke-dasharray="{dashes}" d="M0 5h28"/>'
+            sample = f'<path {looks[told]} d="M0 5h28"/>'
             legend.append(f'<svg class="sample" viewBox="0 0 28 10">{sample}</svg> {escape(seen(told))}')
     if len(lines) > _MOST_LINES:
         legend.append(f"{len(lines) - _MOST_LINES} more lines are in report.json")
@@ -93,9 +124,9 @@ def _chart(figure: str, names: Sequence[str], cards: Sequence[ResultCard]) -> st
             f"{escape(seen(places[i])[:16])}</text>"
             for i in shown
         ),
-        f'<text x="{LEFT + SIDE / 2}" y="{base + 29}" text-anchor="middle">{escape(seen(names[0]))}</text>',
+        f'<text x="{LEFT + SIDE / 2}" y="{base + 29}" text-anchor="middle">{escape(seen(swept))}</text>',
     ]
-    spoken = f"{figure} over {names[0]}, from {min(values):.4g} to {max(values):.4g}"
+    spoken = f"{figure} over {swept}, from {min(values):.4g} to {max(values):.4g}"
     chart = framed(spoken, "".join([*texts, *drawn]))
-    caption = "<br>".join([escape(figure.replace("_", " ")), *legend])
+    caption = "<br>".join([f"<b>{escape(figure.replace('_', ' '))}</b>", *legend])
     return f"<figure>{chart}<figcaption>{caption}</figcaption></figure>"
