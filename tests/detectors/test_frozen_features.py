@@ -30,8 +30,8 @@ from anomalens.training.student_teacher import DifferenceScorer, StudentTeacher,
 SIZE = (64, 96)
 NAMES = ("fastflow", "simplenet", "student-teacher")
 TINY: dict[str, dict[str, str]] = {
-    "fastflow": {"epochs": "1", "batch_size": "4", "steps": "2", "hidden": "0.2"},
-    "simplenet": {"epochs": "2", "batch_size": "4", "hidden": "8", "top_share": "0.05"},
+    "fastflow": {"epochs": "1", "batch_size": "4", "steps": "2", "hidden": "0.2", "top_share": "0"},
+    "simplenet": {"epochs": "2", "batch_size": "4", "hidden": "8"},
     "student-teacher": {"epochs": "2", "batch_size": "4", "width": "4", "latent": "4", "hard": "1"},
 }
 
@@ -74,7 +74,8 @@ def test_one_graph_leads_from_the_image_to_the_map(name: str) -> None:
     session = open_session(graph, runtime=Runtime(), input_size=SIZE)
     values, maps = session.run(np.zeros((1, 3, *SIZE), np.float32))
     assert values.shape == (1, 1) and maps.shape == (1, *SIZE)
-    assert (values[0, 0] == pytest.approx(maps.max())) == (name != "simplenet")  # which takes the mean
+    highest = np.sort(maps, axis=None)[::-1][: 1 if name == "fastflow" else round(0.01 * maps.size)]
+    assert values[0, 0] == pytest.approx(highest.mean(), rel=1e-4)
     assert fitted.state().numbers["backbone"]["name"] == "efficientnet-lite0"
 
 
@@ -155,9 +156,9 @@ def test_simplenet_loss_is_that_of_the_paper() -> None:
     torch.manual_seed(7)
     loss = learner.validation(batch)
     torch.manual_seed(7)
-    adapted = network.discriminator.adapt(network.embedding(*batch.features))
-    noised = adapted + 0.3 * torch.randn_like(adapted)
-    normal, strange = (network.discriminator.judge(value)[:, 0] for value in (adapted, noised))
+    features = network.embedding(*batch.features)
+    noised = features + 0.3 * torch.randn_like(features)
+    normal, strange = (network.discriminator(value)[:, 0] for value in (features, noised))
     wanted = (0.5 + normal).clamp(min=0) + (0.5 - strange).clamp(min=0)
     torch.testing.assert_close(loss, wanted.mean((1, 2)))
     # the features themselves are never trained

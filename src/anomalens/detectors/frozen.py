@@ -40,7 +40,7 @@ class FrozenSettings(LearnedSettings):
         (), "layers of the backbone, comma-separated; default: those at 1/8 and 1/16"
     )
     top_share: float = parameter(
-        0.0, "share of the map, its highest values, whose mean is the image's score; 0: its maximum",
+        0.01, "share of the map, its highest values, whose mean is the image's score; 0: its maximum",
         limits=(0.0, 1.0),
     )  # fmt: skip
 

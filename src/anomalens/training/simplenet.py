@@ -15,21 +15,16 @@ from anomalens.training.pixel_errors import Smooth
 MARGIN = 0.5  # of the truncated L1 loss
 
 
-class FeatureDiscriminator(nn.Module):
-    """A linear adaptor and two layers that say how strange a feature is: [n, C, h, w] → [n, h, w]."""
+class FeatureDiscriminator(nn.Sequential):
+    """Two layers that say how strange a feature is: [n, C, h, w] → [n, 1, h, w]."""
 
     def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.adapt = nn.Conv2d(channels, channels, 1)
-        self.judge = nn.Sequential(
+        super().__init__(
             nn.Conv2d(channels, hidden, 1, bias=False),
             nn.BatchNorm2d(hidden),
             nn.LeakyReLU(0.2),
             nn.Conv2d(hidden, 1, 1, bias=False),
         )
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.judge(self.adapt(features))[:, 0]
 
 
 class SimpleNetwork(nn.Module):
@@ -41,7 +36,8 @@ class SimpleNetwork(nn.Module):
         self.discriminator = FeatureDiscriminator(embedding.channels, hidden)
 
     def forward(self, *features: Tensor) -> Tensor:
-        return self.discriminator(self.embedding(*features))
+        strangeness: Tensor = self.discriminator(self.embedding(*features))[:, 0]
+        return strangeness
 
 
 def discriminator_learner(network: SimpleNetwork, *, noise: float) -> Learner:
@@ -50,15 +46,14 @@ def discriminator_learner(network: SimpleNetwork, *, noise: float) -> Learner:
     Parameters
     ----------
     noise : float
-        Standard deviation of the noise on adapted features, of that of the features.
+        Standard deviation of the noise, of that of the features.
     """
 
     def loss(batch: Examples) -> Tensor:
         with torch.no_grad():
             features = network.embedding(*batch.features)
-        adapted = network.discriminator.adapt(features)
-        noised = adapted + noise * torch.randn_like(adapted)
-        both = network.discriminator.judge(torch.cat([adapted, noised]))[:, 0].float()
+        noised = features + noise * torch.randn_like(features)
+        both = network.discriminator(torch.cat([features, noised]))[:, 0].float()
         normal, strange = both.chunk(2)
         missed = F.relu(MARGIN + normal) + F.relu(MARGIN - strange)
         return missed.mean((1, 2))

@@ -7,7 +7,8 @@ a position. What is unlikely is anomalous:
 
     map_t(p) = −log p(x_t)(p) = ½ |f(x)(p)|² − Σ log |∂f(x)/∂x| at p + const,   map = mean over taps t
 
-in nats per channel, enlarged bilinearly and smoothed; the image's score is the map's maximum.
+in nats per channel, enlarged bilinearly and smoothed; the image's score is the mean of the highest
+hundredth of the map (`top_share`).
 
 What differs from the paper. The backbone is the packaged one. Channels are scaled by their own mean and
 deviation, where the paper learns a normalisation. The paper's public implementations leave the determinant

@@ -2,17 +2,19 @@
 CVPR, arXiv:2303.15140).
 
 What it does. Features of the backbone's middle layers, averaged over a small neighbourhood as PatchCore's,
-pass a linear adaptor G. Anomalies are made from them by adding Gaussian noise, and a discriminator D of two
-layers learns to tell the two apart (equations 4 to 7):
+are scaled to deviation 1. Anomalies are made from them by adding Gaussian noise, and a discriminator D of two
+layers learns to tell the two apart (equations 5 to 7):
 
-    q = G(x),   q⁻ = q + ε,   ε ~ N(0, σ²),   loss = max(0, ½ + s(q)) + max(0, ½ − s(q⁻)),   s = −D
+    q⁻ = q + ε,   ε ~ N(0, σ²),   loss = max(0, ½ + s(q)) + max(0, ½ − s(q⁻)),   s = −D
 
-The score s of each position is enlarged and smoothed; the image's score is the map's maximum. Nothing is
-searched: the cost of an image does not depend on the number of normal images.
+The score s of each position is enlarged and smoothed; the image's score is the mean of the highest hundredth
+of the map (`top_share`). Nothing is searched: the cost of an image does not depend on the number of normal
+images.
 
-What differs from the paper. Channels have deviation 1 before the adaptor, and σ (`noise`) is a share of that
-and not an absolute number. Weights are chosen by the loss on left-out normal images, where the paper keeps
-the epoch with the best test score. One learning rate serves both parts.
+What differs from the paper. There is no linear adaptor before the noise. Trained with the discriminator it
+shrinks the features until noise of a fixed σ covers them: the loss falls to nothing, and with it all that
+tells real anomalies apart. Channels have deviation 1 instead, and σ (`noise`) is a share of that. Weights are
+chosen by the loss on left-out normal images, where the paper keeps the epoch with the best test score.
 
 When it fails. The boundary is drawn where noise is, near the normal features and in every direction alike: an
 anomaly that leaves them in a direction in which they vary much stays inside. Positions are not known.
@@ -41,7 +43,7 @@ class SimpleNetSettings(FrozenSettings):
     epochs: int = parameter(40, "passes over the training images, at most", limits=(1, 10**5))
     batch_size: int = parameter(8, "images per step", limits=(2, 4096))
     weight_decay: float = parameter(1e-5, "decay of the weights", limits=(0.0, 1.0))
-    noise: float = parameter(0.1, "σ of the noise, in deviations of the features", limits=(1e-4, 10.0))
+    noise: float = parameter(0.3, "σ of the noise, in deviations of the features", limits=(1e-4, 10.0))
     hidden: int = parameter(128, "numbers within the discriminator", limits=(1, 8192))
     neighbourhood: int = parameter(
         3, "side of the window that features are averaged over, in patches", limits=(1, 15)
@@ -55,7 +57,7 @@ class SimpleNet(FrozenDetector):
     name: ClassVar[str] = "simplenet"
     family: ClassVar[str] = "patches"
     pixel_level: ClassVar[bool] = True
-    components: ClassVar[tuple[str, ...]] = ("largest discriminator score",)
+    components: ClassVar[tuple[str, ...]] = ("discriminator score",)
     settings_type: ClassVar[type[Settings]] = SimpleNetSettings
     settings: SimpleNetSettings
 

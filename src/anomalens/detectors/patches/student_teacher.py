@@ -9,7 +9,8 @@ only the whole image shows (the paper's equations 1 to 5):
     local(p) = mean_c (T − S)²,   global(p) = mean_c (A − S′)²,   map = ½ Σ 0.1 · (m − q₀.₉) / (q₀.₉₉₅ − q₀.₉)
 
 with the quantiles q of each map over validation images. The student is trained by the largest differences
-of a batch, so that easy patches do not drown the others. The image's score is the map's maximum.
+of a batch, so that easy patches do not drown the others. The image's score is the mean of the highest
+hundredth of the map (`top_share`).
 
 What differs from the paper. It is a variant. The teacher is the packaged backbone (taps at 1/8 and 1/16, each
 channel at deviation 1) and not a patch network distilled for the purpose. Student and autoencoder see the
@@ -61,7 +62,7 @@ class StudentTeacher(FrozenDetector):
     name: ClassVar[str] = "student-teacher"
     family: ClassVar[str] = "patches"
     pixel_level: ClassVar[bool] = True
-    components: ClassVar[tuple[str, ...]] = ("largest difference",)
+    components: ClassVar[tuple[str, ...]] = ("difference",)
     settings_type: ClassVar[type[Settings]] = StudentTeacherSettings
     settings: StudentTeacherSettings
 
