@@ -52,10 +52,18 @@ def fitted(images: TexturedImages) -> Auto:
 
 
 def test_a_gaussian_of_a_position_is_the_formula(rng: np.random.Generator) -> None:
-    x = rng.normal(size=(40, 3, 5)).astype(np.float32) @ rng.normal(size=(5, 5)).astype(np.float32)
-    model = PositionGaussians.fit(x, np.eye(5, dtype=np.float32), regularisation=0.1)
+    mixing = rng.normal(size=(3, 5, 5)) * [0.2, 1, 3, 1, 0.5]
+    x = np.einsum("npk,pkl->npl", rng.normal(size=(40, 3, 5)), mixing).astype(np.float32)
+    model = PositionGaussians.fit(x, np.eye(5, dtype=np.float32), regularisation=0.1, shrinkage=0.25, rank=2)
+    own = np.stack([np.cov(x[:, p].T) for p in range(3)])
+    shared = own.mean(0)
+    shared += 0.1 * np.trace(shared) / 5 * np.eye(5)
+    values, vectors = np.linalg.eigh(shared)
+    root, inverse = (vectors * values**power @ vectors.T for power in (0.5, -0.5))
     for p in range(3):
-        covariance = np.cov(x[:, p].T) + 0.1 * np.eye(5)
+        values, vectors = np.linalg.eigh(0.75 * inverse @ own[p] @ inverse + 0.25 * np.eye(5))
+        values[:3] = 1
+        covariance = root @ (vectors * np.maximum(values, 1) @ vectors.T) @ root
         centred = x[:, p] - x[:, p].mean(0)
         expected = np.sqrt(np.einsum("ij,jk,ik->i", centred, np.linalg.inv(covariance), centred))
         np.testing.assert_allclose(model.distances(x)[:, p], expected, rtol=1e-3)
@@ -69,7 +77,8 @@ def test_gaussians_with_one_covariance_are_the_formula_and_leave_a_fold_out(rng:
     for image, fold in zip(x, folds, strict=True):
         moments.add(image, int(fold))
     residuals = (x - x.mean(0)).reshape(-1, 4)
-    covariance = residuals.T @ residuals / (50 * 29) + 0.01 * np.eye(4)
+    covariance = residuals.T @ residuals / (50 * 29)
+    covariance += np.trace(covariance) / 4 * np.eye(4)
     for without, known in ((None, x), (1, x[folds != 1])):
         centred = x[0] - known.mean(0)
         expected = np.sqrt(np.einsum("pi,ij,pj->p", centred, np.linalg.inv(covariance), centred))
@@ -79,8 +88,9 @@ def test_gaussians_with_one_covariance_are_the_formula_and_leave_a_fold_out(rng:
 def test_a_fold_of_all_images_keeps_its_mean() -> None:
     moments = SharedMoments(1)
     moments.add(np.ones((3, 2), np.float32), 0)
+    # nothing varies: deviations count in ten-thousandths of the features' size
     np.testing.assert_allclose(
-        moments.gaussians(0).distances(np.full((3, 2), 2.0)), 10 * np.sqrt(2), rtol=1e-4
+        moments.gaussians(0).distances(np.full((3, 2), 2.0)), 10_000 * np.sqrt(2), rtol=1e-4
     )
 
 
@@ -113,10 +123,15 @@ def test_the_whole_counts_more_only_where_patches_lie_apart_and_hide_defects() -
     assert weights(**few, gap=0.7, painted_auroc=0.7)[0]["context"] == 2.0
 
 
-def test_one_image_gives_gaussians_of_the_regularisation_alone() -> None:
-    x = np.zeros((1, 2, 3), np.float32)
-    model = PositionGaussians.fit(x, np.eye(3, dtype=np.float32), regularisation=0.25)
-    np.testing.assert_allclose(model.distances(x + 1), 2 * np.sqrt(3), rtol=1e-5)
+@pytest.mark.parametrize("copies", [1, 7])
+def test_images_that_do_not_differ_give_finite_distances(copies: int, rng: np.random.Generator) -> None:
+    x = np.repeat(rng.normal(size=(1, 2, 3)).astype(np.float32), copies, 0)
+    model = PositionGaussians.fit(x, np.eye(3, dtype=np.float32))
+    size = np.sqrt((x[0] ** 2).mean())
+    np.testing.assert_allclose(model.distances(x + 1), 10_000 / size * np.sqrt(3), rtol=1e-2)
+    assert model.distances(x).max() < 1
+    empty = PositionGaussians.fit(0 * x, np.eye(3, dtype=np.float32))
+    np.testing.assert_allclose(empty.distances(0 * x + 1), np.sqrt(3), rtol=1e-6)
 
 
 def test_principal_axes_are_orthonormal_and_carry_the_most_variance(rng: np.random.Generator) -> None:

@@ -1,10 +1,21 @@
-"""A Gaussian of patch features at every position of the grid (PaDiM's model of normality)."""
+"""A Gaussian of patch features at every position of the grid (after PaDiM's model of normality).
+
+A covariance of its own for each position needs more images than most people have, and k² numbers. Here
+positions share one covariance P, and each adds the few directions in which its own features scatter more:
+
+    Σ_p = P^½ (I + Σᵢ (λᵢ − 1) uᵢ uᵢᵀ) P^½,   i ≤ rank, λᵢ > 1
+
+where uᵢ and λᵢ are eigenvectors and values of (1 − a) P^−½ S_p P^−½ + a I, S_p is the position's own
+covariance and a the shrinkage. The squared distance is then a difference of two norms, and a position costs
+rank · k numbers. P is regularised: with as much ε as variance, distances lie between Mahalanobis' and
+Euclid's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +25,11 @@ from anomalens.threads import on_all_cores
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
 
-REGULARISATION: Final = 0.01
+REGULARISATION: Final = 1.0
+SHRINKAGE: Final = 0.3
+RANK: Final = 16
 _POSITIONS: Final = 64  # worked on at a time: 64 × (n × k + k × k) float32
+_LEAST: Final = 1e-4
 _SAMPLE: Final = 20_000  # patches that the axes are learnt from
 
 
@@ -27,49 +41,78 @@ class PositionGaussians:
     ----------
     axes : float32 [c, k]
         Principal axes of all positions' features.
+    whitener : float32 [k, k]
+        y = (x @ axes) @ whitener − mean is centred and, over all positions, white.
     mean : float32 [p, k]
-    whitener : float32 [p, k, k]
-        Inverse Cholesky factors: |W (x − mean)| is the Mahalanobis distance.
+    local : float32 [p, r, k]
+        What a position may vary by beyond that: √(|y|² − |local y|²) is the Mahalanobis distance.
     """
 
     axes: Floats
-    mean: Floats
     whitener: Floats
+    mean: Floats
+    local: Floats
 
     @classmethod
     def fit(
-        cls, x: Floats | Halves, axes: Floats, *, regularisation: float = REGULARISATION
+        cls,
+        x: Floats | Halves,
+        axes: Floats,
+        *,
+        regularisation: float = REGULARISATION,
+        shrinkage: float = SHRINKAGE,
+        rank: int = RANK,
     ) -> PositionGaussians:
         """From features [n, p, k] of normal images, already along the axes.
 
-        Covariances are Σ + `regularisation` · I (Defard et al. 2021, eq. 1), which also gives them an
-        inverse where there are fewer images than axes.
+        Parameters
+        ----------
+        x : float16 or float32 [n, p, k]
+        axes : float32 [c, k]
+        regularisation : float
+            As in `whitener_of`.
+        shrinkage : float, 0–1
+            How much of the shared covariance a position's own is mixed with.
+        rank : int
+            Directions of its own that a position has, at most.
         """
         n, p, k = x.shape
+        blocks = list(_blocks(p))
         mean = np.empty((p, k), np.float32)
-        whitener = np.empty((p, k, k), np.float32)
-        unit = np.eye(k, dtype=np.float32)
+        scatters = np.zeros((len(blocks), k, k))
+
+        def meet(number: int) -> None:
+            centred = _by_position(x, blocks[number])
+            mean[blocks[number]] = centred.mean(1)
+            centred -= mean[blocks[number], None]
+            scatters[number] = (centred.transpose(0, 2, 1) @ centred).sum(0, dtype=np.float64)
+
+        on_all_cores(meet, range(len(blocks)))
+        whitener = whitener_of(scatters.sum(0) / (p * max(1, n - 1)), mean, regularisation)
+        rank = min(rank, k, n - 1)
+        local = np.empty((p, rank, k), np.float32)
 
         def learn(block: slice) -> None:
-            # position by position in memory: a BLAS takes no other products of stacks
-            centred = np.array(x[:, block].transpose(1, 0, 2), np.float32, order="C")
-            mean[block] = centred.mean(1)
-            centred -= mean[block, None]
-            covariance = centred.transpose(0, 2, 1) @ centred / max(1, n - 1) + regularisation * unit
-            whitener[block] = np.linalg.inv(np.linalg.cholesky(covariance))
+            white = (_by_position(x, block) - mean[block, None]) @ whitener
+            own = white.transpose(0, 2, 1) @ white / max(1, n - 1)
+            values, vectors = np.linalg.eigh(own)
+            more = (1 - shrinkage) * values[:, k - rank :] + shrinkage
+            share = np.sqrt(1 - 1 / np.maximum(more, 1))
+            local[block] = (vectors[:, :, k - rank :] * share[:, None]).transpose(0, 2, 1)
 
-        on_all_cores(learn, _blocks(p))
-        return cls(axes, mean, whitener)
+        if rank:
+            on_all_cores(learn, blocks)
+        return cls(axes, whitener, mean @ whitener, local)
 
     def distances(self, x: Floats | Halves) -> Floats:
         """Of features [n, p, k] along the axes: float32 [n, p]."""
         found = np.empty(x.shape[:2], np.float32)
 
         def measure(block: slice) -> None:
-            centred = np.array(x[:, block].transpose(1, 0, 2), np.float32, order="C")
-            centred -= self.mean[block, None]
-            white = centred @ self.whitener[block].transpose(0, 2, 1)  # [positions, n, k]
-            found[:, block] = np.sqrt(np.einsum("pnk,pnk->np", white, white))
+            y = _by_position(x, block) @ self.whitener - self.mean[block, None]
+            explained = y @ self.local[block].transpose(0, 2, 1)  # [positions, n, r]
+            squared = np.einsum("pnk,pnk->np", y, y) - np.einsum("pnr,pnr->np", explained, explained)
+            found[:, block] = np.sqrt(np.maximum(squared, 0))
 
         on_all_cores(measure, _blocks(x.shape[1]))
         return found
@@ -86,6 +129,27 @@ def principal_axes(features: Floats | Halves, axes: int, *, seed: int) -> Floats
     sample -= sample.mean(0)
     _, vectors = np.linalg.eigh(sample.T @ sample)
     return np.ascontiguousarray(vectors[:, ::-1][:, :axes], dtype=np.float32)
+
+
+def whitener_of(
+    covariance: NDArray[np.float64], mean: NDArray[Any], regularisation: float = REGULARISATION
+) -> Floats:
+    """W, float32 [k, k]: |x W|² is the squared Mahalanobis distance under Σ + ε I.
+
+    ε is `regularisation` times the mean variance: a share and not a number, since networks differ in how
+    large their features are. It is at least what a ten-thousandth of the features' typical size, from their
+    means [..., k], gives: of one image, or of equal ones, the covariance is nothing but rounding.
+    """
+    typical = float(np.trace(covariance)) / len(covariance)
+    ridge = max(regularisation * typical, _LEAST**2 * float(np.square(mean, dtype=np.float64).mean())) or 1.0
+    values, vectors = np.linalg.eigh(covariance)
+    # rounding of large sums may leave a direction without variance slightly below 0
+    return np.asarray(vectors / np.sqrt(np.maximum(values, 0) + ridge), np.float32)
+
+
+def _by_position(x: Floats | Halves, block: slice) -> Floats:
+    """Features [positions, n, k], one position after the other: a BLAS takes no other products of stacks."""
+    return np.array(x[:, block].transpose(1, 0, 2), np.float32, order="C")
 
 
 def _blocks(positions: int) -> Iterator[slice]:

@@ -84,27 +84,31 @@ def append_nearest(edited: Graph, source: str, vectors: NDArray[np.float32], gri
 def append_gaussians(edited: Graph, source: str, gaussians: PositionGaussians, grid: Grid) -> str:
     """Add `mahalanobis` [1, h, w]: each position of `source` [1, h, w, c] under its own Gaussian."""
     p, k = gaussians.mean.shape
+    rank = gaussians.local.shape[1]
     values: dict[str, NDArray[Any]] = {
         "rows": np.array([p, gaussians.axes.shape[0]], np.int64),
-        "axes": gaussians.axes,
+        "axes": gaussians.axes @ gaussians.whitener,
         "mean": gaussians.mean,
-        "columns": np.array([p, k, 1], np.int64),
-        "whitener": gaussians.whitener,
-        "flat": np.array([p, k], np.int64),
-        "ones": np.ones((k, 1), np.float32),
-        "grid": np.array([1, *grid], np.int64),
     }
     name = {key: edited.constant(f"{UNLIKELY}/{key}", value) for key, value in values.items()}
     rows = edited.add("Reshape", [source, name["rows"]], f"{UNLIKELY}/patches")
     kept = edited.add("MatMul", [rows, name["axes"]], f"{UNLIKELY}/kept")
-    centred = edited.add("Sub", [kept, name["mean"]], f"{UNLIKELY}/centred")
-    columns = edited.add("Reshape", [centred, name["columns"]], f"{UNLIKELY}/centred_columns")
-    white = edited.add("MatMul", [name["whitener"], columns], f"{UNLIKELY}/white_columns")
-    flat = edited.add("Reshape", [white, name["flat"]], f"{UNLIKELY}/white")
-    squares = edited.add("Mul", [flat, flat], f"{UNLIKELY}/squares")
-    squared = edited.add("MatMul", [squares, name["ones"]], f"{UNLIKELY}/squared")
-    distance = edited.add("Sqrt", [squared], f"{UNLIKELY}/distance")
-    return edited.add("Reshape", [distance, name["grid"]], UNLIKELY)
+    white = edited.add("Sub", [kept, name["mean"]], f"{UNLIKELY}/white")
+    squared = _squared_norms(edited, white, k, f"{UNLIKELY}/norm")
+    if rank:
+        values = {
+            "columns": np.array([p, k, 1], np.int64),
+            "local": gaussians.local,
+            "flat": np.array([p, rank], np.int64),
+        }
+        name |= {key: edited.constant(f"{UNLIKELY}/{key}", value) for key, value in values.items()}
+        columns = edited.add("Reshape", [white, name["columns"]], f"{UNLIKELY}/white_columns")
+        explained = edited.add("MatMul", [name["local"], columns], f"{UNLIKELY}/explained_columns")
+        flat = edited.add("Reshape", [explained, name["flat"]], f"{UNLIKELY}/explained")
+        less = _squared_norms(edited, flat, rank, f"{UNLIKELY}/explained_norm")
+        rest = edited.add("Sub", [squared, less], f"{UNLIKELY}/rest")
+        squared = edited.add("Relu", [rest], f"{UNLIKELY}/clipped")  # rounding can go below 0
+    return _distances(edited, squared, grid, UNLIKELY)
 
 
 def append_shared(edited: Graph, source: str, gaussians: SharedGaussians, grid: Grid) -> str:
@@ -113,17 +117,27 @@ def append_shared(edited: Graph, source: str, gaussians: SharedGaussians, grid: 
         "rows": np.array(gaussians.mean.shape, np.int64),
         "mean": gaussians.mean,
         "whitener": gaussians.whitener,
-        "ones": np.ones((len(gaussians.whitener), 1), np.float32),
-        "grid": np.array([1, *grid], np.int64),
     }
     name = {key: edited.constant(f"{FINE_DISTANCE}/{key}", value) for key, value in values.items()}
     rows = edited.add("Reshape", [source, name["rows"]], f"{FINE_DISTANCE}/patches")
     centred = edited.add("Sub", [rows, name["mean"]], f"{FINE_DISTANCE}/centred")
     white = edited.add("MatMul", [centred, name["whitener"]], f"{FINE_DISTANCE}/white")
-    squares = edited.add("Mul", [white, white], f"{FINE_DISTANCE}/squares")
-    squared = edited.add("MatMul", [squares, name["ones"]], f"{FINE_DISTANCE}/squared")
-    distance = edited.add("Sqrt", [squared], f"{FINE_DISTANCE}/distance")
-    return edited.add("Reshape", [distance, name["grid"]], FINE_DISTANCE)
+    squared = _squared_norms(edited, white, len(gaussians.whitener), f"{FINE_DISTANCE}/norm")
+    return _distances(edited, squared, grid, FINE_DISTANCE)
+
+
+def _squared_norms(edited: Graph, rows: str, length: int, name: str) -> str:
+    """[p, length] → [p, 1]. A product with ones is faster than a sum along an axis."""
+    ones = edited.constant(f"{name}/ones", np.ones((length, 1), np.float32))
+    squares = edited.add("Mul", [rows, rows], f"{name}/squares")
+    return edited.add("MatMul", [squares, ones], name)
+
+
+def _distances(edited: Graph, squared: str, grid: Grid, name: str) -> str:
+    """Squares [h · w, 1] → distances [1, h, w]."""
+    distance = edited.add("Sqrt", [squared], f"{name}/distance")
+    shape = edited.constant(f"{name}/grid", np.array([1, *grid], np.int64))
+    return edited.add("Reshape", [distance, shape], name)
 
 
 def append_map(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.detectors.patches.position_gaussians import REGULARISATION
+from anomalens.detectors.patches.position_gaussians import whitener_of
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -69,12 +69,7 @@ class SharedMoments:
         n, total = int(self._counts.sum()), self._sums.sum(0)
         mean = total / n
         scatter = self._products - n * (mean.T @ mean)
-        covariance = scatter / (len(mean) * max(1, n - 1)) + REGULARISATION * np.eye(len(scatter))
+        white = whitener_of(scatter / (len(mean) * max(1, n - 1)), mean + self._shift)
         if without is not None and self._counts[without] < n:
             mean = (total - self._sums[without]) / (n - self._counts[without])
-        values, axes = np.linalg.eigh(covariance)
-        # rounding of large sums may leave a direction without variance slightly below 0
-        white = axes / np.sqrt(np.maximum(values, REGULARISATION))
-        return SharedGaussians(
-            (mean + self._shift).astype(np.float32), np.ascontiguousarray(white, np.float32)
-        )
+        return SharedGaussians((mean + self._shift).astype(np.float32), white)
