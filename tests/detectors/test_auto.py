@@ -222,8 +222,8 @@ def test_a_runtime_that_draws_another_map_is_refused(images: TexturedImages, mon
     drawn = Models.graph
 
     def other(self: Models, embedding: bytes) -> bytes:
-        fusion = replace(self.fusion, map_offset=self.fusion.map_offset + 5)
-        return drawn(replace(self, fusion=fusion), embedding)
+        terms = replace(self.terms, offset=self.terms.offset + 5)
+        return drawn(replace(self, terms=terms), embedding)
 
     monkeypatch.setattr(Models, "graph", other)
     with pytest.raises(BackboneError, match="finds other distances"):

@@ -54,9 +54,11 @@ def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
         failed += [(detector, card) for card in found.values() if card.error is not None]
         if not good:
             continue
-        if good[0].protocol == "one-vs-rest":
+        # with a few shots it is still one class against the rest
+        of_a_class = good[0].normal_class is not None and good[0].protocol in ("one-vs-rest", "few-shot")
+        if of_a_class:
             one_vs_rest[good[0].dataset, good[0].shots, detector].append(good)
-        if classes or good[0].protocol != "one-vs-rest":
+        if classes or not of_a_class:
             lines.append(_row(_cells(title, detector, good)))
     for (dataset, shots, detector), members in one_vs_rest.items():
         if len(members) == 1:

@@ -20,7 +20,7 @@ from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, so
 from anomalens.detectors.network import PATCH_STRIDES, FeatureNetwork, taps_at
 from anomalens.detectors.patches.auto_graph import Models
 from anomalens.detectors.patches.auto_heads import TOP_SHARE, VIEWS, Context, Fusion, left_out_context
-from anomalens.detectors.patches.auto_map import Grids, MapMixer, Spread, reason
+from anomalens.detectors.patches.auto_map import Grids, MapMixer, MapTerms, Spread, reason
 from anomalens.detectors.patches.auto_weights import weights
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.coreset import greedy_coreset
@@ -101,8 +101,8 @@ class AutoFit:
             self._leave_out(store, banks, gaussians)
         else:
             self._nothing_to_leave_out()
-        fine = self._fine.gaussians() if self._fine is not None and self.fusion.map_terms[2] else None
-        models = Models(vectors, gaussians, fine, self.fusion, self._maps, self._fine_maps)
+        fine = self._fine.gaussians() if self._fine is not None and self._terms.factors[2] else None
+        models = Models(vectors, gaussians, fine, self._terms, self._maps, self._fine_maps)
         first = next(iter(images))
         views = self.network(first)
         self.network = self.network.with_graph(models.graph(self.network.graph), runtime=runtime)
@@ -228,8 +228,8 @@ class AutoFit:
             gap=gap,
             painted_auroc=plainly_seen,
         )
-        terms, offset = mixer.terms(best.mix)
-        self.fusion = Fusion(scales, counts, terms, offset)
+        self._terms = mixer.terms(best.mix)
+        self.fusion = Fusion(scales, counts)
         self.chosen = {
             "weights": counts,
             "gap": gap,
@@ -324,7 +324,8 @@ class AutoFit:
         Of two groups an inspector calibrates by models of one each: their scores need one unit.
         """
         n = len(self._images)
-        self.fusion = Fusion(None, {view: float(view == "patches") for view in VIEWS}, (1.0, 0.0, 0.0), 0.0)
+        self._terms = MapTerms((1.0, 0.0, 0.0), 0.0)
+        self.fusion = Fusion(None, {view: float(view == "patches") for view in VIEWS})
         self.chosen = {"why": "fewer than three groups of images leave nothing to choose by: patches alone"}
         self.scores = Scores(np.full(n, np.nan), np.full((n, 1, 1), np.nan, np.float32))
 

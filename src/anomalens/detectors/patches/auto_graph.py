@@ -12,7 +12,7 @@ from anomalens.backbones.embedding import DETAIL, EMBEDDING, FEATURES, FINE
 from anomalens.backbones.graph_surgery import Graph
 from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.network import ROUNDING, FeatureNetwork
-from anomalens.detectors.patches.auto_heads import Fusion
+from anomalens.detectors.patches.auto_map import MapTerms
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.position_gaussians import PositionGaussians
@@ -38,12 +38,12 @@ _TOLERANCE: Final = 1e-2
 
 @dataclass(frozen=True)
 class Models:
-    """What is normal in each view that a map is drawn from; `fine` only where the map has a share of it."""
+    """What is normal in each view, and the map of them; `fine` only where the map has a share of it."""
 
     vectors: Floats
     detail: PositionGaussians
     fine: SharedGaussians | None
-    fusion: Fusion
+    terms: MapTerms
     maps: MapMaker
     fine_maps: MapMaker | None
 
@@ -53,13 +53,13 @@ class Models:
         grid = self.maps.grid
         append_nearest(edited, EMBEDDING, self.vectors, grid)
         append_gaussians(edited, DETAIL, self.detail, grid)
-        first, second, third = self.fusion.map_terms
+        first, second, third = self.terms.factors
         finer = None
         if self.fine is not None and self.fine_maps is not None:
             append_shared(edited, FINE, self.fine, self.fine_maps.grid)
             finer = (FINE_DISTANCE, third, self.fine_maps)
-        terms = [(NEAREST, first), (UNLIKELY, second)]
-        append_map(edited, terms, self.maps, offset=self.fusion.map_offset, finer=finer)
+        coarse = [(NEAREST, first), (UNLIKELY, second)]
+        append_map(edited, coarse, self.maps, offset=self.terms.offset, finer=finer)
         shape = [1, *grid]
         return edited.finish(
             [(FEATURES, [1, None]), (NEAREST, shape), (UNLIKELY, shape), (MAP, [1, *self.maps.size])]
@@ -81,8 +81,8 @@ class Models:
         expected = Bank(self.vectors).nearest(embedding.reshape(patches, -1)).reshape(self.maps.grid)
         along = (detail.reshape(patches, -1) @ self.detail.axes)[None]
         likewise = self.detail.distances(along).reshape(self.maps.grid)
-        first, second, third = self.fusion.map_terms
-        drawn = self.maps(first * expected + second * likewise + np.float32(self.fusion.map_offset))
+        first, second, third = self.terms.factors
+        drawn = self.maps(first * expected + second * likewise + np.float32(self.terms.offset))
         if self.fine is not None and self.fine_maps is not None:
             finer = self.fine.distances(fine[0].reshape(-1, fine[0].shape[-1]))
             drawn = drawn + self.fine_maps(third * finer.reshape(self.fine_maps.grid))

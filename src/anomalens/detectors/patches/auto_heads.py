@@ -65,7 +65,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Fusion:
-    """How the views become one score and one map.
+    """How the views become one score.
 
     Attributes
     ----------
@@ -73,15 +73,10 @@ class Fusion:
         None where there are too few groups to leave any out: the patches' score then stands alone.
     weights : mapping of view to float
         Of the tail values in the image's score.
-    map_terms : (float, float, float)
-        Factors of the patches', the detail's and the fine distances in the map.
-    map_offset : float
     """
 
     scales: Mapping[str, TailScale] | None
     weights: Mapping[str, float]
-    map_terms: tuple[float, float, float]
-    map_offset: float
 
     def parts(self, raw: Mapping[str, float]) -> dict[str, float]:
         """What each view adds to the score: its weight times its place on its tail scale."""
@@ -96,27 +91,18 @@ class Fusion:
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
         scales = None if self.scales is None else {v: s.to_json() for v, s in self.scales.items()}
-        return {
-            "scales": scales,
-            "weights": dict(self.weights),
-            "map_terms": list(self.map_terms),
-            "map_offset": self.map_offset,
-        }
+        return {"scales": scales, "weights": dict(self.weights)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Fusion:
         """Read what `to_json` wrote; ValueError, KeyError or TypeError where that is damaged."""
         weights = {view: float(data["weights"][view]) for view in VIEWS}
-        first, second, third = (float(value) for value in data["map_terms"])
-        numbers = np.array([*weights.values(), first, second, third, float(data["map_offset"])])
-        if not (np.abs(numbers) < 1e30).all():
+        if not all(abs(weight) < 1e30 for weight in weights.values()):
             raise ValueError("weights that are no numbers or too large")
         scales = data["scales"]
         return cls(
             None if scales is None else {view: TailScale.from_json(scales[view]) for view in VIEWS},
             weights,
-            (first, second, third),
-            float(data["map_offset"]),
         )
 
 

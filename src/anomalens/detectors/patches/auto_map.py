@@ -51,6 +51,14 @@ class Spread:
         return cls(float(distances.mean()), max(float(distances.std()), 1e-9))
 
 
+@dataclass(frozen=True)
+class MapTerms:
+    """The map is the factors times the distances of patches, detail and fine, plus the offset."""
+
+    factors: tuple[float, float, float]
+    offset: float
+
+
 class MapMixer:
     """Maps in standard deviations of normal patches.
 
@@ -69,18 +77,19 @@ class MapMixer:
         """Those that the views allow."""
         return tuple(mix for mix in MIXES if self.fine is not None or not mix[2])
 
-    def terms(self, mix: Mix) -> tuple[Mix, float]:
-        """Factors of the three distances, and what is added."""
+    def terms(self, mix: Mix) -> MapTerms:
+        """Of the distances themselves, for a mix of their deviations from the normal."""
         a, b, c = (share / spread.deviation for share, spread in zip(mix, self._spreads, strict=True))
         offset = -sum(f * spread.mean for f, spread in zip((a, b, c), self._spreads, strict=True))
-        return (a, b, c), offset
+        return MapTerms((a, b, c), offset)
 
     def maps(self, grids: Grids, mix: Mix) -> list[Floats]:
         """One [height, width] an image."""
-        (a, b, c), offset = self.terms(mix)
+        terms = self.terms(mix)
+        a, b, c = terms.factors
         drawn = []
         for i in range(len(grids)):
-            one = self.coarse(a * grids.patches[i] + b * grids.detail[i] + np.float32(offset))
+            one = self.coarse(a * grids.patches[i] + b * grids.detail[i] + np.float32(terms.offset))
             if c and self.fine is not None and grids.fine is not None:
                 one = one + self.fine(c * grids.fine[i])
             drawn.append(one)
