@@ -265,6 +265,10 @@ def test_one_vs_rest_classes_are_averaged(card):
     ]
     assert "mean of 2 classes" in results_table(cards)
     assert "| 0.7000 ± 0.0000 |" in results_table(cards)
+    few = [replace(card, protocol="few-shot", shots=4) for card in cards]
+    assert "(4 shots), mean of 2 classes" in results_table(few)
+    objects = [replace(card, normal_class=None, category=card.normal_class) for card in few]
+    assert "mean of" not in results_table(objects)
 
 
 def test_cards_of_differing_settings_are_rows_of_their_own_and_not_seeds(card):

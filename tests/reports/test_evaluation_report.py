@@ -291,6 +291,14 @@ def test_the_curves_of_a_sweep_are_drawn(card, tmp_path):
     assert "Sweep over latent and policy" in page.text
     assert 'aria-label="image_auroc over latent, from 0.7 to 0.9"' in page.source
     assert "policy mean-sigma=3" in page.text
+    # ranking does not depend on the policy: one line, where rates have two
+    ranking, rates = (
+        page.source.partition(f'aria-label="{name} over latent')[2].partition("</figcaption>")[0]
+        for name in ("image_auroc", "false_alarm_rate")
+    )
+    assert (ranking.count("<path"), rates.count("<path")) == (1, 4)  # with samples in a legend
+    assert "Paired differences" not in page.text and "mean rank" not in page.text
+    assert page.text.index("Sweep over") < page.text.index("Each evaluation")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| 64 | max | 0.9 |" in text and "failed: no room" in text
     hostile = replace(card, settings={**card.settings, "swept": "<script>"})

@@ -74,7 +74,7 @@ class PaDiMSettings(Settings):
     )
     dimensions: int = parameter(64, "principal axes of the features that are kept", limits=(1, 512))
     regularisation: float = parameter(
-        0.1, "added to the shared variance of every axis, as a share of their mean", limits=(1e-6, 1e6)
+        0.3, "added to the shared variance of every axis, as a share of their mean", limits=(1e-6, 1e6)
     )
     shrinkage: float = parameter(
         0.3, "share of the shared covariance in that of a position", limits=(0.0, 1.0)
