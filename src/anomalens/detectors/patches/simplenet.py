@@ -11,10 +11,10 @@ The score s of each position is enlarged and smoothed; the image's score is the 
 of the map (`top_share`). Nothing is searched: the cost of an image does not depend on the number of normal
 images.
 
-What differs from the paper. There is no linear adaptor before the noise. Trained with the discriminator it
-shrinks the features until noise of a fixed σ covers them: the loss falls to nothing, and with it all that
-tells real anomalies apart. Channels have deviation 1 instead, and σ (`noise`) is a share of that. Weights are
-chosen by the loss on left-out normal images, where the paper keeps the epoch with the best test score.
+What differs from the paper. There is no linear adaptor before the noise. It flattens the features in some
+directions, noise alone shows there, the loss falls to nothing, and the discriminator need not learn what
+normal features are. Channels have deviation 1 instead, and σ (`noise`) is a share of that. Weights are chosen
+by the loss on left-out normal images, where the paper keeps the epoch with the best test score.
 
 When it fails. The boundary is drawn where noise is, near the normal features and in every direction alike: an
 anomaly that leaves them in a direction in which they vary much stays inside. Positions are not known.
