@@ -20,7 +20,7 @@ from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, so
 from anomalens.detectors.network import PATCH_STRIDES, FeatureNetwork, taps_at
 from anomalens.detectors.patches.auto_graph import Models
 from anomalens.detectors.patches.auto_heads import TOP_SHARE, VIEWS, Context, Fusion, left_out_context
-from anomalens.detectors.patches.auto_map import Grids, MapMixer, MapTerms, Spread, reason
+from anomalens.detectors.patches.auto_map import SHARPNESSES, Grids, MapMixer, MapTerms, Spread, reason
 from anomalens.detectors.patches.auto_weights import weights
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.coreset import greedy_coreset
@@ -101,7 +101,9 @@ class AutoFit:
             self._leave_out(store, banks, gaussians)
         else:
             self._nothing_to_leave_out()
-        fine = self._fine.gaussians() if self._fine is not None and self._terms.factors[2] else None
+        fine = None
+        if self._fine is not None and self._terms.factors[2]:
+            fine = self._fine.gaussians(regularisation=SHARPNESSES[self._sharpness])
         models = Models(vectors, gaussians, fine, self._terms, self._maps, self._fine_maps)
         first = next(iter(images))
         views = self.network(first)
@@ -203,19 +205,22 @@ class AutoFit:
         n_groups = len(np.unique(self._groups))
         scales = {view: TailScale.fit(raw[view][known]) for view in VIEWS}
         rows = np.flatnonzero(known[self._painted])  # of the painted images, as places among them
-        before, after = self._fine_trials()
         first = self._painted[rows]
-        normal = Grids(nearest[first], unlikely[first], None if before is None else before[rows])
         copies = np.stack([
             banks[self._folds[i]].nearest(x).reshape(self.grid)
             for i, x in zip(self._painted, self._patches_painted, strict=True)
         ])  # fmt: skip
-        marked = Grids(copies, self._unlikely_painted, after)
-        spreads = [Spread.of(nearest[known]), Spread.of(unlikely[known])]
-        spreads.append(Spread(0.0, 1.0) if normal.fine is None else Spread.of(normal.fine))
-        mixer = MapMixer(self._maps, self._fine_maps, spreads)
-        trials = mixer.trials(normal, marked, self._masks)
+        coarse = (Spread.of(nearest[known]), Spread.of(unlikely[known]))
+        mixers, trials = [], []
+        for sharpness in range(len(SHARPNESSES) if self._fine is not None else 1):
+            before, after = self._fine_trials(sharpness)
+            normal = Grids(nearest[first], unlikely[first], None if before is None else before[rows])
+            marked = Grids(copies, self._unlikely_painted, after)
+            spread = Spread(0.0, 1.0) if normal.fine is None else Spread.of(normal.fine)
+            mixers.append(MapMixer(self._maps, self._fine_maps, (*coarse, spread)))
+            trials += mixers[-1].trials(normal, marked, self._masks, sharpness=sharpness)
         best = choose(trials)
+        self._sharpness, mixer = best.sharpness, mixers[best.sharpness]
         gap = float(nearest[known].mean()) / self._apart
         plain = [place for place in range(len(copies)) if painted_kind(place) != "speck"]
         plainly_seen = auroc(
@@ -236,7 +241,8 @@ class AutoFit:
             "plain_defects_auroc": plainly_seen,
             "varied": varied,
             "map": list(best.mix),
-            "trials": [[*t.mix, t.overlap, t.image_auroc] for t in trials],
+            "fine_regularisation": SHARPNESSES[best.sharpness],
+            "trials": [[*t.mix, t.overlap, t.image_auroc, t.sharpness] for t in trials],
             "why": reason(best, trials) + (f"; {_VARIED}" if varied >= 0.5 else ""),
         }
         scores = np.full(n, np.nan)
@@ -247,12 +253,12 @@ class AutoFit:
             maxima[i] = mixer.maps(one, best.mix)[0].max()
         self.scores = Scores(scores, maxima)
 
-    def _fine_trials(self) -> tuple[Floats, Floats] | tuple[None, None]:
+    def _fine_trials(self, sharpness: int) -> tuple[Floats, Floats] | tuple[None, None]:
         """Left-out fine distances of the painted images before and after, [n, h, w] each."""
         if self._fine is None or self._fine_maps is None:
             return None, None
         before, after = [], []
-        models = self._left_out_fine_models()
+        models = self._left_out_fine_models(sharpness)
         for i, pair in zip(self._painted, self._fine_pairs, strict=True):
             model = models[self._view_folds[i]]
             normal, painted = (model.distances(x).reshape(self._fine_maps.grid) for x in pair)
@@ -260,10 +266,12 @@ class AutoFit:
             after.append(painted)
         return np.array(before), np.array(after)
 
-    def _left_out_fine_models(self) -> list[SharedGaussians]:
+    def _left_out_fine_models(self, sharpness: int) -> list[SharedGaussians]:
         """One per fold, whose means have not learnt from it."""
         assert self._fine is not None
-        return [self._fine.gaussians(fold) for fold in range(int(self._view_folds.max()) + 1)]
+        regularisation = SHARPNESSES[sharpness]
+        folds = range(int(self._view_folds.max()) + 1)
+        return [self._fine.gaussians(fold, regularisation=regularisation) for fold in folds]
 
     def _left_out_fine(self, known: NDArray[np.bool_], *, used: bool) -> Iterator[tuple[int, Floats | None]]:
         """The known images and, where they are used, their left-out fine distances [1, h, w].
@@ -273,7 +281,7 @@ class AutoFit:
         if not used or self._fine_maps is None:
             yield from ((int(i), None) for i in np.flatnonzero(known))
             return
-        models = self._left_out_fine_models()
+        models = self._left_out_fine_models(self._sharpness)
         images = self._progress(self._images, label="calibrating the map", total=len(self._images))
         for i, image in enumerate(images):
             if known[i]:

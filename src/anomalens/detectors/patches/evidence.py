@@ -35,6 +35,7 @@ class Trial:
     mix: Mix
     overlap: float
     image_auroc: float
+    sharpness: int = 0  # which of the fine view's metrics, by place
 
 
 def as_bytes(image: Pixels) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.detectors.patches.position_gaussians import whitener_of
+from anomalens.detectors.patches.position_gaussians import REGULARISATION, whitener_of
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -60,7 +60,9 @@ class SharedMoments:
         self._sums[fold] += x
         self._products += x.T @ x
 
-    def gaussians(self, without: int | None = None) -> SharedGaussians:
+    def gaussians(
+        self, without: int | None = None, *, regularisation: float = REGULARISATION
+    ) -> SharedGaussians:
         """Of all images, or with the means of those that are not in one fold.
 
         The covariance is of all images either way: of a million residuals, a fold's do not matter.
@@ -69,7 +71,8 @@ class SharedMoments:
         n, total = int(self._counts.sum()), self._sums.sum(0)
         mean = total / n
         scatter = self._products - n * (mean.T @ mean)
-        white = whitener_of(scatter / (len(mean) * max(1, n - 1)), mean + self._shift)
+        covariance = scatter / (len(mean) * max(1, n - 1))
+        white = whitener_of(covariance, mean + self._shift, regularisation)
         if without is not None and self._counts[without] < n:
             mean = (total - self._sums[without]) / (n - self._counts[without])
         return SharedGaussians((mean + self._shift).astype(np.float32), white)
