@@ -218,6 +218,23 @@ def test_a_fine_view_beyond_the_budget_is_left_out(images: TexturedImages, monke
     assert detector.chosen_["map"][2] == 0
 
 
+def test_few_images_are_painted_where_memory_is_short(images: TexturedImages, monkeypatch) -> None:
+    budgets = []
+    plain = AutoFit._paint_what_fits
+
+    def short(self: AutoFit, image_bytes: int) -> None:
+        plain(self, image_bytes)
+        budgets.append(len(self._painted))
+        plain(self, 10**9)
+        budgets.append(len(self._painted))
+
+    monkeypatch.setattr(AutoFit, "_paint_what_fits", short)
+    detector = Auto()
+    detector.fit(images, runtime=Runtime())
+    assert budgets == [12, 8]
+    assert np.isfinite(detector.chosen_["trials"]).all()
+
+
 def test_a_runtime_that_draws_another_map_is_refused(images: TexturedImages, monkeypatch) -> None:
     drawn = Models.graph
 

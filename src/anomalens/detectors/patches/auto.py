@@ -5,8 +5,8 @@ Each view has its own model of normality:
 
 - patches: distance to the nearest vector of a greedy coreset (PatchCore, Roth et al. 2022); it ranks
   images best;
-- detail: a Gaussian at each position of the patches without averages (PaDiM, Defard et al. 2021); draws the
-  finer map, and finds what stands in a wrong place;
+- detail: a Gaussian at each position of the patches without averages (after PaDiM, Defard et al. 2021, with a
+  shared covariance: `position_gaussians.py`); draws the finer map, and finds what stands in a wrong place;
 - fine: at each position of patches at 1/4 and 1/8 a mean, and one covariance for all (`shared_gaussians.py`);
   in the map alone, for what is a few pixels wide;
 - context: Mahalanobis distance of pooled features (Rippel et al. 2021); sees what no patch shows, such as
@@ -25,7 +25,8 @@ left-out normal patches lie far from the bank and defects painted on normal imag
 A view's raw score is the mean of its highest half per cent of patches. The map adds patches, detail and fine,
 each divided by its spread on normal images; how much of each is chosen by evidence: defects are painted on
 left-out normal images, and the mix that outlines them best is taken, as long as the map's maximum ranks the
-painted images as well as the best mix does (`auto_map.py`, `evidence.py`). That choice changes the map alone,
+painted images as well as the best mix does (`auto_map.py`, `evidence.py`); the fine view is tried with two
+metrics, halfway between Euclid's and Mahalanobis' and nearly the latter. That choice changes the map alone,
 never the score. What is learnt from the same left-out images that calibrate: the tail scales, monotone
 functions of one view each, the context's weight, and the mix, of which the regions' threshold depends. The
 principal axes of the detail view and the covariance of the fine one are learnt from all images.
@@ -36,11 +37,12 @@ whitened, normalised or square-rooted features; 384 px. Each gained on some sets
 
 When it fails. Where the whole image decides (CIFAR-10), context alone still ranks better. Few images of many
 kinds that are not varied by that measure (brain slices) are ranked better by patches alone. Painted defects
-say nothing of logical faults, whose masks the detail view outlines less well.
+say nothing of logical faults.
 
 Memory. As PatchCore, and for the detail view at most `max_images` images at 2 bytes a feature (160 MB of
 500 at 256 px), for context 4 bytes a feature of every image, for the fine view 8 bytes a feature of five
-images and 2 of 96; where that is more than `memory_mb` (from some 1000 px on), there is no fine view.
+images and 2 of 96; where that is more than `memory_mb` (from some 1000 px on), there is no fine view. From
+some 600 px on fewer than 48 images are painted, so that their features take a quarter of `memory_mb`.
 """
 
 from __future__ import annotations

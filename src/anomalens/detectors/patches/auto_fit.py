@@ -41,6 +41,7 @@ Floats = NDArray[np.float32]
 DETAIL_FOLDS: Final = 5  # of the cheaper views; FOLDS is a multiple, so no image's fold is split
 FINE_STRIDES: Final = (4, 8)
 _SPARE: Final = 2
+_LEAST_PAINTED: Final = 8
 _VARIED: Final = (
     "the images show different things (painted defects hide among the patches of other normal images), so "
     "the picture as a whole counts more"
@@ -80,7 +81,8 @@ class AutoFit:
         order = rng.permutation(len(images))
         self._learnt = np.sort(order[: settings.max_images])  # by the detail view
         self._wanted = some_groups(self._groups, MAX_CALIBRATION_IMAGES, seed)
-        self._painted = np.sort(order[self._wanted[order]][:PAINTED])
+        self._to_paint = order[self._wanted[order]][:PAINTED]
+        self._painted = np.sort(self._to_paint)
         self._detail: NDArray[np.float16]
         self._detail_painted: NDArray[np.float16]
         self._fine: SharedMoments | None = None
@@ -132,7 +134,7 @@ class AutoFit:
         images, store = self._images, None
         detail, features, copies, detail_copies, fine_pairs = [], [], [], [], []
         masks: list[NDArray[np.bool_]] = []
-        learnt, chosen = set(self._learnt.tolist()), set(self._painted.tolist())
+        learnt, chosen = set(self._learnt.tolist()), set[int]()
         apart = PairwiseDistance()
         for i, image in enumerate(self._progress(images, label="reading features", total=len(images))):
             embedding, unaveraged, pooled, *fine = self.network(image)
@@ -140,6 +142,8 @@ class AutoFit:
             if store is None:
                 self.grid = (h, w)
                 self._maps = MapMaker(self.grid, images.size, self._s.sigma)
+                self._paint_what_fits(6 * embedding.size)
+                chosen = set(self._painted.tolist())
                 self._fine_maps = None
                 if fine and self._fits(fine[0].size):
                     self._fine = SharedMoments(int(self._view_folds.max()) + 1)
@@ -175,6 +179,11 @@ class AutoFit:
         self._detail_painted = np.array(detail_copies).reshape(-1, *self._detail.shape[1:])
         self._fine_pairs = fine_pairs
         return store
+
+    def _paint_what_fits(self, image_bytes: int) -> None:
+        """Fewer images are painted where features of all of them would take over a quarter of the budget."""
+        most = max(_LEAST_PAINTED, int(self._s.memory_mb * 1e6 / 4 / image_bytes))
+        self._painted = np.sort(self._to_paint[:most])
 
     def _fits(self, features: int) -> bool:
         """Whether the fine view's sums, and its features of the painted images, are within the budget."""
