@@ -17,7 +17,7 @@ from anomalens.detectors.patches.auto import Auto, AutoSettings
 from anomalens.detectors.patches.auto_fit import AutoFit
 from anomalens.detectors.patches.auto_graph import Models
 from anomalens.detectors.patches.auto_heads import TOP_SHARE
-from anomalens.detectors.patches.auto_map import MIXES, SHARPNESSES, Grids, MapMixer, Spread
+from anomalens.detectors.patches.auto_map import FINE_REGULARISATIONS, MIXES, Grids, MapMixer, Spread
 from anomalens.detectors.patches.auto_weights import weights
 from anomalens.detectors.patches.evidence import Trial, auroc, choose, painted, region_overlap
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
@@ -274,8 +274,8 @@ def test_images_of_16_bits_are_painted_too(images: TexturedImages) -> None:
     detector = Auto(AutoSettings())
     detector.fit(floats, runtime=Runtime())
     fine = sum(mix[2] > 0 for mix in MIXES)
-    assert len(detector.chosen_["trials"]) == len(MIXES) + fine * (len(SHARPNESSES) - 1)
-    assert detector.chosen_["fine_regularisation"] in SHARPNESSES
+    assert len(detector.chosen_["trials"]) == len(MIXES) + fine * (len(FINE_REGULARISATIONS) - 1)
+    assert detector.chosen_["fine_regularisation"] in FINE_REGULARISATIONS
 
 
 @pytest.mark.parametrize("name", ["auto", "padim"])

@@ -50,6 +50,8 @@ def sweeps(cards: Sequence[ResultCard]) -> str:
             parts.append(f'<div class="curves">{charts}</div>')
         table = list(sweep_rows(members))
         parts.append(html_table([[seen(cell).replace("_", " ") for cell in table[0]], *table[1 : _ROWS + 1]]))
+        if len(table) > _ROWS + 1:
+            parts.append(f'<p class="note">{len(table) - _ROWS - 1} more rows are in report.md.</p>')
     return "".join(parts)
 
 

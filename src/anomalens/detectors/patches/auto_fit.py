@@ -20,7 +20,14 @@ from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, so
 from anomalens.detectors.network import PATCH_STRIDES, FeatureNetwork, taps_at
 from anomalens.detectors.patches.auto_graph import Models
 from anomalens.detectors.patches.auto_heads import TOP_SHARE, VIEWS, Context, Fusion, left_out_context
-from anomalens.detectors.patches.auto_map import SHARPNESSES, Grids, MapMixer, MapTerms, Spread, reason
+from anomalens.detectors.patches.auto_map import (
+    FINE_REGULARISATIONS,
+    Grids,
+    MapMixer,
+    MapTerms,
+    Spread,
+    reason,
+)
 from anomalens.detectors.patches.auto_weights import weights
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.coreset import greedy_coreset
@@ -105,7 +112,7 @@ class AutoFit:
             self._nothing_to_leave_out()
         fine = None
         if self._fine is not None and self._terms.factors[2]:
-            fine = self._fine.gaussians(regularisation=SHARPNESSES[self._sharpness])
+            fine = self._fine.gaussians(regularisation=self._fine_regularisation)
         models = Models(vectors, gaussians, fine, self._terms, self._maps, self._fine_maps)
         first = next(iter(images))
         views = self.network(first)
@@ -220,16 +227,18 @@ class AutoFit:
             for i, x in zip(self._painted, self._patches_painted, strict=True)
         ])  # fmt: skip
         coarse = (Spread.of(nearest[known]), Spread.of(unlikely[known]))
-        mixers, trials = [], []
-        for sharpness in range(len(SHARPNESSES) if self._fine is not None else 1):
-            before, after = self._fine_trials(sharpness)
+        mixers: dict[float, MapMixer] = {}
+        trials = []
+        for regularisation in FINE_REGULARISATIONS[: None if self._fine is not None else 1]:
+            before, after = self._fine_trials(regularisation)
             normal = Grids(nearest[first], unlikely[first], None if before is None else before[rows])
             marked = Grids(copies, self._unlikely_painted, after)
             spread = Spread(0.0, 1.0) if normal.fine is None else Spread.of(normal.fine)
-            mixers.append(MapMixer(self._maps, self._fine_maps, (*coarse, spread)))
-            trials += mixers[-1].trials(normal, marked, self._masks, sharpness=sharpness)
+            mixer = MapMixer(self._maps, self._fine_maps, (*coarse, spread))
+            trials += mixer.trials(normal, marked, self._masks, regularisation=regularisation)
+            mixers[regularisation] = mixer
         best = choose(trials)
-        self._sharpness, mixer = best.sharpness, mixers[best.sharpness]
+        self._fine_regularisation, mixer = best.regularisation, mixers[best.regularisation]
         gap = float(nearest[known].mean()) / self._apart
         plain = [place for place in range(len(copies)) if painted_kind(place) != "speck"]
         plainly_seen = auroc(
@@ -250,8 +259,8 @@ class AutoFit:
             "plain_defects_auroc": plainly_seen,
             "varied": varied,
             "map": list(best.mix),
-            "fine_regularisation": SHARPNESSES[best.sharpness],
-            "trials": [[*t.mix, t.overlap, t.image_auroc, t.sharpness] for t in trials],
+            "fine_regularisation": best.regularisation,
+            "trials": [[*t.mix, t.overlap, t.image_auroc, t.regularisation] for t in trials],
             "why": reason(best, trials) + (f"; {_VARIED}" if varied >= 0.5 else ""),
         }
         scores = np.full(n, np.nan)
@@ -262,12 +271,12 @@ class AutoFit:
             maxima[i] = mixer.maps(one, best.mix)[0].max()
         self.scores = Scores(scores, maxima)
 
-    def _fine_trials(self, sharpness: int) -> tuple[Floats, Floats] | tuple[None, None]:
+    def _fine_trials(self, regularisation: float) -> tuple[Floats, Floats] | tuple[None, None]:
         """Left-out fine distances of the painted images before and after, [n, h, w] each."""
         if self._fine is None or self._fine_maps is None:
             return None, None
         before, after = [], []
-        models = self._left_out_fine_models(sharpness)
+        models = self._left_out_fine_models(regularisation)
         for i, pair in zip(self._painted, self._fine_pairs, strict=True):
             model = models[self._view_folds[i]]
             normal, painted = (model.distances(x).reshape(self._fine_maps.grid) for x in pair)
@@ -275,10 +284,9 @@ class AutoFit:
             after.append(painted)
         return np.array(before), np.array(after)
 
-    def _left_out_fine_models(self, sharpness: int) -> list[SharedGaussians]:
+    def _left_out_fine_models(self, regularisation: float) -> list[SharedGaussians]:
         """One per fold, whose means have not learnt from it."""
         assert self._fine is not None
-        regularisation = SHARPNESSES[sharpness]
         folds = range(int(self._view_folds.max()) + 1)
         return [self._fine.gaussians(fold, regularisation=regularisation) for fold in folds]
 
@@ -290,7 +298,7 @@ class AutoFit:
         if not used or self._fine_maps is None:
             yield from ((int(i), None) for i in np.flatnonzero(known))
             return
-        models = self._left_out_fine_models(self._sharpness)
+        models = self._left_out_fine_models(self._fine_regularisation)
         images = self._progress(self._images, label="calibrating the map", total=len(self._images))
         for i, image in enumerate(images):
             if known[i]:

@@ -26,7 +26,7 @@ MIXES: Final[tuple[Mix, ...]] = (
 )
 # Of the fine view, as a share of the mean variance: halfway to Euclid's distance, which outlines best on
 # papers, bricks and tiles, or nearly Mahalanobis', which does on circuit boards.
-SHARPNESSES: Final = (1.0, 0.03)
+FINE_REGULARISATIONS: Final = (1.0, 0.03)
 _NORMAL_PIXELS: Final = 500_000
 
 
@@ -99,12 +99,12 @@ class MapMixer:
         return drawn
 
     def trials(
-        self, normal: Grids, painted: Grids, masks: Sequence[NDArray[np.bool_]], *, sharpness: int
+        self, normal: Grids, painted: Grids, masks: Sequence[NDArray[np.bool_]], *, regularisation: float
     ) -> list[Trial]:
         """Every mix, tried on painted images; with the fine view's second metric only those that use it."""
         found = []
         for mix in self.mixes:
-            if sharpness and not mix[2]:
+            if regularisation != FINE_REGULARISATIONS[0] and not mix[2]:
                 continue
             plain, marked = self.maps(normal, mix), self.maps(painted, mix)
             # what lies around a defect is normal too: a map that smears must pay for it
@@ -113,7 +113,7 @@ class MapMixer:
             step = max(1, len(pixels) // _NORMAL_PIXELS)
             overlap = region_overlap(pixels[::step], [m[mask] for m, mask in zip(marked, masks, strict=True)])
             tops = [np.array([float(m.max()) for m in maps]) for maps in (plain, marked)]
-            found.append(Trial(mix, overlap, auroc(tops[0], tops[1]), sharpness))
+            found.append(Trial(mix, overlap, auroc(tops[0], tops[1]), regularisation))
         return found
 
 

@@ -30,12 +30,15 @@ ALIKE: Final = 0.005
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to draw a map: how well it outlines painted defects, and ranks the painted images."""
+    """One way to draw a map: how well it outlines painted defects, and ranks the painted images.
+
+    `regularisation` is that of the fine view's covariance (`whitener_of`).
+    """
 
     mix: Mix
     overlap: float
     image_auroc: float
-    sharpness: int = 0  # which of the fine view's metrics, by place
+    regularisation: float = 1.0
 
 
 def as_bytes(image: Pixels) -> NDArray[np.uint8]:
