@@ -16,7 +16,7 @@ from anomalens.detectors.checks import TexturedImages
 from anomalens.detectors.patches.auto import Auto, AutoSettings
 from anomalens.detectors.patches.auto_fit import AutoFit
 from anomalens.detectors.patches.auto_graph import Models
-from anomalens.detectors.patches.auto_heads import TOP_SHARE
+from anomalens.detectors.patches.auto_heads import LAYOUT_SHARE, TOP_SHARE
 from anomalens.detectors.patches.auto_map import FINE_REGULARISATIONS, MIXES, Grids, MapMixer, Spread
 from anomalens.detectors.patches.auto_weights import weights
 from anomalens.detectors.patches.evidence import Trial, auroc, choose, painted, region_overlap
@@ -112,12 +112,12 @@ def test_a_map_mixes_two_grids_in_deviations_of_normal_patches(rng: np.random.Ge
 
 
 def test_the_whole_counts_more_only_where_patches_lie_apart_and_hide_defects() -> None:
-    many = {"detail": 0.25, "context": 0.5, "n_groups": 400}
+    many = {"layout": 1.0, "context": 0.5, "n_groups": 400}
     usual, _ = weights(**many, gap=0.7, painted_auroc=0.99)  # a surface
     assert usual == weights(**many, gap=0.4, painted_auroc=0.7)[0]  # digits
-    assert usual == {"patches": 1.0, "detail": 0.25, "context": 0.5}
+    assert usual == {"patches": 1.0, "layout": 1.0, "context": 0.5}
     varied, how_much = weights(**many, gap=0.7, painted_auroc=0.7)
-    assert varied["context"] == 2.0 and how_much == 1.0
+    assert varied == {"patches": 1.0, "layout": 0.0, "context": 2.0} and how_much == 1.0
     few = {**many, "n_groups": 20}
     assert weights(**few, gap=0.7, painted_auroc=0.99)[0]["context"] == pytest.approx(0.05)
     assert weights(**few, gap=0.7, painted_auroc=0.7)[0]["context"] == 2.0
@@ -175,18 +175,18 @@ def test_painted_defects_repeat_and_have_a_mask(images: TexturedImages) -> None:
 
 def test_the_score_adds_the_views_on_their_tail_scales(fitted: Auto, images: TexturedImages) -> None:
     image = next(iter(images))
-    pooled, nearest, unlikely, _ = fitted._network(image)
+    pooled, nearest, misplaced, _ = fitted._network(image)
     scales, weights = fitted._fusion.scales, fitted._fusion.weights
     assert scales is not None
     raw = {
         "patches": mean_of_highest(nearest, TOP_SHARE),
-        "detail": mean_of_highest(unlikely, TOP_SHARE),
+        "layout": mean_of_highest(misplaced, LAYOUT_SHARE),
         "context": fitted._context.score(pooled),
     }
     expected = sum(weights[view] * float(scales[view](raw[view])) for view in raw)
     assert fitted.score(Batch([image], ["a"])).image[0] == pytest.approx(expected)
     trust = (12 - 4) / (16 - 4)  # of scales that twelve groups set
-    assert weights["detail"] == pytest.approx(0.25 * trust)
+    assert weights["layout"] == pytest.approx(trust)
     assert weights["context"] == pytest.approx(0.5 * trust * 12 / 200)
 
 
@@ -195,7 +195,7 @@ def test_two_normal_images_leave_the_score_to_the_patches() -> None:
     few.fit(TexturedImages.make(2, (64, 96), seed=0), runtime=Runtime())
     assert "patches alone" in few.chosen_["why"]
     few.fit(TexturedImages.make(4, (64, 96), seed=0), runtime=Runtime())
-    assert few.chosen_["weights"] == {"patches": 1.0, "detail": 0.0, "context": 0.0}
+    assert few.chosen_["weights"] == {"patches": 1.0, "layout": 0.0, "context": 0.0}
 
 
 def test_auto_says_what_it_chose(fitted: Auto) -> None:

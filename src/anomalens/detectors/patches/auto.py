@@ -3,43 +3,47 @@
 What it does. One graph gives an image's patches, averaged, not averaged and finer, and a vector of the whole.
 Each view has its own model of normality:
 
-- patches: distance to the nearest vector of a greedy coreset (PatchCore, Roth et al. 2022); it ranks
-  images best;
-- detail: a Gaussian at each position of the patches without averages (after PaDiM, Defard et al. 2021, with a
-  shared covariance: `position_gaussians.py`); draws the finer map, and finds what stands in a wrong place;
-- fine: at each position of patches at 1/4 and 1/8 a mean, and one covariance for all (`shared_gaussians.py`);
-  in the map alone, for what is a few pixels wide;
+- patches: distance to the nearest vector of a greedy coreset (PatchCore, Roth et al. 2022), wherever in the
+  image it may be;
+- layout: a Gaussian at every second averaged patch (after PaDiM, Defard et al. 2021, with a shared
+  covariance: `position_gaussians.py`) of what the rest of the image does not explain of it: principal
+  components of whole images are taken off first (`image_components.py`). It finds what stands in a wrong
+  place and what does not go together, such as a filling that does not match the label;
 - context: Mahalanobis distance of pooled features (Rippel et al. 2021); sees what no patch shows, such as
-  a missing label or another kind of image.
+  another kind of image;
+- detail: as layout, of patches without averages, at every position; in the map alone;
+- fine: at each position of patches at 1/4 and 1/8 a mean, and one covariance for all (`shared_gaussians.py`);
+  in the map alone, for what is a few pixels wide.
 
-The image's score adds the views on a common scale: minus log₁₀ of the share of normal images above, learnt
-from images that the scoring models left out (`calibration/tail_scale.py`; empirical p-values would tie
+The image's score adds the first three on a common scale: minus log₁₀ of the share of normal images above,
+learnt from images that the scoring models left out (`calibration/tail_scale.py`; empirical p-values would tie
 beyond the largest normal score):
 
-    s = t(patches) + w_d · t(detail) + w_c · t(context),   w_d = 0.25 r,  w_c = 0.5 r ((1 − v) g + 4 v)
+    s = t(patches) + w_l · t(layout) + w_c · t(context),   w_l = r (1 − v),  w_c = 0.5 r ((1 − v) g + 4 v)
 
 where r grows from 0 at four groups to 1 at sixteen, because fewer scores set no scale, and g = min(1,
 groups / 200). v, 0–1, says how varied the images are, by evidence from the normal ones: it is above 0 where
 left-out normal patches lie far from the bank and defects painted on normal images hide among them
 (`auto_weights.py`). Then every image shows something else, and the whole tells more than its patches.
-A view's raw score is the mean of its highest half per cent of patches. The map adds patches, detail and fine,
-each divided by its spread on normal images; how much of each is chosen by evidence: defects are painted on
-left-out normal images, and the mix that outlines them best is taken, as long as the map's maximum ranks the
-painted images as well as the best mix does (`auto_map.py`, `evidence.py`); the fine view is tried with two
-metrics, halfway between Euclid's and Mahalanobis' and nearly the latter. That choice changes the map alone,
-never the score. What is learnt from the same left-out images that calibrate: the tail scales, monotone
-functions of one view each, the context's weight, and the mix, of which the regions' threshold depends. The
-principal axes of the detail view and the covariance of the fine one are learnt from all images.
+The raw score of patches is the mean of the highest half per cent, that of the layout of the highest
+hundredth. The map adds patches, detail and fine, each divided by its spread on normal images; how much of
+each is chosen by evidence: defects are painted on left-out normal images, and the mix that outlines them best is taken, as
+long as the map's maximum ranks the painted images as well as the best mix does (`auto_map.py`,
+`evidence.py`); the fine view is tried with two metrics, halfway between Euclid's and Mahalanobis' and nearly
+the latter. That choice changes the map alone, never the score. What is learnt from the same left-out images
+that calibrate: the tail scales, monotone functions of one view each, the context's weight, and the mix, of
+which the regions' threshold depends. The principal axes of layout and detail and the covariance of the fine
+view are learnt from all images; what their components leave of an image was computed without its fold, but
+the Gaussians of another fold's images have seen it.
 
 What was tried and left out (256 px; transistor, juice bottle, magnetic tile, bricks, brain, six papers):
 dividing distances by those of normal patches nearby, position by position or bank vector by bank vector;
 whitened, normalised or square-rooted features; 384 px. Each gained on some sets and lost on more.
 
-When it fails. Where the whole image decides (CIFAR-10), context alone still ranks better. Few images of many
-kinds that are not varied by that measure (brain slices) are ranked better by patches alone. Painted defects
-say nothing of logical faults.
+When it fails. Where the whole image decides (CIFAR-10), context alone still ranks better. Painted defects say
+nothing of logical faults, so the map's mix is not chosen for them.
 
-Memory. As PatchCore, and for the detail view at most `max_images` images at 2 bytes a feature (160 MB of
+Memory. As PatchCore, and for detail and layout at most `max_images` images at 2 bytes a feature (200 MB of
 500 at 256 px), for context 4 bytes a feature of every image, for the fine view 8 bytes a feature of five
 images and 2 of 96; where that is more than `memory_mb` (from some 1000 px on), there is no fine view. From
 some 600 px on fewer than 48 images are painted, so that their features take a quarter of `memory_mb`.
@@ -67,7 +71,8 @@ from anomalens.detectors.contract import (
     parameter,
 )
 from anomalens.detectors.network import FeatureNetwork
-from anomalens.detectors.patches.auto_heads import TOP_SHARE, Context, Fusion
+from anomalens.detectors.patches.auto_heads import LAYOUT_SHARE, TOP_SHARE, Context, Fusion
+from anomalens.detectors.patches.image_components import COMPONENTS
 from anomalens.detectors.patches.maps import mean_of_highest
 from anomalens.errors import ModelFileError, SettingError
 from anomalens.images.arrays import Pixels
@@ -84,14 +89,17 @@ class AutoSettings(Settings):
     taps: tuple[str, ...] = parameter(
         (), "layers that patches come from, comma-separated; default: those at 1/8 and 1/16"
     )
-    detail: float = parameter(0.25, "weight of the detail view in the image's score", limits=(0.0, 10.0))
+    layout: float = parameter(1.0, "weight of the layout view in the image's score", limits=(0.0, 10.0))
     context: float = parameter(0.5, "weight of the context view, from 200 groups on", limits=(0.0, 10.0))
     fine: bool = parameter(True, "let the map have a share of patches on a finer grid")
     coreset_ratio: float = parameter(0.01, "share of all patches that the bank keeps", limits=(1e-6, 1.0))
     min_bank: int = parameter(1000, "the bank keeps at least this many patches", limits=(1, 10**6))
     max_bank: int = parameter(10_000, "the bank keeps at most this many patches", limits=(1, 10**6))
     dimensions: int = parameter(64, "principal axes of the detail view", limits=(1, 512))
-    max_images: int = parameter(500, "images that the detail view learns from", limits=(2, 10**5))
+    components: int = parameter(
+        COMPONENTS, "principal components of images that detail and layout take off", limits=(0, 512)
+    )
+    max_images: int = parameter(500, "images that detail and layout learn from", limits=(2, 10**5))
     sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
     memory_mb: int = parameter(1000, "budget for patch features while fitting, in MB", limits=(16, 10**6))
 
@@ -155,15 +163,15 @@ class Auto(Detector):
 
     def _views(self, image: Pixels) -> tuple[dict[str, float], NDArray[np.float32]]:
         """Each view's raw score, and the map."""
-        features, nearest, unlikely, anomaly_map = self._network(image)
-        if nearest.shape != self._grid or unlikely.shape != self._grid:
+        features, nearest, misplaced, anomaly_map = self._network(image)
+        if nearest.shape != self._grid:
             raise ModelFileError(
                 f"The model's network gives distances {list(nearest.shape)} where {list(self._grid)} "
                 "were learnt; fit the model again."
             )
         raw = {
             "patches": mean_of_highest(nearest, TOP_SHARE),
-            "detail": mean_of_highest(unlikely, TOP_SHARE),
+            "layout": mean_of_highest(misplaced, LAYOUT_SHARE),
             "context": self._context.score(features),
         }
         return raw, anomaly_map
@@ -183,6 +191,10 @@ class Auto(Detector):
     @classmethod
     def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
         n = state.numbers
+        if "layout" not in n["fusion"]["weights"]:
+            raise ModelFileError(
+                "The model is of an earlier version, whose auto had other views; fit the model again."
+            )
         detector = cls()
         detector._grid = (int(n["grid"][0]), int(n["grid"][1]))
         detector._size = size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,15 @@ from anomalens.detectors.features.pretrained import STRIDES as POOLED_STRIDES
 from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
 from anomalens.detectors.network import PATCH_STRIDES, FeatureNetwork, taps_at
 from anomalens.detectors.patches.auto_graph import Models
-from anomalens.detectors.patches.auto_heads import TOP_SHARE, VIEWS, Context, Fusion, left_out_context
+from anomalens.detectors.patches.auto_heads import (
+    LAYOUT_SHARE,
+    TOP_SHARE,
+    VIEWS,
+    Context,
+    Fusion,
+    every_second,
+    left_out_context,
+)
 from anomalens.detectors.patches.auto_map import (
     FINE_REGULARISATIONS,
     Grids,
@@ -35,8 +43,7 @@ from anomalens.detectors.patches.evidence import PAINTED, as_bytes, auroc, choos
 from anomalens.detectors.patches.feature_store import FeatureStore, PairwiseDistance
 from anomalens.detectors.patches.left_out import FOLDS, banks_without, held_features
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
-from anomalens.detectors.patches.padim import as_float16
-from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
+from anomalens.detectors.patches.position_view import PositionView, as_float16
 from anomalens.detectors.patches.shared_gaussians import SharedGaussians, SharedMoments
 from anomalens.progress import Progress
 
@@ -45,8 +52,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-DETAIL_FOLDS: Final = 5  # of the cheaper views; FOLDS is a multiple, so no image's fold is split
+VIEW_FOLDS: Final = 5  # of the cheaper views; FOLDS is a multiple, so no image's fold is split
 FINE_STRIDES: Final = (4, 8)
+LAYOUT_DIMENSIONS: Final = 128
 _SPARE: Final = 2
 _LEAST_PAINTED: Final = 8
 _VARIED: Final = (
@@ -62,7 +70,7 @@ class AutoFit:
     ----------
     grid : (int, int)
     network : FeatureNetwork
-        Image → features, nearest, mahalanobis, anomaly_map.
+        Image → features, nearest, layout, anomaly_map.
     context : Context
     fusion : Fusion
     chosen : dict
@@ -83,37 +91,33 @@ class AutoFit:
         self._s, self._images, self._seed, self._progress = settings, images, seed, progress
         self._groups = np.asarray(images.groups)
         self._folds = fold_of_groups(self._groups, FOLDS, seed)
-        self._view_folds = self._folds % DETAIL_FOLDS
+        self._view_folds = self._folds % VIEW_FOLDS
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(images))
         self._learnt = np.sort(order[: settings.max_images])  # by the detail view
         self._wanted = some_groups(self._groups, MAX_CALIBRATION_IMAGES, seed)
         self._to_paint = order[self._wanted[order]][:PAINTED]
         self._painted = np.sort(self._to_paint)
-        self._detail: NDArray[np.float16]
-        self._detail_painted: NDArray[np.float16]
         self._fine: SharedMoments | None = None
         self.network = self._open(runtime)
         store = self._collect()
         wanted = max(settings.min_bank, round(settings.coreset_ratio * store.seen))
         coreset = greedy_coreset(store.features, min(wanted, settings.max_bank), seed=seed, progress=progress)
-        self._axes = principal_axes(
-            self._detail.reshape(-1, self._detail.shape[-1]), settings.dimensions, seed=seed
-        )
-        self._detail = self._along_axes(self._detail)
-        self._detail_painted = self._along_axes(self._detail_painted)
-        gaussians = PositionGaussians.fit(self._detail, self._axes)
+        self._detail, self._layout = self._position_views()
         self.context = Context.learn(self._features)
         banks = banks_without(store, coreset, self._groups, self._folds)
         vectors = np.ascontiguousarray(store.features[coreset.chosen])
         if banks and len(np.unique(self._groups)) >= MIN_GROUPS:
-            self._leave_out(store, banks, gaussians)
+            self._leave_out(store, banks)
         else:
             self._nothing_to_leave_out()
         fine = None
         if self._fine is not None and self._terms.factors[2]:
             fine = self._fine.gaussians(regularisation=self._fine_regularisation)
-        models = Models(vectors, gaussians, fine, self._terms, self._maps, self._fine_maps)
+        detail = self._detail.gaussians if self._terms.factors[1] else None
+        models = Models(
+            vectors, self._layout.gaussians, detail, fine, self._terms, self._maps, self._fine_maps
+        )
         first = next(iter(images))
         views = self.network(first)
         self.network = self.network.with_graph(models.graph(self.network.graph), runtime=runtime)
@@ -139,7 +143,7 @@ class AutoFit:
     def _collect(self) -> FeatureStore:
         """One pass over the images: all views, and those of some painted copies."""
         images, store = self._images, None
-        detail, features, copies, detail_copies, fine_pairs = [], [], [], [], []
+        layout, detail, features, copies, detail_copies, fine_pairs = [], [], [], [], [], []
         masks: list[NDArray[np.bool_]] = []
         learnt, chosen = set(self._learnt.tolist()), set[int]()
         apart = PairwiseDistance()
@@ -168,22 +172,23 @@ class AutoFit:
             if self._fine is not None:
                 self._fine.add(_rows(fine[0]), int(self._view_folds[i]))
             if i in learnt:
-                detail.append(as_float16(unaveraged).reshape(h * w, channels))
+                layout.append(_rows(as_float16(every_second(embedding))))
+                detail.append(_rows(as_float16(unaveraged)))
             if i in chosen:
                 copy, mask = painted(as_bytes(image), len(masks), self._seed)
                 seen, unaveraged, _, *finer = self.network(copy)
                 copies.append(seen.reshape(h * w, channels))
-                detail_copies.append(as_float16(unaveraged).reshape(h * w, channels))
+                detail_copies.append(_rows(as_float16(unaveraged)))
                 if self._fine is not None:
                     fine_pairs.append((as_float16(_rows(fine[0])), as_float16(_rows(finer[0]))))
                 masks.append(mask)
         assert store is not None
         self._apart = apart.typical()
         self._features = np.array(features, np.float32)
-        self._detail = np.array(detail)
+        self._layout_features, self._detail_features = np.array(layout), np.array(detail)
         self._masks = masks
         self._patches_painted = copies
-        self._detail_painted = np.array(detail_copies).reshape(-1, *self._detail.shape[1:])
+        self._detail_painted = np.array(detail_copies).reshape(-1, *self._detail_features.shape[1:])
         self._fine_pairs = fine_pairs
         return store
 
@@ -197,16 +202,31 @@ class AutoFit:
         folds = int(self._view_folds.max()) + 1
         return features * (8 * folds + 2 * 2 * len(self._painted)) <= self._s.memory_mb * 1e6
 
-    def _along_axes(self, detail: NDArray[np.float16]) -> NDArray[np.float16]:
-        x = np.empty((*detail.shape[:2], self._axes.shape[1]), np.float16)
-        for i, image in enumerate(detail):
-            x[i] = image.astype(np.float32) @ self._axes
-        return x
+    def _position_views(self) -> tuple[PositionView, PositionView]:
+        """Detail and layout; their features are let go."""
+        folds, s = self._view_folds[self._learnt], self._s
+        detail = PositionView(
+            self._detail_features,
+            folds,
+            dimensions=s.dimensions,
+            components=s.components,
+            seed=self._seed,
+            also=(self._detail_painted, self._view_folds[self._painted]),
+        )
+        layout = PositionView(
+            self._layout_features,
+            folds,
+            dimensions=LAYOUT_DIMENSIONS,
+            components=s.components,
+            seed=self._seed,
+        )
+        del self._detail_features, self._detail_painted, self._layout_features
+        return detail, layout
 
-    def _leave_out(self, store: FeatureStore, banks: list[Bank], gaussians: PositionGaussians) -> None:
+    def _leave_out(self, store: FeatureStore, banks: list[Bank]) -> None:
         """Distances of every image, and of the painted ones, under models that left its fold out."""
         n = len(self._images)
-        nearest, unlikely = self._left_out_distances(store, banks, gaussians)
+        nearest, unlikely, misplaced, unlikely_painted = self._left_out_distances(store, banks)
         context = left_out_context(
             self._features,
             self._view_folds,
@@ -214,7 +234,7 @@ class AutoFit:
         )
         raw = {
             "patches": np.array([mean_of_highest(d, TOP_SHARE) for d in nearest]),
-            "detail": np.array([mean_of_highest(d, TOP_SHARE) for d in unlikely]),
+            "layout": np.array([mean_of_highest(d, LAYOUT_SHARE) for d in misplaced]),
             "context": context,
         }
         known = np.isfinite(sum(raw.values()))
@@ -232,7 +252,7 @@ class AutoFit:
         for regularisation in FINE_REGULARISATIONS[: None if self._fine is not None else 1]:
             before, after = self._fine_trials(regularisation)
             normal = Grids(nearest[first], unlikely[first], None if before is None else before[rows])
-            marked = Grids(copies, self._unlikely_painted, after)
+            marked = Grids(copies, unlikely_painted, after)
             spread = Spread(0.0, 1.0) if normal.fine is None else Spread.of(normal.fine)
             mixer = MapMixer(self._maps, self._fine_maps, (*coarse, spread))
             trials += mixer.trials(normal, marked, self._masks, regularisation=regularisation)
@@ -245,7 +265,7 @@ class AutoFit:
             raw["patches"][first], np.array([mean_of_highest(copies[place], TOP_SHARE) for place in plain])
         )
         counts, varied = weights(
-            detail=self._s.detail,
+            layout=self._s.layout,
             context=self._s.context,
             n_groups=n_groups,
             gap=gap,
@@ -306,42 +326,40 @@ class AutoFit:
                 yield i, distances.reshape(1, *self._fine_maps.grid)
 
     def _left_out_distances(
-        self, store: FeatureStore, banks: list[Bank], gaussians: PositionGaussians
-    ) -> tuple[Floats, Floats]:
-        """Both patch views' distances [n, h, w]; NaN for images that take no part."""
+        self, store: FeatureStore, banks: list[Bank]
+    ) -> tuple[Floats, Floats, Floats, Floats]:
+        """Distances of patches and detail [n, h, w], layout [n, p], and detail of the painted [a, h, w].
+
+        NaN for images that take no part.
+        """
         images, n, (h, w) = self._images, len(self._images), self.grid
-        wanted = self._wanted
-        nearest = np.full((n, h, w), np.nan, np.float32)
-        unlikely = np.full((n, h, w), np.nan, np.float32)
-        folds = self._view_folds
-        self._unlikely_painted = np.empty((len(self._painted), h, w), np.float32)
-        for fold in np.unique(folds):
-            held = folds[self._learnt] == fold
-            if held.all():  # few images to learn from, of one fold: these have no model that left them out
-                left = gaussians
-            else:
-                left = PositionGaussians.fit(self._detail[~held], self._axes) if held.any() else gaussians
-                unlikely[self._learnt[held]] = left.distances(self._detail[held]).reshape(-1, h, w)
-            ours = folds[self._painted] == fold
-            self._unlikely_painted[ours] = left.distances(self._detail_painted[ours]).reshape(-1, h, w)
-        unlikely[~wanted] = np.nan
-        if not store.reduced and len(self._learnt) == n:
+        wanted, learnt = self._wanted, self._learnt
+        nearest, unlikely = (np.full((n, h, w), np.nan, np.float32) for _ in range(2))
+        found, painted = self._detail.left_out()
+        unlikely[learnt] = found.reshape(-1, h, w)
+        found, _ = self._layout.left_out()
+        misplaced = np.full((n, found.shape[1]), np.nan, np.float32)
+        misplaced[learnt] = found
+        unlikely[~wanted], misplaced[~wanted] = np.nan, np.nan
+        painted = painted.reshape(-1, h, w)
+        if not store.reduced and len(learnt) == n:
             rows = held_features(store, h * w, n)
             for i, x in enumerate(self._progress(rows, label="calibrating", total=n)):
                 if wanted[i]:
                     nearest[i] = banks[self._folds[i]].nearest(x).reshape(h, w)
-            return nearest, unlikely
-        # More images than are held: a second pass. The detail view has not learnt from the others.
-        learnt = set(self._learnt.tolist())
+            return nearest, unlikely, misplaced, painted
+        # More images than are held: a second pass. Detail and layout have not learnt from the others.
+        others = np.ones(n, bool)
+        others[learnt] = False
         for i, image in enumerate(self._progress(images, label="calibrating", total=n)):
             if not wanted[i]:
                 continue
             embedding, detail, *_ = self.network(image)
-            nearest[i] = banks[self._folds[i]].nearest(embedding.reshape(h * w, -1)).reshape(h, w)
-            if i not in learnt:
-                x = (as_float16(detail).astype(np.float32).reshape(h * w, -1) @ self._axes)[None]
-                unlikely[i] = gaussians.distances(x).reshape(h, w)
-        return nearest, unlikely
+            nearest[i] = banks[self._folds[i]].nearest(_rows(embedding)).reshape(h, w)
+            if others[i]:
+                unlikely[i] = self._detail.distances(_rows(detail)).reshape(h, w)
+                misplaced[i] = self._layout.distances(_rows(every_second(embedding)))
+        return nearest, unlikely, misplaced, painted
 
     def _nothing_to_leave_out(self) -> None:
         """Too few groups to weigh anything: the plain distances of patches alone.
@@ -355,9 +373,9 @@ class AutoFit:
         self.scores = Scores(np.full(n, np.nan), np.full((n, 1, 1), np.nan, np.float32))
 
 
-def _rows(fine: Floats) -> Floats:
+def _rows(grid: NDArray[Any]) -> NDArray[Any]:
     """[h, w, c] → [h · w, c]."""
-    return fine.reshape(-1, fine.shape[-1])
+    return grid.reshape(-1, grid.shape[-1])
 
 
 def fine_taps(card: BackboneCard) -> tuple[str, ...]:

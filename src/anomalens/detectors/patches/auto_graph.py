@@ -12,15 +12,18 @@ from anomalens.backbones.embedding import DETAIL, EMBEDDING, FEATURES, FINE
 from anomalens.backbones.graph_surgery import Graph
 from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.network import ROUNDING, FeatureNetwork
+from anomalens.detectors.patches.auto_heads import every_second
 from anomalens.detectors.patches.auto_map import MapTerms
 from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.position_gaussians import PositionGaussians
 from anomalens.detectors.patches.search_graph import (
     FINE_DISTANCE,
+    LAYOUT,
     MAP,
     NEAREST,
     UNLIKELY,
+    append_every_second,
     append_gaussians,
     append_map,
     append_nearest,
@@ -38,10 +41,11 @@ _TOLERANCE: Final = 1e-2
 
 @dataclass(frozen=True)
 class Models:
-    """What is normal in each view, and the map of them; `fine` only where the map has a share of it."""
+    """What is normal in each view, and the map; `detail` and `fine` only where it has a share of them."""
 
     vectors: Floats
-    detail: PositionGaussians
+    layout: PositionGaussians
+    detail: PositionGaussians | None
     fine: SharedGaussians | None
     terms: MapTerms
     maps: MapMaker
@@ -52,17 +56,27 @@ class Models:
         edited = Graph.parse(embedding)
         grid = self.maps.grid
         append_nearest(edited, EMBEDDING, self.vectors, grid)
-        append_gaussians(edited, DETAIL, self.detail, grid)
+        some = append_every_second(edited, EMBEDDING, f"{LAYOUT}/every_second")
+        some_grid = ((grid[0] + 1) // 2, (grid[1] + 1) // 2)
+        append_gaussians(edited, some, self.layout, some_grid, LAYOUT)
         first, second, third = self.terms.factors
         finer = None
         if self.fine is not None and self.fine_maps is not None:
             append_shared(edited, FINE, self.fine, self.fine_maps.grid)
             finer = (FINE_DISTANCE, third, self.fine_maps)
-        coarse = [(NEAREST, first), (UNLIKELY, second)]
+        coarse = [(NEAREST, first)]
+        if self.detail is not None:
+            append_gaussians(edited, DETAIL, self.detail, grid, UNLIKELY)
+            coarse.append((UNLIKELY, second))
         append_map(edited, coarse, self.maps, offset=self.terms.offset, finer=finer)
         shape = [1, *grid]
         return edited.finish(
-            [(FEATURES, [1, None]), (NEAREST, shape), (UNLIKELY, shape), (MAP, [1, *self.maps.size])]
+            [
+                (FEATURES, [1, None]),
+                (NEAREST, shape),
+                (LAYOUT, [1, *some_grid]),
+                (MAP, [1, *self.maps.size]),
+            ]
         )
 
     def check(self, network: FeatureNetwork, image: Pixels, views: list[Floats], runtime: Runtime) -> None:
@@ -79,16 +93,19 @@ class Models:
         embedding, detail, _, *fine = views
         patches = embedding.shape[0] * embedding.shape[1]
         expected = Bank(self.vectors).nearest(embedding.reshape(patches, -1)).reshape(self.maps.grid)
-        along = (detail.reshape(patches, -1) @ self.detail.axes)[None]
-        likewise = self.detail.distances(along).reshape(self.maps.grid)
+        some = every_second(embedding)
+        likewise = _distances(self.layout, some)
         first, second, third = self.terms.factors
-        drawn = self.maps(first * expected + second * likewise + np.float32(self.terms.offset))
+        coarse = first * expected + np.float32(self.terms.offset)
+        if self.detail is not None:
+            coarse += second * _distances(self.detail, detail)
+        drawn = self.maps(coarse)
         if self.fine is not None and self.fine_maps is not None:
             finer = self.fine.distances(fine[0].reshape(-1, fine[0].shape[-1]))
             drawn = drawn + self.fine_maps(third * finer.reshape(self.fine_maps.grid))
-        _, nearest, unlikely, anomaly_map = network(image)
+        _, nearest, misplaced, anomaly_map = network(image)
         if network.rounds:  # each graph rounds to 8 bits in places of its own
-            apart = max(_mean_change(nearest, expected), _mean_change(unlikely, likewise))
+            apart = max(_mean_change(nearest, expected), _mean_change(misplaced, likewise))
             allowed = ROUNDING
         else:
             # a patch that is itself in the bank has a squared distance of rounding errors
@@ -96,7 +113,7 @@ class Models:
             highest = max(1.0, scale * first, float(np.abs(drawn).max()))
             apart = max(
                 float(np.abs(nearest - expected).max()) / scale,
-                float(np.abs(unlikely - likewise).max()) / max(1.0, float(likewise.max())),
+                float(np.abs(misplaced - likewise).max()) / max(1.0, float(likewise.max())),
                 float(np.abs(anomaly_map - drawn).max()) / highest,
             )
             allowed = _TOLERANCE
@@ -104,6 +121,12 @@ class Models:
             raise BackboneError(
                 f"{runtime.name} finds other distances than the fitted models hold; use another runtime."
             )
+
+
+def _distances(gaussians: PositionGaussians, grid: Floats) -> Floats:
+    """Of features [h, w, c]: [h, w]."""
+    along = grid.reshape(1, -1, grid.shape[-1]) @ gaussians.axes
+    return gaussians.distances(along).reshape(grid.shape[:2])
 
 
 def _mean_change(found: Floats, expected: Floats) -> float:

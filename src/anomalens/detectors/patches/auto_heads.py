@@ -19,7 +19,8 @@ Doubles = NDArray[np.float64]
 
 # Share of the patches whose mean is a view's image score: a single patch is noise more often than a defect.
 TOP_SHARE: Final = 0.005
-VIEWS: Final = ("patches", "detail", "context")
+LAYOUT_SHARE: Final = 0.01  # of a quarter as many
+VIEWS: Final = ("patches", "layout", "context")
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,11 @@ class Fusion:
             None if scales is None else {view: TailScale.from_json(scales[view]) for view in VIEWS},
             weights,
         )
+
+
+def every_second(grid: Floats) -> Floats:
+    """The patches that the layout is of: averaged ones overlap. [h, w, c] → [⌈h/2⌉, ⌈w/2⌉, c]."""
+    return grid[::2, ::2]
 
 
 def left_out_context(

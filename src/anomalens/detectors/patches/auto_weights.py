@@ -19,13 +19,13 @@ VARIED: Final = 4.0  # times its usual weight, is what the context then counts
 
 
 def weights(
-    *, detail: float, context: float, n_groups: int, gap: float, painted_auroc: float
+    *, layout: float, context: float, n_groups: int, gap: float, painted_auroc: float
 ) -> tuple[dict[str, float], float]:
     """The weight of each view's tail value in the score, and how varied the images are, 0–1.
 
     Parameters
     ----------
-    detail, context : float
+    layout, context : float
         The usual weights, of many images that show the same thing.
     n_groups : int
         Independent normal images.
@@ -38,4 +38,9 @@ def weights(
     hidden = 1.0 - float(np.interp(painted_auroc, HIDDEN, (0.0, 1.0)))
     varied = float(np.interp(gap, GAP, (0.0, 1.0))) * hidden
     share = (1.0 - varied) * min(1.0, n_groups / ENOUGH_GROUPS) + varied * VARIED
-    return {"patches": 1.0, "detail": detail * trust, "context": context * trust * share}, varied
+    counts = {
+        "patches": 1.0,
+        "layout": layout * trust * (1.0 - varied),
+        "context": context * trust * share,
+    }
+    return counts, varied

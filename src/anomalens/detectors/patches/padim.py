@@ -45,9 +45,10 @@ from anomalens.detectors.contract import (
 )
 from anomalens.detectors.folds import fold_of_groups
 from anomalens.detectors.network import FeatureNetwork
+from anomalens.detectors.patches.image_components import COMPONENTS
 from anomalens.detectors.patches.left_out import FOLDS
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
-from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
+from anomalens.detectors.patches.position_view import PositionView, as_float16
 from anomalens.detectors.patches.search_graph import MAP, UNLIKELY, append_gaussians, append_map
 from anomalens.errors import ModelFileError, SettingError
 from anomalens.images.arrays import Pixels
@@ -80,6 +81,9 @@ class PaDiMSettings(Settings):
         0.3, "share of the shared covariance in that of a position", limits=(0.0, 1.0)
     )
     rank: int = parameter(16, "directions that a position has of its own", limits=(0, 512))
+    components: int = parameter(
+        COMPONENTS, "principal components of whole images that are taken off first", limits=(0, 512)
+    )
     max_images: int = parameter(1000, "images that the Gaussians are learnt from", limits=(2, 10**5))
     sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
 
@@ -113,19 +117,30 @@ class PaDiM(Detector):
             s.backbone, s.taps, neighbourhood=s.neighbourhood, size=images.size, runtime=runtime
         )
         rows, features = self._collect(images, seed, progress)
-        axes = principal_axes(features.reshape(-1, features.shape[-1]), s.dimensions, seed=seed)
-        x = np.empty((*features.shape[:2], axes.shape[1]), np.float16)
-        for i, image in enumerate(features):
-            x[i] = image.astype(np.float32) @ axes
+        view = PositionView(
+            features,
+            fold_of_groups(np.asarray(images.groups)[rows], FOLDS, seed),
+            dimensions=s.dimensions,
+            components=s.components,
+            seed=seed,
+            regularisation=s.regularisation,
+            shrinkage=s.shrinkage,
+            rank=s.rank,
+        )
         del features
-        gaussians = self._gaussians(x, axes)
         edited = Graph.parse(self._network.graph)
-        append_gaussians(edited, EMBEDDING, gaussians, self._grid)
+        append_gaussians(edited, EMBEDDING, view.gaussians, self._grid)
         maps = MapMaker(self._grid, self._size, s.sigma)
         append_map(edited, [(UNLIKELY, 1.0)], maps)
         graph = edited.finish([(UNLIKELY, [1, *self._grid]), (MAP, [1, *self._size])])
         self._network = self._network.with_graph(graph, runtime=runtime)
-        return self._out_of_fold(images, rows, x, axes, maps, seed, progress)
+        scores = np.full(len(images), np.nan)
+        maxima = np.full((len(images), 1, 1), np.nan, np.float32)
+        left_out, _ = view.left_out()
+        for i, distances in zip(rows, left_out, strict=True):
+            scores[i] = mean_of_highest(distances, TOP_SHARE)
+            maxima[i] = maps(distances.reshape(self._grid)).max()
+        return Scores(scores, maxima)
 
     def score(self, batch: Batch) -> Scores:
         scores = np.empty(len(batch), np.float64)
@@ -160,12 +175,6 @@ class PaDiM(Detector):
     def _embed(self, image: Pixels) -> Floats:
         return self._network(image)[0]
 
-    def _gaussians(self, x: NDArray[np.float16], axes: Floats) -> PositionGaussians:
-        s = self.settings
-        return PositionGaussians.fit(
-            x, axes, regularisation=s.regularisation, shrinkage=s.shrinkage, rank=s.rank
-        )
-
     def _collect(
         self, images: TrainingImages, seed: int, progress: Progress
     ) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
@@ -187,33 +196,3 @@ class PaDiM(Detector):
             place += 1
         assert held is not None
         return rows, held
-
-    def _out_of_fold(
-        self,
-        images: TrainingImages,
-        rows: NDArray[np.int64],
-        x: NDArray[np.float16],
-        axes: Floats,
-        maps: MapMaker,
-        seed: int,
-        progress: Progress,
-    ) -> Scores:
-        """Score each held image by Gaussians that leave its fold out; NaN for the others."""
-        scores = np.full(len(images), np.nan)
-        maxima = np.full((len(images), 1, 1), np.nan, np.float32)
-        folds = fold_of_groups(np.asarray(images.groups)[rows], FOLDS, seed)
-        for fold in progress(range(int(folds.max()) + 1), label="calibrating", total=int(folds.max()) + 1):
-            held = folds == fold
-            if held.all():
-                break
-            left = self._gaussians(x[~held], axes)
-            for i, distances in zip(rows[held], left.distances(x[held]), strict=True):
-                scores[i] = mean_of_highest(distances, TOP_SHARE)
-                maxima[i] = maps(distances.reshape(self._grid)).max()
-        return Scores(scores, maxima)
-
-
-def as_float16(features: Floats) -> NDArray[np.float16]:
-    """Features at half the memory; what float16 cannot hold is cut at its largest number."""
-    limit = np.float32(np.finfo(np.float16).max)
-    return np.clip(features, -limit, limit).astype(np.float16)

@@ -8,7 +8,7 @@ positions share one covariance P, and each adds the few directions in which its 
 where uᵢ and λᵢ are eigenvectors and values of (1 − a) P^−½ S_p P^−½ + a I, S_p is the position's own
 covariance and a the shrinkage. The squared distance is then a difference of two norms, and a position costs
 rank · k numbers. P is regularised: with as much ε as variance, distances lie between Mahalanobis' and
-Euclid's.
+Euclid's. What the rest of the image explains of a position can be taken off before (`image_components.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.detectors.patches.image_components import ImageComponents
 from anomalens.threads import on_all_cores
 
 Floats = NDArray[np.float32]
@@ -46,12 +47,15 @@ class PositionGaussians:
     mean : float32 [p, k]
     local : float32 [p, r, k]
         What a position may vary by beyond that: √(|y|² − |local y|²) is the Mahalanobis distance.
+    components : ImageComponents or None
+        What is taken off x @ axes first.
     """
 
     axes: Floats
     whitener: Floats
     mean: Floats
     local: Floats
+    components: ImageComponents | None = None
 
     @classmethod
     def fit(
@@ -62,8 +66,9 @@ class PositionGaussians:
         regularisation: float = REGULARISATION,
         shrinkage: float = SHRINKAGE,
         rank: int = RANK,
+        components: ImageComponents | None = None,
     ) -> PositionGaussians:
-        """From features [n, p, k] of normal images, already along the axes.
+        """From features [n, p, k] of normal images, already along the axes and without the components.
 
         Parameters
         ----------
@@ -75,6 +80,8 @@ class PositionGaussians:
             How much of the shared covariance a position's own is mixed with.
         rank : int
             Directions of its own that a position has, at most.
+        components : ImageComponents or None
+            What `distances` has to take off.
         """
         n, p, k = x.shape
         blocks = list(_blocks(p))
@@ -102,10 +109,14 @@ class PositionGaussians:
 
         if rank:
             on_all_cores(learn, blocks)
-        return cls(axes, whitener, mean @ whitener, local)
+        return cls(axes, whitener, mean @ whitener, local, components)
 
     def distances(self, x: Floats | Halves) -> Floats:
         """Of features [n, p, k] along the axes: float32 [n, p]."""
+        return self.distances_of_rests(x if self.components is None else self.components.rests(x))
+
+    def distances_of_rests(self, x: Floats | Halves) -> Floats:
+        """Of features [n, p, k] that the components have been taken off: float32 [n, p]."""
         found = np.empty(x.shape[:2], np.float32)
 
         def measure(block: slice) -> None:

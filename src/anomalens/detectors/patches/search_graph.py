@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from anomalens.backbones.embedding import EMBEDDING
 from anomalens.backbones.graph_surgery import Graph
 from anomalens.detectors.patches.distance_nodes import reduce_axis
+from anomalens.detectors.patches.image_components import ImageComponents
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.position_gaussians import PositionGaussians
 from anomalens.detectors.patches.shared_gaussians import SharedGaussians
 
 NEAREST: Final = "nearest"
 UNLIKELY: Final = "mahalanobis"
+LAYOUT: Final = "layout"
 FINE_DISTANCE: Final = "fine_distance"
 MAP: Final = "anomaly_map"
 
@@ -81,34 +83,68 @@ def append_nearest(edited: Graph, source: str, vectors: NDArray[np.float32], gri
     return edited.add("Reshape", [distance, name["grid"]], NEAREST)
 
 
-def append_gaussians(edited: Graph, source: str, gaussians: PositionGaussians, grid: Grid) -> str:
-    """Add `mahalanobis` [1, h, w]: each position of `source` [1, h, w, c] under its own Gaussian."""
+def append_gaussians(
+    edited: Graph, source: str, gaussians: PositionGaussians, grid: Grid, name: str = UNLIKELY
+) -> str:
+    """Add `name` [1, h, w]: each position of `source` [1, h, w, c] under its own Gaussian."""
     p, k = gaussians.mean.shape
     rank = gaussians.local.shape[1]
     values: dict[str, NDArray[Any]] = {
         "rows": np.array([p, gaussians.axes.shape[0]], np.int64),
-        "axes": gaussians.axes @ gaussians.whitener,
         "mean": gaussians.mean,
     }
-    name = {key: edited.constant(f"{UNLIKELY}/{key}", value) for key, value in values.items()}
-    rows = edited.add("Reshape", [source, name["rows"]], f"{UNLIKELY}/patches")
-    kept = edited.add("MatMul", [rows, name["axes"]], f"{UNLIKELY}/kept")
-    white = edited.add("Sub", [kept, name["mean"]], f"{UNLIKELY}/white")
-    squared = _squared_norms(edited, white, k, f"{UNLIKELY}/norm")
+    names = {key: edited.constant(f"{name}/{key}", value) for key, value in values.items()}
+    rows = edited.add("Reshape", [source, names["rows"]], f"{name}/patches")
+    axes = gaussians.axes @ gaussians.whitener
+    if gaussians.components is not None:
+        rows = _append_rests(edited, rows, gaussians.axes, gaussians.components, f"{name}/components")
+        axes = gaussians.whitener
+    along = edited.constant(f"{name}/axes", axes)
+    kept = edited.add("MatMul", [rows, along], f"{name}/kept")
+    white = edited.add("Sub", [kept, names["mean"]], f"{name}/white")
+    squared = _squared_norms(edited, white, k, f"{name}/norm")
     if rank:
         values = {
             "columns": np.array([p, k, 1], np.int64),
             "local": gaussians.local,
             "flat": np.array([p, rank], np.int64),
         }
-        name |= {key: edited.constant(f"{UNLIKELY}/{key}", value) for key, value in values.items()}
-        columns = edited.add("Reshape", [white, name["columns"]], f"{UNLIKELY}/white_columns")
-        explained = edited.add("MatMul", [name["local"], columns], f"{UNLIKELY}/explained_columns")
-        flat = edited.add("Reshape", [explained, name["flat"]], f"{UNLIKELY}/explained")
-        less = _squared_norms(edited, flat, rank, f"{UNLIKELY}/explained_norm")
-        rest = edited.add("Sub", [squared, less], f"{UNLIKELY}/rest")
-        squared = edited.add("Relu", [rest], f"{UNLIKELY}/clipped")  # rounding can go below 0
-    return _distances(edited, squared, grid, UNLIKELY)
+        names |= {key: edited.constant(f"{name}/{key}", value) for key, value in values.items()}
+        columns = edited.add("Reshape", [white, names["columns"]], f"{name}/white_columns")
+        explained = edited.add("MatMul", [names["local"], columns], f"{name}/explained_columns")
+        flat = edited.add("Reshape", [explained, names["flat"]], f"{name}/explained")
+        less = _squared_norms(edited, flat, rank, f"{name}/explained_norm")
+        rest = edited.add("Sub", [squared, less], f"{name}/rest")
+        squared = edited.add("Relu", [rest], f"{name}/clipped")  # rounding can go below 0
+    return _distances(edited, squared, grid, name)
+
+
+def _append_rests(
+    edited: Graph, rows: str, axes: NDArray[np.float32], components: ImageComponents, stem: str
+) -> str:
+    """[p, c] → what the components leave of them along the axes, [p, k]."""
+    values: dict[str, NDArray[Any]] = {
+        "axes": axes,
+        "mean": components.mean,
+        "one_row": np.array([1, components.mean.size], np.int64),
+        "basis": components.basis,
+        "grid": np.array(components.mean.shape, np.int64),
+    }
+    names = {key: edited.constant(f"{stem}/{key}", value) for key, value in values.items()}
+    along = edited.add("MatMul", [rows, names["axes"]], f"{stem}/along")
+    centred = edited.add("Sub", [along, names["mean"]], f"{stem}/centred")
+    row = edited.add("Reshape", [centred, names["one_row"]], f"{stem}/row")
+    shares = edited.add("Gemm", [row, names["basis"]], f"{stem}/shares", transB=1)
+    explained = edited.add("MatMul", [shares, names["basis"]], f"{stem}/explained")
+    rests = edited.add("Sub", [row, explained], f"{stem}/rests_row")
+    return edited.add("Reshape", [rests, names["grid"]], f"{stem}/rests")
+
+
+def append_every_second(edited: Graph, source: str, name: str) -> str:
+    """[n, h, w, c] → [n, ⌈h/2⌉, ⌈w/2⌉, c]."""
+    values = {"starts": [0, 0], "ends": [2**31 - 1] * 2, "axes": [1, 2], "steps": [2, 2]}
+    inputs = [edited.constant(f"{name}/{key}", np.array(value, np.int64)) for key, value in values.items()]
+    return edited.add("Slice", [source, *inputs], name)
 
 
 def append_shared(edited: Graph, source: str, gaussians: SharedGaussians, grid: Grid) -> str:

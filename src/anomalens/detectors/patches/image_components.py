@@ -1,0 +1,138 @@
+"""What the patches of an image have in common, and what that leaves of each.
+
+Patches vary together: with the filling of a bottle, the light, a part that is turned a little. The leading
+principal components of whole images' patch features hold that (eigenfaces do it with pixels, Turk & Pentland
+1991):
+
+    x ≈ μ + Σⱼ wⱼ cⱼ,   cⱼ = ⟨wⱼ, x − μ⟩,   x, μ, wⱼ: positions × features
+
+A patch is then judged by what they leave, x − μ − Σⱼ wⱼ cⱼ: by whether it fits the rest of its image, and no
+longer by its position alone. With a Gaussian for what is left this is factor analysis of the image, with a
+covariance for each position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+Floats = NDArray[np.float32]
+Halves = NDArray[np.float16]
+
+COMPONENTS: Final = 32
+IMAGES_PER_COMPONENT: Final = 2
+_POSITIONS: Final = 64  # worked on at a time: 64 × k × n float32
+_LEAST: Final = 1e-6  # of the largest variance: what is less is rounding
+
+
+@dataclass(frozen=True)
+class ImageComponents:
+    """Leading principal components of images' patch features.
+
+    Attributes
+    ----------
+    mean : float32 [p, k]
+    basis : float32 [m, p · k]
+        Orthonormal rows; of zeros where the images vary in fewer ways.
+    """
+
+    mean: Floats
+    basis: Floats
+
+    def rests(self, x: Floats | Halves) -> Floats:
+        """What the components leave of features [n, p, k]: float32 [n, p, k]."""
+        rows = (x.astype(np.float32) - self.mean).reshape(len(x), -1)
+        rows -= (rows @ self.basis.T) @ self.basis
+        return rows.reshape(x.shape)
+
+
+def split_off_components(
+    x: Halves,
+    folds: NDArray[np.int64],
+    count: int = COMPONENTS,
+    *,
+    also: Sequence[tuple[Halves, NDArray[np.int64]]] = (),
+) -> ImageComponents | None:
+    """Learn the components of all images, and leave in their places what those of other folds leave.
+
+    What components leave of the images they were learnt from is too little to judge new images by. All is
+    computed from the images' inner products, so that leaving a fold out costs no pass over the features.
+
+    Parameters
+    ----------
+    x : float16 [n, p, k]
+        Features of normal images. Overwritten with their rests.
+    folds : int64 [n]
+        Images of one fold are left out together.
+    count : int
+        How many components at most; no more than half the images that they are learnt from.
+    also : sequence of (float16 [a, p, k], int64 [a])
+        Features that nothing is learnt from, and the fold that each belongs to; overwritten likewise.
+
+    Returns
+    -------
+    ImageComponents or None
+        None where there are too few images; then nothing was overwritten.
+    """
+    n, p, k = x.shape
+    all_folds = np.unique(np.concatenate([folds, *(owners for _, owners in also)]))
+    least = min(int((folds != fold).sum()) for fold in all_folds)
+    if not min(count, least // IMAGES_PER_COMPONENT):
+        return None
+    mean = np.empty((p, k), np.float32)
+    gram, crosses = np.zeros((n, n)), [np.zeros((n, len(y))) for y, _ in also]
+    for block in _blocks(p):
+        rows = x[:, block].astype(np.float32)
+        mean[block] = rows.mean(0)
+        rows = (rows - mean[block]).reshape(n, -1)
+        gram += rows @ rows.T
+        for cross, (y, _) in zip(crosses, also, strict=True):
+            cross += rows @ (y[:, block].astype(np.float32) - mean[block]).reshape(len(y), rows.shape[1]).T
+    shares = _shares(gram, count)
+    own = np.zeros((n, n), np.float32)
+    others = [np.zeros((len(y), n), np.float32) for y, _ in also]
+    for fold in all_folds:
+        known = np.flatnonzero(folds != fold)
+        targets = [(own, gram, folds), *zip(others, crosses, (f for _, f in also), strict=True)]
+        middle, within = _centred(gram[np.ix_(known, known)])
+        learnt = _shares(within, count)
+        for weights, products, owners in targets:
+            held = np.flatnonzero(owners == fold)
+            if len(held):
+                apart = products[np.ix_(known, held)] - middle[:, None]
+                made_of = learnt @ (learnt.T @ (apart - apart.mean(0)))
+                weights[np.ix_(held, known)] = (made_of - made_of.mean(0) + 1 / len(known)).T
+    basis = np.empty((shares.shape[1], p, k), np.float32)
+    for block in _blocks(p):
+        rows = (x[:, block].astype(np.float32) - mean[block]).reshape(n, -1)
+        basis[:, block] = (shares.T.astype(np.float32) @ rows).reshape(-1, *mean[block].shape)
+        for (y, _), weights in zip([(x, folds), *also], [own, *others], strict=True):
+            theirs = (y[:, block].astype(np.float32) - mean[block]).reshape(len(y), rows.shape[1])
+            theirs -= weights @ rows
+            y[:, block] = theirs.reshape(y[:, block].shape)
+    return ImageComponents(mean, np.ascontiguousarray(basis.reshape(len(basis), p * k)))
+
+
+def _centred(gram: Doubles) -> tuple[Doubles, Doubles]:
+    """Products with the mean of these images [n], and the Gram matrix of what differs from it [n, n]."""
+    middle = gram.mean(1)
+    return middle, gram - middle - middle[:, None] + middle.mean()
+
+
+def _shares(gram: Doubles, count: int) -> Doubles:
+    """How much of each image the components are made of, [n, m], from a centred Gram matrix."""
+    values, vectors = np.linalg.eigh(gram)
+    most = max(1, min(count, len(gram) // IMAGES_PER_COMPONENT))
+    values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
+    real = values > max(_LEAST * float(values[0]), 1e-30)
+    return np.asarray(vectors * np.where(real, 1 / np.sqrt(np.where(real, values, 1)), 0))
+
+
+def _blocks(positions: int) -> Iterator[slice]:
+    for start in range(0, positions, _POSITIONS):
+        yield slice(start, start + _POSITIONS)

@@ -1,0 +1,108 @@
+"""Gaussians at positions as a view of images: fitted to all, and to all but one fold."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalens.detectors.patches.image_components import split_off_components
+from anomalens.detectors.patches.position_gaussians import (
+    RANK,
+    REGULARISATION,
+    SHRINKAGE,
+    PositionGaussians,
+    principal_axes,
+)
+
+Floats = NDArray[np.float32]
+Halves = NDArray[np.float16]
+
+
+class PositionView:
+    """How unlikely each position's features are, given what the rest of the image shows.
+
+    Parameters
+    ----------
+    features : float16 [n, p, c]
+        Of normal images.
+    folds : int64 [n]
+    dimensions : int
+        Principal axes of the features that are kept.
+    components : int
+        Principal components of whole images that are taken off first; 0 for none.
+    also : float16 [a, p, c] and int64 [a], or None
+        Images that nothing is learnt from, and the fold each is judged without.
+    regularisation, shrinkage, rank
+        As in `PositionGaussians.fit`.
+
+    Attributes
+    ----------
+    gaussians : PositionGaussians
+        Of all images.
+    """
+
+    def __init__(
+        self,
+        features: Halves,
+        folds: NDArray[np.int64],
+        *,
+        dimensions: int,
+        components: int,
+        seed: int,
+        also: tuple[Halves, NDArray[np.int64]] | None = None,
+        regularisation: float = REGULARISATION,
+        shrinkage: float = SHRINKAGE,
+        rank: int = RANK,
+    ) -> None:
+        self._axes = principal_axes(features.reshape(-1, features.shape[-1]), dimensions, seed=seed)
+        self._x, self._folds = self._along(features), folds
+        others, self._other_folds = also or (features[:0], folds[:0])
+        self._others = self._along(others)
+        self._components = split_off_components(
+            self._x, folds, components, also=[(self._others, self._other_folds)]
+        )
+        self._fit = partial(
+            PositionGaussians.fit,
+            axes=self._axes,
+            components=self._components,
+            regularisation=regularisation,
+            shrinkage=shrinkage,
+            rank=rank,
+        )
+        self.gaussians = self._fit(self._x)
+
+    def distances(self, features: Floats) -> Floats:
+        """Of another image's features [p, c]: float32 [p]."""
+        x = as_float16(features).astype(np.float32) @ self._axes
+        found: Floats = self.gaussians.distances(x[None])[0]
+        return found
+
+    def left_out(self) -> tuple[Floats, Floats]:
+        """Distances of the images [n, p] and of the others [a, p], by models that left their fold out.
+
+        Where all images are of one fold, it is the model of all that judges the others, and NaN stands for
+        the images.
+        """
+        found = np.full(self._x.shape[:2], np.nan, np.float32)
+        beside = np.empty(self._others.shape[:2], np.float32)
+        for fold in np.unique(np.concatenate([self._folds, self._other_folds])):
+            held, theirs = self._folds == fold, self._other_folds == fold
+            model = self._fit(self._x[~held]) if held.any() and not held.all() else self.gaussians
+            if not held.all():
+                found[held] = model.distances_of_rests(self._x[held])
+            beside[theirs] = model.distances_of_rests(self._others[theirs])
+        return found, beside
+
+    def _along(self, features: Halves) -> Halves:
+        x = np.empty((*features.shape[:2], self._axes.shape[1]), np.float16)
+        for i, image in enumerate(features):
+            x[i] = image.astype(np.float32) @ self._axes
+        return x
+
+
+def as_float16(features: Floats) -> Halves:
+    """Features at half the memory; what float16 cannot hold is cut at its largest number."""
+    limit = np.float32(np.finfo(np.float16).max)
+    return np.clip(features, -limit, limit).astype(np.float16)

@@ -1,0 +1,91 @@
+"""Principal components of whole images, and what they leave of patches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anomalens.detectors.patches.image_components import split_off_components
+from anomalens.detectors.patches.position_view import PositionView
+
+N, POSITIONS, FEATURES = 40, 130, 6
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def images(rng: np.random.Generator) -> np.ndarray:
+    """Five causes that move all patches together, and noise."""
+    common = rng.normal(size=(N, 5)) @ rng.normal(size=(5, POSITIONS * FEATURES))
+    noise = 0.3 * rng.normal(size=(N, POSITIONS * FEATURES))
+    return (common + noise + 5).reshape(N, POSITIONS, FEATURES).astype(np.float16)
+
+
+def rests_by_svd(known: np.ndarray, x: np.ndarray, count: int) -> np.ndarray:
+    known, flat = (a.reshape(len(a), POSITIONS * FEATURES).astype(np.float64) for a in (known, x))
+    mean = known.mean(0)
+    basis = np.linalg.svd(known - mean, full_matrices=False)[2][:count]
+    centred = flat - mean
+    return (centred - centred @ basis.T @ basis).reshape(x.shape)
+
+
+def test_components_leave_what_the_singular_vectors_of_other_folds_leave(
+    images: np.ndarray, rng: np.random.Generator
+) -> None:
+    folds = np.arange(N) % 5
+    others = (images[:7] + 0.1 * rng.normal(size=images[:7].shape)).astype(np.float16)
+    other_folds = np.array([0, 0, 1, 2, 4, 7, 7])  # 7: of no image, so judged by all
+    x, y = images.copy(), others.copy()
+    model = split_off_components(x, folds, 5, also=[(y, other_folds)])
+    assert model is not None
+    for fold in range(8):
+        known = images[folds != fold]
+        for found, whole, owners in ((x, images, folds), (y, others, other_folds)):
+            held = owners == fold
+            expected = rests_by_svd(known, whole[held], 5)
+            np.testing.assert_allclose(found[held], expected, atol=5e-3)
+    np.testing.assert_allclose(model.basis @ model.basis.T, np.eye(5), atol=1e-5)
+    np.testing.assert_allclose(model.rests(others), rests_by_svd(images, others, 5), atol=5e-3)
+
+
+def test_no_more_components_than_half_the_images(images: np.ndarray) -> None:
+    x = images[:10].copy()
+    model = split_off_components(x, np.arange(10) % 5, 32)
+    assert model is not None and len(model.basis) == 5
+    x = images[:3].copy()
+    assert split_off_components(x, np.arange(3), 32) is not None
+    x = images[:2].copy()
+    assert split_off_components(x, np.arange(2), 32) is None and (x == images[:2]).all()
+    assert split_off_components(x, np.zeros(2, int), 32) is None
+    assert split_off_components(x, np.arange(2), 0) is None
+
+
+def test_equal_images_leave_nothing() -> None:
+    x = np.ones((8, 5, 3), np.float16)
+    model = split_off_components(x, np.arange(8) % 4, 4)
+    assert model is not None and (x == 0).all() and (model.basis == 0).all()
+
+
+def test_a_patch_that_does_not_go_with_the_rest_stands_out_only_with_components(
+    images: np.ndarray, rng: np.random.Generator
+) -> None:
+    folds = np.arange(N) % 5
+    swapped = images[0].copy()
+    swapped[7] = images[1][7]  # normal there, but not in this image
+    ranks = []
+    for components in (0, 5):
+        view = PositionView(images, folds, dimensions=6, components=components, seed=0)
+        distances = view.distances(swapped.astype(np.float32))
+        ranks.append(int((distances > distances[7]).sum()))
+    assert ranks[1] == 0 < ranks[0]
+
+
+def test_images_of_one_fold_are_not_judged_and_others_are_by_the_model_of_all(images: np.ndarray) -> None:
+    also = (images[:2], np.zeros(2, int))
+    view = PositionView(images[2:], np.zeros(N - 2, int), dimensions=6, components=4, seed=0, also=also)
+    found, beside = view.left_out()
+    assert np.isnan(found).all()
+    np.testing.assert_allclose(beside[0], view.distances(images[0].astype(np.float32)), rtol=2e-2)
