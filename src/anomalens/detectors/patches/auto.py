@@ -27,14 +27,14 @@ left-out normal patches lie far from the bank and defects painted on normal imag
 (`auto_weights.py`). Then every image shows something else, and the whole tells more than its patches.
 The raw score of patches is the mean of the highest half per cent, that of the layout of the highest
 hundredth. The map adds patches, detail and fine, each divided by its spread on normal images; how much of
-each is chosen by evidence: defects are painted on left-out normal images, and the mix that outlines them best is taken, as
-long as the map's maximum ranks the painted images as well as the best mix does (`auto_map.py`,
+each is chosen by evidence: defects are painted on left-out normal images, and the mix that outlines them best
+is taken, as long as the map's maximum ranks the painted images as well as the best mix does (`auto_map.py`,
 `evidence.py`); the fine view is tried with two metrics, halfway between Euclid's and Mahalanobis' and nearly
 the latter. That choice changes the map alone, never the score. What is learnt from the same left-out images
 that calibrate: the tail scales, monotone functions of one view each, the context's weight, and the mix, of
 which the regions' threshold depends. The principal axes of layout and detail and the covariance of the fine
 view are learnt from all images; what their components leave of an image was computed without its fold, but
-the Gaussians of another fold's images have seen it.
+components that leave something of other folds have seen it.
 
 What was tried and left out (256 px; transistor, juice bottle, magnetic tile, bricks, brain, six papers):
 dividing distances by those of normal patches nearby, position by position or bank vector by bank vector;

@@ -24,8 +24,6 @@ KINDS: Final[tuple[Defect, ...]] = ("scratch", "stain", "hole", "speck")
 FPR_LIMIT: Final = 0.3
 # How much of the image AUROC on painted defects a better map may cost: as much as it scatters.
 TOLERANCE: Final = 0.02
-# Overlaps this close say the same of two maps.
-ALIKE: Final = 0.005
 
 
 @dataclass(frozen=True)
@@ -80,12 +78,7 @@ def auroc(normal: NDArray[np.float64], anomalous: NDArray[np.float64]) -> float:
 
 
 def choose(trials: Sequence[Trial]) -> Trial:
-    """The best outline among the ways that rank the painted images nearly as well as the best.
-
-    Of those whose outlines are alike, the one that ranks best.
-    """
+    """The best outline among the ways that rank the painted images nearly as well as the best."""
     ranked = max(trial.image_auroc for trial in trials)
     able = [trial for trial in trials if trial.image_auroc >= ranked - TOLERANCE]
-    outlined = max(trial.overlap for trial in able)
-    alike = [trial for trial in able if trial.overlap >= outlined - ALIKE]
-    return max(alike, key=lambda trial: (trial.image_auroc, trial.overlap))
+    return max(able, key=lambda trial: (trial.overlap, trial.image_auroc))
