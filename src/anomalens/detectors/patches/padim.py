@@ -8,19 +8,21 @@ images there; a patch's score is its Mahalanobis distance (equation 2):
 The map is these distances enlarged and smoothed with a Gaussian of 4 px. The features are not averaged
 over a neighbourhood, so the map is finer than PatchCore's.
 
-What differs from the paper. There Σ_p is the position's own covariance + 0.01 I. Here positions share one
-covariance, and each adds the `rank` directions in which it scatters more than all do, of a covariance that
-is shrunk towards the shared one (`position_gaussians.py`): as good or better with a quarter of the numbers
-wherever there are few images or positions are alike. The paper keeps 100 channels drawn at random; here the
-leading principal axes of all patches are kept, which draws better maps with fewer numbers (sweep
-`dimensions`). The image's score is the mean of the highest hundredth of the patches instead of the one
-highest, which single noisy positions decide.
+What differs from the paper. It judges each position alone. Here the leading principal components of whole
+images' features are taken off first (`image_components.py`), so that a position is judged by whether it fits
+the rest of its image; `components=0` leaves that out. There Σ_p is the position's own covariance + 0.01 I.
+Here positions share one covariance, and each adds the `rank` directions in which it scatters more than all
+do, of a covariance that is shrunk towards the shared one (`position_gaussians.py`): as good or better with a
+quarter of the numbers wherever there are few images or positions are alike. The paper keeps 100 channels
+drawn at random; here the leading principal axes of all patches are kept, which draws better maps with fewer
+numbers (sweep `dimensions`). The image's score is the mean of the highest hundredth of the patches instead of
+the one highest, which single noisy positions decide.
 
 When it fails. Objects that are not aligned from image to image. One Gaussian cannot describe a position that
 normally shows one of two things. Image scores are usually weaker than PatchCore's.
 
-Memory. The model holds (rank + 1) · k float32 per position: 4.5 MB for a grid of 32 × 32, k = 64 and rank 16.
-While fitting, at most `max_images` images are held, as float16.
+Memory. The model holds (rank + components + 2) · k float32 per position: 13 MB for a grid of 32 × 32, k = 64,
+rank 16 and 32 components. While fitting, at most `max_images` images are held, as float16.
 """
 
 from __future__ import annotations
