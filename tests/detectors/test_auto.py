@@ -266,7 +266,15 @@ def test_a_detail_view_of_very_few_images_still_gives_finite_maps(
         known = np.isfinite(scores.image)
         assert known.sum() >= 10 and np.isfinite(scores.maps[known]).all()
         assert all(np.isfinite(trial).all() for trial in few.chosen_["trials"])
-        assert max(trial[3] for trial in few.chosen_["trials"]) <= 1
+
+
+def test_painted_images_that_are_all_of_one_fold_leave_nothing_to_choose_by() -> None:
+    made = TexturedImages.make(12, SIZE, seed=2)
+    one_group = TexturedImages(made.pixels, (*["film"] * 10, "a", "b"))
+    for seed in range(6):
+        few = Auto(AutoSettings(max_images=3))
+        scores = few.fit(one_group, runtime=Runtime(), seed=seed)
+        assert "why" in few.chosen_ and scores is not None
 
 
 def test_images_of_16_bits_are_painted_too(images: TexturedImages) -> None:

@@ -14,7 +14,7 @@ Maxima of maps are taken to be those of the tiles' maps: a blend of maps is nowh
 them, so regions are rather too small than too large.
 
 What is lost. There is one model for all tiles, so it describes a texture: it does not know where in the image
-a tile is, and what stands in a wrong place looks normal. `padim`, the detail view of `auto` and `spade` mix
+a tile is, and what stands in a wrong place looks normal. `padim`, layout and detail of `auto` and `spade` mix
 what lies at the same place of different tiles, and only gain where tiles of one place look alike. No tile
 sees more than itself: a fault that only the whole image shows is missed, and more tiles mean more chances for
 a false alarm, which the threshold pays for.

@@ -28,13 +28,13 @@ left-out normal patches lie far from the bank and defects painted on normal imag
 The raw score of patches is the mean of the highest half per cent, that of the layout of the highest
 hundredth. The map adds patches, detail and fine, each divided by its spread on normal images; how much of
 each is chosen by evidence: defects are painted on left-out normal images, and the mix that outlines them best
-is taken, as long as the map's maximum ranks the painted images as well as the best mix does (`auto_map.py`,
-`evidence.py`); the fine view is tried with two metrics, halfway between Euclid's and Mahalanobis' and nearly
-the latter. That choice changes the map alone, never the score. What is learnt from the same left-out images
-that calibrate: the tail scales, monotone functions of one view each, the context's weight, and the mix, of
-which the regions' threshold depends. The principal axes of layout and detail and the covariance of the fine
-view are learnt from all images; what their components leave of an image was computed without its fold, but
-components that leave something of other folds have seen it.
+is taken, of those whose maximum ranks the painted images within two points of AUROC of the best
+(`auto_map.py`, `evidence.py`); the fine view is tried with two metrics, halfway between Euclid's and
+Mahalanobis' and nearly the latter. That choice changes the map alone, never the score. What is learnt from
+the same left-out images that calibrate: the tail scales, monotone functions of one view each, the weights of
+layout and context, and the mix, of which the regions' threshold depends. The principal axes of layout and
+detail and the covariance of the fine view are learnt from all images; what their components leave of an image
+was computed without its fold, but components that leave something of other folds have seen it.
 
 What was tried and left out (256 px; transistor, juice bottle, magnetic tile, bricks, brain, six papers):
 dividing distances by those of normal patches nearby, position by position or bank vector by bank vector;
@@ -43,10 +43,13 @@ whitened, normalised or square-rooted features; 384 px. Each gained on some sets
 When it fails. Where the whole image decides (CIFAR-10), context alone still ranks better. Painted defects say
 nothing of logical faults, so the map's mix is not chosen for them.
 
-Memory. As PatchCore, and for detail and layout at most `max_images` images at 2 bytes a feature (200 MB of
-500 at 256 px), for context 4 bytes a feature of every image, for the fine view 8 bytes a feature of five
-images and 2 of 96; where that is more than `memory_mb` (from some 1000 px on), there is no fine view. From
-some 600 px on fewer than 48 images are painted, so that their features take a quarter of `memory_mb`.
+Memory. As PatchCore, and for detail and layout at most `max_images` images at 2 bytes a feature, twice while
+they are collected (400 MB for 500 at 256 px) and 40 bytes for each pair of images, for context 4 bytes a
+feature of every image, for the fine view 8 bytes a feature of five images and 2 of 96; where that is more
+than `memory_mb` (from some 1000 px on), there is no fine view. From some 600 px on fewer than 48 images are
+painted, so that their features take a quarter of `memory_mb`. The model holds 4 · (components + 18) ·
+dimensions bytes a position for detail, where the map has a share of it, and as much of 128 dimensions for a
+quarter of the positions: 13 and 7 MB at 256 px, 16 times as much at 1024.
 """
 
 from __future__ import annotations
@@ -99,13 +102,13 @@ class AutoSettings(Settings):
     components: int = parameter(
         COMPONENTS, "principal components of images that detail and layout take off", limits=(0, 512)
     )
-    max_images: int = parameter(500, "images that detail and layout learn from", limits=(2, 10**5))
+    max_images: int = parameter(500, "images that detail and layout learn from", limits=(2, 5000))
     sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
     memory_mb: int = parameter(1000, "budget for patch features while fitting, in MB", limits=(16, 10**6))
 
 
 class Auto(Detector):
-    """Patches, detail and context from one network, weighted by evidence from normal images."""
+    """Patches, layout and context from one network, weighted by evidence from normal images."""
 
     name: ClassVar[str] = "auto"
     family: ClassVar[str] = "patches"

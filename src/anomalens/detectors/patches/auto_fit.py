@@ -94,7 +94,7 @@ class AutoFit:
         self._view_folds = self._folds % VIEW_FOLDS
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(images))
-        self._learnt = np.sort(order[: settings.max_images])  # by the detail view
+        self._learnt = np.sort(order[: settings.max_images])  # by detail and layout
         self._wanted = some_groups(self._groups, MAX_CALIBRATION_IMAGES, seed)
         self._to_paint = order[self._wanted[order]][:PAINTED]
         self._painted = np.sort(self._to_paint)
@@ -213,6 +213,7 @@ class AutoFit:
             seed=self._seed,
             also=(self._detail_painted, self._view_folds[self._painted]),
         )
+        del self._detail_features, self._detail_painted
         layout = PositionView(
             self._layout_features,
             folds,
@@ -220,7 +221,7 @@ class AutoFit:
             components=s.components,
             seed=self._seed,
         )
-        del self._detail_features, self._detail_painted, self._layout_features
+        del self._layout_features
         return detail, layout
 
     def _leave_out(self, store: FeatureStore, banks: list[Bank]) -> None:
@@ -241,6 +242,9 @@ class AutoFit:
         n_groups = len(np.unique(self._groups))
         scales = {view: TailScale.fit(raw[view][known]) for view in VIEWS}
         rows = np.flatnonzero(known[self._painted])  # of the painted images, as places among them
+        if not len(rows):  # all learnt images are of one fold: nothing tells the views apart
+            self._nothing_to_leave_out()
+            return
         first = self._painted[rows]
         copies = np.stack([
             banks[self._folds[i]].nearest(x).reshape(self.grid)
@@ -335,19 +339,19 @@ class AutoFit:
         images, n, (h, w) = self._images, len(self._images), self.grid
         wanted, learnt = self._wanted, self._learnt
         nearest, unlikely = (np.full((n, h, w), np.nan, np.float32) for _ in range(2))
-        found, painted = self._detail.left_out()
+        found, marked = self._detail.left_out()
         unlikely[learnt] = found.reshape(-1, h, w)
         found, _ = self._layout.left_out()
         misplaced = np.full((n, found.shape[1]), np.nan, np.float32)
         misplaced[learnt] = found
         unlikely[~wanted], misplaced[~wanted] = np.nan, np.nan
-        painted = painted.reshape(-1, h, w)
+        marked = marked.reshape(-1, h, w)
         if not store.reduced and len(learnt) == n:
             rows = held_features(store, h * w, n)
             for i, x in enumerate(self._progress(rows, label="calibrating", total=n)):
                 if wanted[i]:
                     nearest[i] = banks[self._folds[i]].nearest(x).reshape(h, w)
-            return nearest, unlikely, misplaced, painted
+            return nearest, unlikely, misplaced, marked
         # More images than are held: a second pass. Detail and layout have not learnt from the others.
         others = np.ones(n, bool)
         others[learnt] = False
@@ -359,7 +363,7 @@ class AutoFit:
             if others[i]:
                 unlikely[i] = self._detail.distances(_rows(detail)).reshape(h, w)
                 misplaced[i] = self._layout.distances(_rows(every_second(embedding)))
-        return nearest, unlikely, misplaced, painted
+        return nearest, unlikely, misplaced, marked
 
     def _nothing_to_leave_out(self) -> None:
         """Too few groups to weigh anything: the plain distances of patches alone.

@@ -105,7 +105,11 @@ class Models:
             drawn = drawn + self.fine_maps(third * finer.reshape(self.fine_maps.grid))
         _, nearest, misplaced, anomaly_map = network(image)
         if network.rounds:  # each graph rounds to 8 bits in places of its own
-            apart = max(_mean_change(nearest, expected), _mean_change(misplaced, likewise))
+            apart = max(
+                _mean_change(nearest, expected),
+                _mean_change(misplaced, likewise),
+                float(np.abs(anomaly_map - drawn).mean() / max(1e-12, float(drawn.std()))),
+            )
             allowed = ROUNDING
         else:
             # a patch that is itself in the bank has a squared distance of rounding errors

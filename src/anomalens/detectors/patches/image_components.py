@@ -8,7 +8,8 @@ principal components of whole images' patch features hold that (eigenfaces do it
 
 A patch is then judged by what they leave, x − μ − Σⱼ wⱼ cⱼ: by whether it fits the rest of its image, and no
 longer by its position alone. With a Gaussian for what is left this is factor analysis of the image, with a
-covariance for each position.
+covariance for each position. No cⱼ takes off more than normal images show, three standard deviations: an
+image that is twice as dark as any has nothing to explain that by.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Halves = NDArray[np.float16]
 
 COMPONENTS: Final = 32
 IMAGES_PER_COMPONENT: Final = 2
+DEVIATIONS: Final = 3.0
 _POSITIONS: Final = 64  # worked on at a time: 64 × k × n float32
 _LEAST: Final = 1e-6  # of the largest variance: what is less is rounding
 
@@ -39,15 +41,18 @@ class ImageComponents:
     mean : float32 [p, k]
     basis : float32 [m, p · k]
         Orthonormal rows; of zeros where the images vary in fewer ways.
+    most : float32 [m]
+        The largest |cⱼ| that is taken off.
     """
 
     mean: Floats
     basis: Floats
+    most: Floats
 
     def rests(self, x: Floats | Halves) -> Floats:
         """What the components leave of features [n, p, k]: float32 [n, p, k]."""
         rows = (x.astype(np.float32) - self.mean).reshape(len(x), -1)
-        rows -= (rows @ self.basis.T) @ self.basis
+        rows -= np.clip(rows @ self.basis.T, -self.most, self.most) @ self.basis
         return rows.reshape(x.shape)
 
 
@@ -70,7 +75,7 @@ def split_off_components(
     folds : int64 [n]
         Images of one fold are left out together.
     count : int
-        How many components at most; no more than half the images that they are learnt from.
+        How many components at most; no more than half the images that are left when a fold is.
     also : sequence of (float16 [a, p, k], int64 [a])
         Features that nothing is learnt from, and the fold that each belongs to; overwritten likewise.
 
@@ -82,7 +87,8 @@ def split_off_components(
     n, p, k = x.shape
     all_folds = np.unique(np.concatenate([folds, *(owners for _, owners in also)]))
     least = min(int((folds != fold).sum()) for fold in all_folds)
-    if not min(count, least // IMAGES_PER_COMPONENT):
+    count = min(count, least // IMAGES_PER_COMPONENT)
+    if not count:
         return None
     mean = np.empty((p, k), np.float32)
     gram, crosses = np.zeros((n, n)), [np.zeros((n, len(y))) for y, _ in also]
@@ -93,19 +99,20 @@ def split_off_components(
         gram += rows @ rows.T
         for cross, (y, _) in zip(crosses, also, strict=True):
             cross += rows @ (y[:, block].astype(np.float32) - mean[block]).reshape(len(y), rows.shape[1]).T
-    shares = _shares(gram, count)
+    shares, most = _shares(gram, count)
     own = np.zeros((n, n), np.float32)
     others = [np.zeros((len(y), n), np.float32) for y, _ in also]
     for fold in all_folds:
         known = np.flatnonzero(folds != fold)
         targets = [(own, gram, folds), *zip(others, crosses, (f for _, f in also), strict=True)]
         middle, within = _centred(gram[np.ix_(known, known)])
-        learnt = _shares(within, count)
+        learnt, limit = _shares(within, count)
         for weights, products, owners in targets:
             held = np.flatnonzero(owners == fold)
             if len(held):
                 apart = products[np.ix_(known, held)] - middle[:, None]
-                made_of = learnt @ (learnt.T @ (apart - apart.mean(0)))
+                shown = learnt.T @ (apart - apart.mean(0))
+                made_of = learnt @ np.clip(shown, -limit[:, None], limit[:, None])
                 weights[np.ix_(held, known)] = (made_of - made_of.mean(0) + 1 / len(known)).T
     basis = np.empty((shares.shape[1], p, k), np.float32)
     for block in _blocks(p):
@@ -115,7 +122,8 @@ def split_off_components(
             theirs = (y[:, block].astype(np.float32) - mean[block]).reshape(len(y), rows.shape[1])
             theirs -= weights @ rows
             y[:, block] = theirs.reshape(y[:, block].shape)
-    return ImageComponents(mean, np.ascontiguousarray(basis.reshape(len(basis), p * k)))
+    rows = np.ascontiguousarray(basis.reshape(len(basis), p * k))
+    return ImageComponents(mean, rows, most.astype(np.float32))
 
 
 def _centred(gram: Doubles) -> tuple[Doubles, Doubles]:
@@ -124,13 +132,14 @@ def _centred(gram: Doubles) -> tuple[Doubles, Doubles]:
     return middle, gram - middle - middle[:, None] + middle.mean()
 
 
-def _shares(gram: Doubles, count: int) -> Doubles:
-    """How much of each image the components are made of, [n, m], from a centred Gram matrix."""
+def _shares(gram: Doubles, count: int) -> tuple[Doubles, Doubles]:
+    """From a centred Gram matrix: how much of each image the components are made of [n, m], and most [m]."""
     values, vectors = np.linalg.eigh(gram)
-    most = max(1, min(count, len(gram) // IMAGES_PER_COMPONENT))
-    values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
+    values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
     real = values > max(_LEAST * float(values[0]), 1e-30)
-    return np.asarray(vectors * np.where(real, 1 / np.sqrt(np.where(real, values, 1)), 0))
+    values = np.where(real, values, 0)
+    shares = vectors * np.where(real, 1 / np.sqrt(np.where(real, values, 1)), 0)
+    return shares, DEVIATIONS * np.sqrt(values / len(gram))
 
 
 def _blocks(positions: int) -> Iterator[slice]:

@@ -22,7 +22,8 @@ When it fails. Objects that are not aligned from image to image. One Gaussian ca
 normally shows one of two things. Image scores are usually weaker than PatchCore's.
 
 Memory. The model holds (rank + components + 2) · k float32 per position: 13 MB for a grid of 32 × 32, k = 64,
-rank 16 and 32 components. While fitting, at most `max_images` images are held, as float16.
+rank 16 and 32 components. While fitting, 40 bytes for each pair of images, and at most `max_images` images
+are held, as float16.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class PaDiMSettings(Settings):
     components: int = parameter(
         COMPONENTS, "principal components of whole images that are taken off first", limits=(0, 512)
     )
-    max_images: int = parameter(1000, "images that the Gaussians are learnt from", limits=(2, 10**5))
+    max_images: int = parameter(1000, "images that the Gaussians are learnt from", limits=(2, 5000))
     sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
 
 
@@ -138,7 +139,7 @@ class PaDiM(Detector):
         self._network = self._network.with_graph(graph, runtime=runtime)
         scores = np.full(len(images), np.nan)
         maxima = np.full((len(images), 1, 1), np.nan, np.float32)
-        left_out, _ = view.left_out()
+        left_out, _ = view.left_out(progress)
         for i, distances in zip(rows, left_out, strict=True):
             scores[i] = mean_of_highest(distances, TOP_SHARE)
             maxima[i] = maps(distances.reshape(self._grid)).max()

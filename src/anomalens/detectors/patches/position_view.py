@@ -15,6 +15,7 @@ from anomalens.detectors.patches.position_gaussians import (
     PositionGaussians,
     principal_axes,
 )
+from anomalens.progress import Progress, silent
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
@@ -79,15 +80,17 @@ class PositionView:
         found: Floats = self.gaussians.distances(x[None])[0]
         return found
 
-    def left_out(self) -> tuple[Floats, Floats]:
+    def left_out(self, progress: Progress = silent) -> tuple[Floats, Floats]:
         """Distances of the images [n, p] and of the others [a, p], by models that left their fold out.
 
-        Where all images are of one fold, it is the model of all that judges the others, and NaN stands for
-        the images.
+        The axes are learnt from all, and the components that leave something of the images of other folds
+        have seen the fold; its own components and Gaussians have not. Where all images are of one fold, it is
+        the model of all that judges the others, and NaN stands for the images.
         """
         found = np.full(self._x.shape[:2], np.nan, np.float32)
         beside = np.empty(self._others.shape[:2], np.float32)
-        for fold in np.unique(np.concatenate([self._folds, self._other_folds])):
+        folds = np.unique(np.concatenate([self._folds, self._other_folds]))
+        for fold in progress(folds, label="calibrating", total=len(folds)):
             held, theirs = self._folds == fold, self._other_folds == fold
             model = self._fit(self._x[~held]) if held.any() and not held.all() else self.gaussians
             if not held.all():

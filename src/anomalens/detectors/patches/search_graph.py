@@ -95,8 +95,9 @@ def append_gaussians(
     }
     names = {key: edited.constant(f"{name}/{key}", value) for key, value in values.items()}
     rows = edited.add("Reshape", [source, names["rows"]], f"{name}/patches")
-    axes = gaussians.axes @ gaussians.whitener
-    if gaussians.components is not None:
+    if gaussians.components is None:
+        axes = gaussians.axes @ gaussians.whitener
+    else:
         rows = _append_rests(edited, rows, gaussians.axes, gaussians.components, f"{name}/components")
         axes = gaussians.whitener
     along = edited.constant(f"{name}/axes", axes)
@@ -128,6 +129,8 @@ def _append_rests(
         "mean": components.mean,
         "one_row": np.array([1, components.mean.size], np.int64),
         "basis": components.basis,
+        "most": components.most,
+        "least": -components.most,
         "grid": np.array(components.mean.shape, np.int64),
     }
     names = {key: edited.constant(f"{stem}/{key}", value) for key, value in values.items()}
@@ -135,7 +138,9 @@ def _append_rests(
     centred = edited.add("Sub", [along, names["mean"]], f"{stem}/centred")
     row = edited.add("Reshape", [centred, names["one_row"]], f"{stem}/row")
     shares = edited.add("Gemm", [row, names["basis"]], f"{stem}/shares", transB=1)
-    explained = edited.add("MatMul", [shares, names["basis"]], f"{stem}/explained")
+    below = edited.add("Min", [shares, names["most"]], f"{stem}/below")
+    bounded = edited.add("Max", [below, names["least"]], f"{stem}/bounded")
+    explained = edited.add("MatMul", [bounded, names["basis"]], f"{stem}/explained")
     rests = edited.add("Sub", [row, explained], f"{stem}/rests_row")
     return edited.add("Reshape", [rests, names["grid"]], f"{stem}/rests")
 
