@@ -13,6 +13,7 @@ from anomalens.backbones.runtimes import Runtime
 from anomalens.datasets import load_tasks
 from anomalens.detectors import Batch, load_detector
 from anomalens.detectors.checks import TexturedImages
+from anomalens.detectors.patches import auto_fit
 from anomalens.detectors.patches.auto import Auto, AutoSettings
 from anomalens.detectors.patches.auto_fit import AutoFit
 from anomalens.detectors.patches.auto_graph import Models
@@ -268,13 +269,16 @@ def test_a_detail_view_of_very_few_images_still_gives_finite_maps(
         assert all(np.isfinite(trial).all() for trial in few.chosen_["trials"])
 
 
-def test_painted_images_that_are_all_of_one_fold_leave_nothing_to_choose_by() -> None:
+def test_painted_images_that_are_all_of_one_fold_leave_nothing_to_choose_by(monkeypatch) -> None:
+    monkeypatch.setattr(auto_fit, "PAINTED", 3)
     made = TexturedImages.make(12, SIZE, seed=2)
-    one_group = TexturedImages(made.pixels, (*["film"] * 10, "a", "b"))
+    one_group = TexturedImages(made.pixels, np.array([0] * 10 + [1, 2]))
+    reasons = []
     for seed in range(6):
         few = Auto(AutoSettings(max_images=3))
-        scores = few.fit(one_group, runtime=Runtime(), seed=seed)
-        assert "why" in few.chosen_ and scores is not None
+        few.fit(one_group, runtime=Runtime(), seed=seed)
+        reasons.append(few.chosen_["why"])
+    assert any("patches alone" in reason for reason in reasons)
 
 
 def test_images_of_16_bits_are_painted_too(images: TexturedImages) -> None:

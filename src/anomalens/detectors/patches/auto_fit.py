@@ -366,14 +366,14 @@ class AutoFit:
         return nearest, unlikely, misplaced, marked
 
     def _nothing_to_leave_out(self) -> None:
-        """Too few groups to weigh anything: the plain distances of patches alone.
+        """Too few groups to weigh anything by: the plain distances of patches alone.
 
         Of two groups an inspector calibrates by models of one each: their scores need one unit.
         """
         n = len(self._images)
         self._terms = MapTerms((1.0, 0.0, 0.0), 0.0)
         self.fusion = Fusion(None, {view: float(view == "patches") for view in VIEWS})
-        self.chosen = {"why": "fewer than three groups of images leave nothing to choose by: patches alone"}
+        self.chosen = {"why": "too few independent images leave nothing to choose by: patches alone"}
         self.scores = Scores(np.full(n, np.nan), np.full((n, 1, 1), np.nan, np.float32))
 
 
