@@ -19,7 +19,7 @@ from anomalens.detectors.patches.auto_fit import AutoFit
 from anomalens.detectors.patches.auto_graph import Models
 from anomalens.detectors.patches.auto_heads import LAYOUT_SHARE, TOP_SHARE
 from anomalens.detectors.patches.auto_map import FINE_REGULARISATIONS, MIXES, Grids, MapMixer, Spread
-from anomalens.detectors.patches.auto_weights import weights
+from anomalens.detectors.patches.auto_weights import APART, weights
 from anomalens.detectors.patches.evidence import Trial, auroc, choose, painted, region_overlap
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
 from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
@@ -114,9 +114,11 @@ def test_a_map_mixes_two_grids_in_deviations_of_normal_patches(rng: np.random.Ge
 
 def test_the_whole_counts_more_only_where_patches_lie_apart_and_hide_defects() -> None:
     many = {"layout": 1.0, "context": 0.5, "n_groups": 400}
-    usual, _ = weights(**many, gap=0.7, painted_auroc=0.99)  # a surface
+    usual, _ = weights(**many, gap=0.4, painted_auroc=0.99)  # a part
     assert usual == weights(**many, gap=0.4, painted_auroc=0.7)[0]  # digits
     assert usual == {"patches": 1.0, "layout": 1.0, "context": 0.5}
+    surface, _ = weights(**many, gap=0.7, painted_auroc=0.99)
+    assert surface == {"patches": 1.0, "layout": pytest.approx(0.2), "context": 0.5}
     varied, how_much = weights(**many, gap=0.7, painted_auroc=0.7)
     assert varied == {"patches": 1.0, "layout": 0.0, "context": 2.0} and how_much == 1.0
     few = {**many, "n_groups": 20}
@@ -187,7 +189,8 @@ def test_the_score_adds_the_views_on_their_tail_scales(fitted: Auto, images: Tex
     expected = sum(weights[view] * float(scales[view](raw[view])) for view in raw)
     assert fitted.score(Batch([image], ["a"])).image[0] == pytest.approx(expected)
     trust = (12 - 4) / (16 - 4)  # of scales that twelve groups set
-    assert weights["layout"] == pytest.approx(trust)
+    placed = np.interp(fitted.chosen_["gap"], APART, (1, 0))
+    assert weights["layout"] == pytest.approx(trust * placed)
     assert weights["context"] == pytest.approx(0.5 * trust * 12 / 200)
 
 

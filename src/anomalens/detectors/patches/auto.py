@@ -19,17 +19,18 @@ The image's score adds the first three on a common scale: minus log₁₀ of the
 learnt from images that the scoring models left out (`calibration/tail_scale.py`; empirical p-values would tie
 beyond the largest normal score):
 
-    s = t(patches) + w_l · t(layout) + w_c · t(context),   w_l = r (1 − v),  w_c = 0.5 r ((1 − v) g + 4 v)
+    s = t(patches) + w_l · t(layout) + w_c · t(context),   w_l = r a (1 − v),  w_c = 0.5 r ((1 − v) g + 4 v)
 
-where r grows from 0 at four groups to 1 at sixteen, because fewer scores set no scale, and g = min(1,
-groups / 200). v, 0–1, says how varied the images are, by evidence from the normal ones: it is above 0 where
-left-out normal patches lie far from the bank and defects painted on normal images hide among them
-(`auto_weights.py`). Then every image shows something else, and the whole tells more than its patches.
-The raw score of patches is the mean of the highest half per cent, that of the layout of the highest
-hundredth. The map adds patches, detail and fine, each divided by its spread on normal images; how much of
-each is chosen by evidence: defects are painted on left-out normal images, and the mix that outlines them best
-is taken, of those whose maximum ranks the painted images within two points of AUROC of the best
-(`auto_map.py`, `evidence.py`); the fine view is tried with two metrics, halfway between Euclid's and
+where r grows from 0 at four groups to 1 at sixteen, because fewer scores set no scale, and g = min(1, groups
+/ 200). a says whether things have their place: it falls from 1 to 0 as left-out normal patches lie 0.5 to
+0.75 as far from the bank as any two patches lie apart. v, 0–1, says how varied the images are, by evidence
+from the normal ones: it is above 0 where left-out normal patches lie far from the bank and defects painted on
+normal images hide among them (`auto_weights.py`). Then every image shows something else, and the whole tells
+more than its patches. The raw score of patches is the mean of the highest half per cent, that of the layout
+of the highest hundredth. The map adds patches, detail and fine, each divided by its spread on normal images;
+how much of each is chosen by evidence: defects are painted on left-out normal images, and the mix that
+outlines them best is taken, of those whose maximum ranks the painted images within two points of AUROC of the
+best (`auto_map.py`, `evidence.py`); the fine view is tried with two metrics, halfway between Euclid's and
 Mahalanobis' and nearly the latter. That choice changes the map alone, never the score. What is learnt from
 the same left-out images that calibrate: the tail scales, monotone functions of one view each, the weights of
 layout and context, and the mix, of which the regions' threshold depends. The principal axes of layout and
