@@ -24,7 +24,7 @@ from anomalens.detectors.patches.evidence import Trial, auroc, choose, painted, 
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
 from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
 from anomalens.detectors.patches.shared_gaussians import SharedMoments
-from anomalens.errors import BackboneError, SettingError
+from anomalens.errors import BackboneError, ModelFileError, SettingError
 from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.metrics import image_auroc
 from anomalens.evaluation.pixel_metrics import pixel_figures
@@ -321,3 +321,11 @@ def test_a_saved_auto_answers_alike(real_set: Callable[[str], Path], tmp_path: P
     again = Inspector.load(tmp_path / "m.anomalens")
     for a, b in zip(model.check(normal.subset([0, 1])), again.check(normal.subset([0, 1])), strict=True):
         assert a.score == b.score
+
+
+def test_a_model_with_other_views_is_refused_in_a_sentence(fitted: Auto) -> None:
+    state = fitted.state()
+    weights = {"patches": 1.0, "detail": 0.25, "context": 0.5}
+    state.numbers["fusion"]["weights"] = weights
+    with pytest.raises(ModelFileError, match="fit the model again"):
+        Auto.from_state(state, size=SIZE, runtime=Runtime())

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
+from anomalens.backbones.graph_surgery import Graph
 from anomalens.detectors.patches.image_components import split_off_components
 from anomalens.detectors.patches.position_gaussians import PositionGaussians
 from anomalens.detectors.patches.position_view import PositionView
+from anomalens.detectors.patches.search_graph import append_gaussians
 
 N, POSITIONS, FEATURES = 40, 130, 6
 
@@ -109,6 +113,28 @@ def test_left_out_distances_are_those_of_a_model_of_the_other_folds(images: np.n
         whole = (images.astype(np.float32) @ view.gaussians.axes).astype(np.float16)
         expected = model.distances(rests_by_svd(whole[known], along, 4).astype(np.float32))
         np.testing.assert_allclose(place, expected, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize("far", [1.0, 20.0])
+def test_the_graph_takes_off_what_numpy_does(images: np.ndarray, far: float) -> None:
+    """With far = 20 the components are at their limit."""
+    side = (13, 10)
+    gaussians = PositionView(images, np.arange(N) % 5, dimensions=6, components=5, seed=0).gaussians
+    source = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, *side, FEATURES])
+    target = helper.make_tensor_value_info("same", TensorProto.FLOAT, [1, *side, FEATURES])
+    same = helper.make_graph([helper.make_node("Identity", ["image"], ["same"])], "one", [source], [target])
+    model = helper.make_model(same, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    edited = Graph.parse(model.SerializeToString())
+    append_gaussians(edited, "same", gaussians, side, "layout")
+    session = onnxruntime.InferenceSession(edited.finish([("layout", [1, *side])]))
+    mean = images.mean(0, dtype=np.float32)
+    x = mean + far * (images[3].astype(np.float32) - mean)
+    (found,) = session.run(None, {"image": x.reshape(1, *side, FEATURES)})
+    assert gaussians.components is not None
+    centred = (x @ gaussians.axes - gaussians.components.mean).ravel()
+    beyond = np.abs(gaussians.components.basis @ centred) > gaussians.components.most
+    assert beyond.any() == (far > 1)
+    np.testing.assert_allclose(found.ravel(), gaussians.distances((x @ gaussians.axes)[None])[0], rtol=1e-3)
 
 
 def test_images_of_one_fold_are_not_judged_and_others_are_by_the_model_of_all(images: np.ndarray) -> None:

@@ -28,7 +28,7 @@ Halves = NDArray[np.float16]
 COMPONENTS: Final = 32
 IMAGES_PER_COMPONENT: Final = 2
 DEVIATIONS: Final = 3.0
-_POSITIONS: Final = 64  # worked on at a time: 64 × k × n float32
+_POSITIONS: Final = 64  # worked on at a time: 64 × n × k float32, and 64 × k × k
 _LEAST: Final = 1e-6  # of the largest variance: what is less is rounding
 
 
@@ -92,7 +92,7 @@ def split_off_components(
         return None
     mean = np.empty((p, k), np.float32)
     gram, crosses = np.zeros((n, n)), [np.zeros((n, len(y))) for y, _ in also]
-    for block in _blocks(p):
+    for block in position_blocks(p):
         rows = x[:, block].astype(np.float32)
         mean[block] = rows.mean(0)
         rows = (rows - mean[block]).reshape(n, -1)
@@ -115,7 +115,7 @@ def split_off_components(
                 made_of = learnt @ np.clip(shown, -limit[:, None], limit[:, None])
                 weights[np.ix_(held, known)] = (made_of - made_of.mean(0) + 1 / len(known)).T
     basis = np.empty((shares.shape[1], p, k), np.float32)
-    for block in _blocks(p):
+    for block in position_blocks(p):
         rows = (x[:, block].astype(np.float32) - mean[block]).reshape(n, -1)
         basis[:, block] = (shares.T.astype(np.float32) @ rows).reshape(-1, *mean[block].shape)
         for (y, _), weights in zip([(x, folds), *also], [own, *others], strict=True):
@@ -142,6 +142,7 @@ def _shares(gram: Doubles, count: int) -> tuple[Doubles, Doubles]:
     return shares, DEVIATIONS * np.sqrt(values / len(gram))
 
 
-def _blocks(positions: int) -> Iterator[slice]:
+def position_blocks(positions: int) -> Iterator[slice]:
+    """Slices of positions that are worked on at a time."""
     for start in range(0, positions, _POSITIONS):
         yield slice(start, start + _POSITIONS)

@@ -13,14 +13,13 @@ Euclid's. What the rest of the image explains of a position can be taken off bef
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.detectors.patches.image_components import ImageComponents
+from anomalens.detectors.patches.image_components import ImageComponents, position_blocks
 from anomalens.threads import on_all_cores
 
 Floats = NDArray[np.float32]
@@ -29,7 +28,6 @@ Halves = NDArray[np.float16]
 REGULARISATION: Final = 1.0
 SHRINKAGE: Final = 0.3
 RANK: Final = 16
-_POSITIONS: Final = 64  # worked on at a time: 64 × (n × k + k × k) float32
 _LEAST: Final = 1e-4
 _SAMPLE: Final = 20_000  # patches that the axes are learnt from
 
@@ -84,7 +82,7 @@ class PositionGaussians:
             What `distances` has to take off.
         """
         n, p, k = x.shape
-        blocks = list(_blocks(p))
+        blocks = list(position_blocks(p))
         mean = np.empty((p, k), np.float32)
         scatters = np.zeros((len(blocks), k, k))
 
@@ -125,7 +123,7 @@ class PositionGaussians:
             squared = np.einsum("pnk,pnk->np", y, y) - np.einsum("pnr,pnr->np", explained, explained)
             found[:, block] = np.sqrt(np.maximum(squared, 0))
 
-        on_all_cores(measure, _blocks(x.shape[1]))
+        on_all_cores(measure, position_blocks(x.shape[1]))
         return found
 
 
@@ -161,8 +159,3 @@ def whitener_of(
 def _by_position(x: Floats | Halves, block: slice) -> Floats:
     """Features [positions, n, k], one position after the other: a BLAS takes no other products of stacks."""
     return np.array(x[:, block].transpose(1, 0, 2), np.float32, order="C")
-
-
-def _blocks(positions: int) -> Iterator[slice]:
-    for start in range(0, positions, _POSITIONS):
-        yield slice(start, start + _POSITIONS)
