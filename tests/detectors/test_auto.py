@@ -165,8 +165,10 @@ def test_pairs_in_order_are_the_exact_auroc(rng: np.random.Generator) -> None:
 
 def test_the_best_outline_may_not_cost_the_ranking() -> None:
     patches, both, detail = (1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.0, 1.0, 0.0)
-    trials = [Trial(patches, 0.90, 1.0), Trial(both, 0.92, 0.985), Trial(detail, 0.99, 0.95)]
+    trials = [Trial(patches, 0.90, 1.0), Trial(both, 0.92, 0.985), Trial(detail, 0.99, 0.80)]
     assert choose(trials).mix == both
+    assert choose([replace(trials[0], image_auroc=0.81), *trials[1:]]).mix == both
+    assert choose([*trials[:2], replace(trials[2], image_auroc=0.95)]).mix == detail
 
 
 def test_painted_defects_repeat_and_have_a_mask(images: TexturedImages) -> None:

@@ -154,6 +154,31 @@ def test_a_vector_of_the_bank_is_at_distance_nought() -> None:
     assert Bank(bank).nearest(bank).max() < 5e-3
 
 
+def test_fewer_axes_find_the_same_where_the_bank_lies_along_them() -> None:
+    plane, beyond = np.linalg.qr(vectors(80, 80))[0][:, :20], vectors(30, 80, 3)
+    bank = Bank(vectors(200, 20) @ plane.T, 0.999)
+    queries = np.concatenate([vectors(30, 20, 1) @ plane.T, beyond])
+    assert bank.axes is not None and bank.axes.shape == (80, 31)
+    np.testing.assert_allclose(
+        bank.nearest(queries), Bank(bank.vectors).nearest(queries), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_fewer_axes_overrate_only_what_the_bank_shares_with_a_query_beyond_them() -> None:
+    scale = np.linspace(3, 0.1, 64, dtype=np.float32)
+    rows, queries = vectors(300, 64) * scale, vectors(100, 64, 1) * scale
+    bank, exact = Bank(rows, 0.9), Bank(rows)
+    assert bank.axes is not None and bank.axes.shape[1] < 64
+    near, truly = bank.nearest(queries), exact.nearest(queries)
+    assert np.corrcoef(near, truly)[0, 1] > 0.95
+    assert np.abs(near - truly).max() < np.sqrt(2 * 0.1) * np.linalg.norm(rows - rows.mean(0), axis=1).max()
+
+
+def test_all_axes_are_kept_where_fewer_save_nothing() -> None:
+    assert Bank(vectors(50, 15), 0.5).axes is None
+    assert Bank(vectors(50, 40)).axes is None
+
+
 def bilinear(values: np.ndarray, pixels: int) -> np.ndarray:
     """Half-pixel centres, held constant beyond the outer ones."""
     place = (np.arange(pixels) + 0.5) * len(values) / pixels - 0.5

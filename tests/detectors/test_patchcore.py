@@ -11,6 +11,7 @@ from anomalens.backbones.graph_surgery import Graph
 from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors import Batch, State
 from anomalens.detectors.checks import TexturedImages
+from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.patchcore import PatchCore, PatchCoreSettings
 from anomalens.detectors.patches.search_graph import append_search
@@ -36,7 +37,7 @@ def with_bank(detector: PatchCore, bank: np.ndarray, **numbers: Any) -> PatchCor
     values = {**state.numbers, **numbers}
     maps = MapMaker(tuple(values["grid"]), SIZE, values["sigma"])
     features_only = Graph.parse(state.graphs["patches"]).finish([("embedding", None)])
-    graphs = {"patches": append_search(features_only, bank.astype(np.float32), maps)}
+    graphs = {"patches": append_search(features_only, Bank(bank.astype(np.float32)), maps)}
     changed = State(values, {"bank": bank}, graphs)
     return PatchCore.from_state(changed, size=SIZE, runtime=Runtime())
 

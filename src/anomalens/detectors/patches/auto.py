@@ -29,8 +29,8 @@ normal images hide among them (`auto_weights.py`). Then every image shows someth
 more than its patches. The raw score of patches is the mean of the highest half per cent, that of the layout
 of the highest hundredth. The map adds patches, detail and fine, each divided by its spread on normal images;
 how much of each is chosen by evidence: defects are painted on left-out normal images, and the mix that
-outlines them best is taken, of those whose maximum ranks the painted images within two points of AUROC of the
-best (`auto_map.py`, `evidence.py`); the fine view is tried with two metrics, halfway between Euclid's and
+outlines them best is taken, less half of what its maximum loses in ranking the painted images, beyond a point
+of AUROC (`auto_map.py`, `evidence.py`); the fine view is tried with two metrics, halfway between Euclid's and
 Mahalanobis' and nearly the latter. That choice changes the map alone, never the score. What is learnt from
 the same left-out images that calibrate: the tail scales, monotone functions of one view each, the weights of
 layout and context, and the mix, of which the regions' threshold depends. The principal axes of layout and

@@ -55,6 +55,7 @@ Floats = NDArray[np.float32]
 VIEW_FOLDS: Final = 5  # of the cheaper views; FOLDS is a multiple, so no image's fold is split
 FINE_STRIDES: Final = (4, 8)
 LAYOUT_DIMENSIONS: Final = 128
+SEARCHED_SHARE: Final = 0.96  # of the bank's variance: a third to half of the axes are left out
 _SPARE: Final = 2
 _LEAST_PAINTED: Final = 8
 _VARIED: Final = (
@@ -105,8 +106,8 @@ class AutoFit:
         coreset = greedy_coreset(store.features, min(wanted, settings.max_bank), seed=seed, progress=progress)
         self._detail, self._layout = self._position_views()
         self.context = Context.learn(self._features)
-        banks = banks_without(store, coreset, self._groups, self._folds)
-        vectors = np.ascontiguousarray(store.features[coreset.chosen])
+        banks = banks_without(store, coreset, self._groups, self._folds, share=SEARCHED_SHARE)
+        bank = Bank(np.ascontiguousarray(store.features[coreset.chosen]), SEARCHED_SHARE)
         if banks and len(np.unique(self._groups)) >= MIN_GROUPS:
             self._leave_out(store, banks)
         else:
@@ -115,9 +116,7 @@ class AutoFit:
         if self._fine is not None and self._terms.factors[2]:
             fine = self._fine.gaussians(regularisation=self._fine_regularisation)
         detail = self._detail.gaussians if self._terms.factors[1] else None
-        models = Models(
-            vectors, self._layout.gaussians, detail, fine, self._terms, self._maps, self._fine_maps
-        )
+        models = Models(bank, self._layout.gaussians, detail, fine, self._terms, self._maps, self._fine_maps)
         first = next(iter(images))
         views = self.network(first)
         self.network = self.network.with_graph(models.graph(self.network.graph), runtime=runtime)

@@ -43,7 +43,7 @@ _TOLERANCE: Final = 1e-2
 class Models:
     """What is normal in each view, and the map; `detail` and `fine` only where it has a share of them."""
 
-    vectors: Floats
+    bank: Bank
     layout: PositionGaussians
     detail: PositionGaussians | None
     fine: SharedGaussians | None
@@ -55,7 +55,7 @@ class Models:
         """A joint embedding's graph with distances and the map behind it."""
         edited = Graph.parse(embedding)
         grid = self.maps.grid
-        append_nearest(edited, EMBEDDING, self.vectors, grid)
+        append_nearest(edited, EMBEDDING, self.bank, grid)
         some = append_every_second(edited, EMBEDDING, f"{LAYOUT}/every_second")
         some_grid = ((grid[0] + 1) // 2, (grid[1] + 1) // 2)
         append_gaussians(edited, some, self.layout, some_grid, LAYOUT)
@@ -92,7 +92,7 @@ class Models:
         """
         embedding, detail, _, *fine = views
         patches = embedding.shape[0] * embedding.shape[1]
-        expected = Bank(self.vectors).nearest(embedding.reshape(patches, -1)).reshape(self.maps.grid)
+        expected = self.bank.nearest(embedding.reshape(patches, -1)).reshape(self.maps.grid)
         some = every_second(embedding)
         likewise = _distances(self.layout, some)
         first, second, third = self.terms.factors

@@ -16,13 +16,21 @@ FOLDS: Final = 10
 
 
 def banks_without(
-    store: FeatureStore, coreset: Coreset, groups: NDArray[np.int64], folds: NDArray[np.int64]
+    store: FeatureStore,
+    coreset: Coreset,
+    groups: NDArray[np.int64],
+    folds: NDArray[np.int64],
+    *,
+    share: float = 1.0,
 ) -> list[Bank]:
-    """One bank per fold, filled up by the greedy rule; none where one group leaves nothing when it is out."""
+    """One bank per fold, filled up by the greedy rule; none where one group leaves nothing when it is out.
+
+    `share` is as in `Bank`.
+    """
     if folds.max() == 0:
         return []
     return [
-        Bank(store.features[coreset.without(np.isin(store.groups, groups[folds == fold]))])
+        Bank(store.features[coreset.without(np.isin(store.groups, groups[folds == fold]))], share)
         for fold in range(int(folds.max()) + 1)
     ]
 

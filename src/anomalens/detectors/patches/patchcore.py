@@ -116,7 +116,7 @@ class PatchCore(Detector):
         wanted = max(s.min_bank, round(s.coreset_ratio * store.seen))
         coreset = greedy_coreset(store.features, min(wanted, s.max_bank), seed=seed, progress=progress)
         self._set_bank(np.ascontiguousarray(store.features[coreset.chosen]))
-        graph = append_search(self._network.graph, self.bank_.vectors, self._make_map)
+        graph = append_search(self._network.graph, self.bank_, self._make_map)
         self._network = self._network.with_graph(graph, runtime=runtime)
         self._check_search(next(iter(images)), runtime)
         return self._out_of_fold(images, store, coreset, seed, progress)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from anomalens.backbones.embedding import EMBEDDING
 from anomalens.backbones.graph_surgery import Graph
+from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.distance_nodes import reduce_axis
 from anomalens.detectors.patches.image_components import ImageComponents
 from anomalens.detectors.patches.maps import MapMaker
@@ -30,15 +31,15 @@ MAP: Final = "anomaly_map"
 Grid = tuple[int, int]
 
 
-def append_search(graph: bytes, vectors: NDArray[np.float32], maps: MapMaker) -> bytes:
+def append_search(graph: bytes, bank: Bank, maps: MapMaker) -> bytes:
     """Add to a patch-embedding graph each patch's distance to its nearest vector, and the map of them.
 
     Parameters
     ----------
     graph : bytes
         As `patch_embedding` gives it: output `embedding`, float32 [n, h, w, c].
-    vectors : float32 [m, c]
-        The memory bank.
+    bank : Bank
+        Of m vectors of c features.
     maps : MapMaker
         Made for the embedding's grid (h, w) and the image's (height, width).
 
@@ -50,30 +51,31 @@ def append_search(graph: bytes, vectors: NDArray[np.float32], maps: MapMaker) ->
     """
     edited = Graph.parse(graph)
     h, w = maps.grid
-    append_nearest(edited, EMBEDDING, vectors, maps.grid)
+    append_nearest(edited, EMBEDDING, bank, maps.grid)
     append_map(edited, [(NEAREST, 1.0)], maps)
-    outputs = [(EMBEDDING, ["n", h, w, vectors.shape[1]]), (NEAREST, ["n", h, w]), (MAP, ["n", *maps.size])]
+    outputs: list[tuple[str, Sequence[int | str]]] = [
+        (EMBEDDING, ["n", h, w, len(bank.centre)]),
+        (NEAREST, ["n", h, w]),
+        (MAP, ["n", *maps.size]),
+    ]
     return edited.finish(outputs)
 
 
-def append_nearest(edited: Graph, source: str, vectors: NDArray[np.float32], grid: Grid) -> str:
+def append_nearest(edited: Graph, source: str, bank: Bank, grid: Grid) -> str:
     """Add `nearest` [n, h, w]: the distance of each row of `source` [n, h, w, c] to its nearest vector."""
-    # Distances do not change when both sides are shifted, and small norms keep |x|² + |b|² − 2xb accurate.
-    centre = vectors.mean(0)
-    shifted = vectors - centre
-    values = {
-        "rows": np.array([-1, vectors.shape[1]], np.int64),
-        "centre": centre.astype(np.float32),
-        "factor": np.ascontiguousarray(-2 * shifted.T, dtype=np.float32),
-        "norms": np.einsum("ij,ij->i", shifted, shifted).astype(np.float32),
-        "ones": np.ones((vectors.shape[1], 1), np.float32),
+    channels = len(bank.centre)
+    values: dict[str, NDArray[Any]] = {
+        "rows": np.array([-1, channels], np.int64),
+        "centre": bank.centre,
+        "factor": bank.factor,
+        "ones": np.ones((channels, 1), np.float32),
         "grid": np.array([-1, *grid], np.int64),
     }
     name = {key: edited.constant(f"{NEAREST}/{key}", value) for key, value in values.items()}
     rows = edited.add("Reshape", [source, name["rows"]], f"{NEAREST}/patches")
     x = edited.add("Sub", [rows, name["centre"]], f"{NEAREST}/shifted")
-    products = edited.add("MatMul", [x, name["factor"]], f"{NEAREST}/products")
-    partial = edited.add("Add", [products, name["norms"]], f"{NEAREST}/partial")
+    along = _append_along(edited, x, bank.axes)
+    partial = edited.add("MatMul", [along, name["factor"]], f"{NEAREST}/partial")
     smallest = reduce_axis(edited, "ReduceMin", partial, f"{NEAREST}/smallest", axis=1, keep=True)
     squares = edited.add("Mul", [x, x], f"{NEAREST}/squares")
     own = edited.add("MatMul", [squares, name["ones"]], f"{NEAREST}/own")
@@ -81,6 +83,23 @@ def append_nearest(edited: Graph, source: str, vectors: NDArray[np.float32], gri
     clipped = edited.add("Relu", [squared], f"{NEAREST}/clipped")  # rounding can go below 0
     distance = edited.add("Sqrt", [clipped], f"{NEAREST}/distance")
     return edited.add("Reshape", [distance, name["grid"]], NEAREST)
+
+
+def _append_along(edited: Graph, rows: str, axes: NDArray[np.float32] | None) -> str:
+    """[p, c] → [p, d + 1]: along the axes, or as they are, and a column of ones.
+
+    That column brings the norms into the product: adding them afterwards would read and write all distances
+    once more, which takes ONNX Runtime longer than the product where a bank is large.
+    """
+    name = f"{NEAREST}/along"
+    if axes is None:
+        pads = edited.constant(f"{name}/pads", np.array([0, 0, 0, 1], np.int64))
+        return edited.add("Pad", [rows, pads, edited.constant(f"{name}/one", np.float32(1))], name)
+    wider = np.pad(axes, ((0, 0), (0, 1)))
+    last = np.zeros(wider.shape[1], np.float32)
+    last[-1] = 1
+    factor, offset = edited.constant(f"{name}/axes", wider), edited.constant(f"{name}/last", last)
+    return edited.add("Gemm", [rows, factor, offset], name)
 
 
 def append_gaussians(
