@@ -81,3 +81,10 @@ def test_settings_are_checked_at_the_call() -> None:
     for wrong in ({"workers": 0}, {"ahead": 0}):
         with pytest.raises(SettingError, match="at least one"):
             stream(numbered(1), value, **wrong)
+
+
+def test_one_image_needs_no_threads() -> None:
+    found = list(stream(numbered(1), lambda picture: threading.current_thread().name))
+    assert found == [(0, threading.current_thread().name)]
+    bad = ImageSet.from_arrays([np.zeros((4, 4), bool)])
+    assert isinstance(next(stream(bad, value))[1], ImageError)

@@ -64,6 +64,11 @@ def stream(
 def _run(
     work: Callable[[int], T | ImageError], count: int, workers: int, ahead: int
 ) -> Generator[tuple[int, T | ImageError], None, None]:
+    if (
+        count == 1
+    ):  # nothing to read ahead of: the threads would cost a camera's picture most of a millisecond
+        yield 0, work(0)
+        return
     pending: deque[Future[T | ImageError]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="anomalens-read")
     try:
