@@ -163,12 +163,27 @@ def test_pairs_in_order_are_the_exact_auroc(rng: np.random.Generator) -> None:
     assert auroc(normal, anomalous) == pytest.approx(image_auroc(scores, labels))
 
 
-def test_the_best_outline_may_not_cost_the_ranking() -> None:
+def test_a_better_outline_pays_for_what_it_costs_the_ranking() -> None:
     patches, both, detail = (1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.0, 1.0, 0.0)
     trials = [Trial(patches, 0.90, 1.0), Trial(both, 0.92, 0.985), Trial(detail, 0.99, 0.80)]
     assert choose(trials).mix == both
     assert choose([replace(trials[0], image_auroc=0.81), *trials[1:]]).mix == both
     assert choose([*trials[:2], replace(trials[2], image_auroc=0.95)]).mix == detail
+    nearly = [Trial(patches, 0.90, 1.0), Trial(both, 0.901, 0.991)]
+    assert choose(nearly).mix == both
+    assert choose([nearly[0], replace(nearly[1], image_auroc=0.985)]).mix == patches
+
+
+def test_a_steady_scene_is_searched_along_all_axes(images: TexturedImages) -> None:
+    scene = np.asarray(next(iter(images)), np.float32)
+    noise = np.random.default_rng(0).normal(0, 1, (20, *scene.shape))
+    steady = TexturedImages(np.clip(scene + noise, 0, 255).round().astype(np.uint8), np.arange(20))
+    axes = []
+    for shown in (images, steady):
+        detector = Auto(AutoSettings(fine=False))
+        detector.fit(shown, runtime=Runtime())
+        axes.append(detector.chosen_["search_axes"])
+    assert axes[0] < axes[1] == 152
 
 
 def test_painted_defects_repeat_and_have_a_mask(images: TexturedImages) -> None:

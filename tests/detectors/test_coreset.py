@@ -164,19 +164,30 @@ def test_fewer_axes_find_the_same_where_the_bank_lies_along_them() -> None:
     )
 
 
-def test_fewer_axes_overrate_only_what_the_bank_shares_with_a_query_beyond_them() -> None:
+def test_along_fewer_axes_both_norms_stay_whole() -> None:
     scale = np.linspace(3, 0.1, 64, dtype=np.float32)
     rows, queries = vectors(300, 64) * scale, vectors(100, 64, 1) * scale
     bank, exact = Bank(rows, 0.9), Bank(rows)
-    assert bank.axes is not None and bank.axes.shape[1] < 64
+    assert bank.axes is not None and bank.axes.shape[1] == 47
     near, truly = bank.nearest(queries), exact.nearest(queries)
-    assert np.corrcoef(near, truly)[0, 1] > 0.95
-    assert np.abs(near - truly).max() < np.sqrt(2 * 0.1) * np.linalg.norm(rows - rows.mean(0), axis=1).max()
+    assert 0.1 < np.abs(near - truly).max() < 0.35  # with a norm along the axes alone 0.43 and more
+    assert bank.overrated(queries) == pytest.approx(near.mean() / truly.mean())
+
+
+def test_a_vector_of_the_bank_is_as_far_as_its_residual_along_fewer_axes() -> None:
+    rows = vectors(300, 64) * np.linspace(3, 0.1, 64, dtype=np.float32)
+    bank = Bank(rows, 0.9)
+    assert bank.axes is not None
+    centred = rows - rows.mean(0)
+    residual = np.linalg.norm(centred - centred @ bank.axes @ bank.axes.T, axis=1)
+    np.testing.assert_allclose(bank.nearest(rows), np.sqrt(2) * residual, rtol=0.02)
 
 
 def test_all_axes_are_kept_where_fewer_save_nothing() -> None:
     assert Bank(vectors(50, 15), 0.5).axes is None
     assert Bank(vectors(50, 40)).axes is None
+    assert Bank(vectors(10, 400), 0.5).axes is None  # the product along the axes costs more than the search
+    assert Bank(vectors(500, 40), 0.5).axes is not None
 
 
 def bilinear(values: np.ndarray, pixels: int) -> np.ndarray:

@@ -27,7 +27,7 @@ def stream(
     Parameters
     ----------
     prepare : callable
-        Called with each `Picture` in a worker thread.
+        Called with each `Picture` in a worker thread, or in the caller's where there is one image.
     workers : int
         Threads.
     ahead : int

@@ -4,7 +4,7 @@ What it does. One graph gives an image's patches, averaged, not averaged and fin
 Each view has its own model of normality:
 
 - patches: distance to the nearest vector of a greedy coreset (PatchCore, Roth et al. 2022), wherever in the
-  image it may be;
+  image it may be; approximate where normal patches scatter enough for that (`bank.py`);
 - layout: a Gaussian at every second averaged patch (after PaDiM, Defard et al. 2021, with a shared
   covariance: `position_gaussians.py`) of what the rest of the image does not explain of it: principal
   components of whole images are taken off first (`image_components.py`). It finds what stands in a wrong

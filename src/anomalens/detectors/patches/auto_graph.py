@@ -112,7 +112,7 @@ class Models:
             )
             allowed = ROUNDING
         else:
-            # a patch that is itself in the bank has a squared distance of rounding errors
+            # with all axes, a patch that is itself in the bank has a squared distance of rounding errors
             scale = max(1.0, float(np.abs(embedding).max()))
             highest = max(1.0, scale * first, float(np.abs(drawn).max()))
             apart = max(

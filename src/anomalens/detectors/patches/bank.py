@@ -1,8 +1,9 @@
 """The memory bank: nearest-neighbour distances by blocked matrix products.
 
 Distances come from |x − b|² = |x|² + |b|² − 2 x·b around the bank's centre. With the product taken along the
-bank's leading principal axes and both norms whole, a search costs two thirds to half, and hardly a rank
-changes: left out is only the product of two residuals, which nearly always are nearly orthogonal.
+bank's leading principal axes and both norms whole, a search costs two thirds to half. Left out is the product
+of the two residuals beyond the axes, so that no distance is below √2 times the residual of its vector: ranks
+hardly change where normal patches scatter by more than that, and `overrated` tells where they do not.
 
 Used while fitting, where every fold has a bank of its own; the fitted model searches in its graph
 (`search_graph.py`), and `fit` checks that both agree. Call it inside `one_blas_thread`.
@@ -53,17 +54,18 @@ class Bank:
 
     @cached_property
     def axes(self) -> Floats | None:
-        if self._share >= 1:
+        m, channels = self.vectors.shape
+        if self._share >= 1 or not _pays(_REGISTER, m, channels):
             return None
         shifted = self._shifted
         variances, axes = np.linalg.eigh(np.float64(shifted.T @ shifted))
         held = np.cumsum(variances[::-1])
         wanted = 1 + int(np.searchsorted(held, self._share * held[-1]))
         # with the column of ones, rows are a whole number of vector registers
-        kept = _REGISTER * -(-(wanted + 1) // _REGISTER) - 1
-        if kept >= len(axes) - 1:
+        columns = _REGISTER * -(-(wanted + 1) // _REGISTER)
+        if not _pays(columns, m, channels):
             return None
-        return np.ascontiguousarray(axes[:, ::-1][:, :kept], np.float32)
+        return np.ascontiguousarray(axes[:, ::-1][:, : columns - 1], np.float32)
 
     @cached_property
     def factor(self) -> Floats:
@@ -92,6 +94,16 @@ class Bank:
         smallest += np.einsum("ij,ij->i", x, x)
         return np.asarray(np.sqrt(np.maximum(smallest, 0)), np.float32)
 
+    def overrated(self, queries: Floats) -> float:
+        """By what factor the distances [q] are longer on average than along all axes."""
+        exact = float(Bank(self.vectors).nearest(queries).mean())
+        return float(self.nearest(queries).mean()) / max(exact, 1e-12)
+
     @property
     def _shifted(self) -> Floats:
         return np.asarray(self.vectors - self.centre, np.float32)
+
+
+def _pays(columns: int, vectors: int, channels: int) -> bool:
+    """Whether a search in so many columns, with the product that leads there, is less work than in all."""
+    return columns * (vectors + channels) < (channels + 1) * vectors

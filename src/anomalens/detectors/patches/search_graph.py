@@ -62,7 +62,10 @@ def append_search(graph: bytes, bank: Bank, maps: MapMaker) -> bytes:
 
 
 def append_nearest(edited: Graph, source: str, bank: Bank, grid: Grid) -> str:
-    """Add `nearest` [n, h, w]: the distance of each row of `source` [n, h, w, c] to its nearest vector."""
+    """Add `nearest` [n, h, w]: the distance of each row of `source` [n, h, w, c] to its nearest vector.
+
+    As `Bank.nearest` has it: approximate where the bank is searched along some axes only.
+    """
     channels = len(bank.centre)
     values: dict[str, NDArray[Any]] = {
         "rows": np.array([-1, channels], np.int64),
