@@ -244,7 +244,8 @@ def test_arrays_of_every_kind_go_from_end_to_end(
     if kind != "grey":
         expected = [finding.score for finding in inspector.check(fresh[:6])]
         found = [finding.score for finding in inspector.check(images_as(kind, fresh[:6]))]
-        assert found == pytest.approx(expected, rel=0.02, abs=0.1)  # powers of ten of a share
+        # 8-bit pictures are rounded once more; the scores are powers of ten of a share of twelve pictures
+        assert found == pytest.approx(expected, rel=0.02, abs=0.15)
 
 
 def test_the_share_of_normal_images_with_a_region_is_at_most_the_flagged_one(
