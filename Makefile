@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help:
 	@sed -n 's/^# //p' Makefile | head -4
-	@echo "other targets: setup check bench bench-shared docs clean"
+	@echo "other targets: setup check bench bench-shared bench-pixel docs clean"
 
 setup: $(VENV)/dev.installed
 
