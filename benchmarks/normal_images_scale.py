@@ -124,7 +124,8 @@ def page(results: dict[str, Any]) -> str:
         "the normal photographs of papers, bricks and magnetic tiles, as JPEG files. A check is from the "
         f"array to the verdict with its map, one image at a time, median of {NEW} new crops; flagged is "
         "their share at the default rate of 0.01. The bank keeps 1 % of the patches, 1,000 at least and "
-        "10,000 at most: beyond that an image costs no more, however many were learnt from.",
+        "10,000 at most: beyond that an image costs no more, however many were learnt from. Rows may be of "
+        "different runs, with different other work: compare processor time and memory, not milliseconds.",
     ]
     for detector, rows in results.items():
         lines += [
