@@ -186,6 +186,16 @@ def test_a_steady_scene_is_searched_along_all_axes(images: TexturedImages) -> No
     assert axes[0] < axes[1] == 152
 
 
+def test_distances_that_no_scale_was_learnt_for_are_exact(images: TexturedImages) -> None:
+    """Of two groups an inspector calibrates by models of one each: all three need one unit."""
+    found = []
+    for groups in ([0] * 6 + [1] * 6, [0] * 12):
+        detector = Auto(AutoSettings(fine=False))
+        detector.fit(TexturedImages(images.pixels, np.array(groups)), runtime=Runtime())
+        found.append(detector.chosen_["search_axes"])
+    assert found == [152, 152]
+
+
 def test_painted_defects_repeat_and_have_a_mask(images: TexturedImages) -> None:
     image = np.asarray(next(iter(images)), np.uint8)
     first, again, other = painted(image, 1, 7), painted(image, 1, 7), painted(image, 2, 7)

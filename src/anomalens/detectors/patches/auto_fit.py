@@ -111,11 +111,12 @@ class AutoFit:
         self._detail, self._layout = self._position_views()
         self.context = Context.learn(self._features)
         banks = banks_without(store, coreset, self._groups, self._folds, share=SEARCHED_SHARE)
+        weighed = bool(banks) and len(np.unique(self._groups)) >= MIN_GROUPS
         share = SEARCHED_SHARE
-        if not banks or self._too_steady(store, banks[0]):
+        if not weighed or self._too_steady(store, banks[0]):  # unweighed distances are judged as they are
             banks, share = [Bank(bank.vectors) for bank in banks], 1.0
         bank = Bank(np.ascontiguousarray(store.features[coreset.chosen]), share)
-        if banks and len(np.unique(self._groups)) >= MIN_GROUPS:
+        if weighed:
             self._leave_out(store, banks)
         else:
             self._nothing_to_leave_out()
