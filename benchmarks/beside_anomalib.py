@@ -31,7 +31,6 @@ def theirs(vectors: int) -> None:
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
     torch.set_num_threads(2)
-    torch.set_flush_denormal(True)  # a network without weights must not be slow for its tiny numbers
     model = PatchcoreModel(
         layers=["blocks.2", "blocks.4"], backbone="tf_efficientnet_lite0", pre_trained=False
     ).eval()
