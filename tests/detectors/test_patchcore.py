@@ -98,5 +98,5 @@ def test_the_bank_is_made_of_patches_of_the_normal_images(fitted: PatchCore) -> 
     images = TexturedImages.make(6, SIZE, seed=0)
     patches = np.concatenate([fitted._embed(pixels).reshape(64, -1) for pixels in images])
     distances = np.abs(fitted.bank_.vectors[:, None] - patches[None]).max(2)
-    assert distances.min(1).max() == 0
+    assert distances.min(1).max() <= 2**-11 * patches.max()  # held in float16
     assert len(fitted.bank_) == 40

@@ -31,7 +31,12 @@ GEM_POWER: Final = 3.0
 
 
 def patch_embedding(
-    graph: bytes, taps: Sequence[str], *, size: tuple[int, int], neighbourhood: int = 3
+    graph: bytes,
+    taps: Sequence[str],
+    *,
+    size: tuple[int, int],
+    neighbourhood: int = 3,
+    runtime: Runtime | None = None,
 ) -> bytes:
     """One feature vector per position of the finest tap's grid.
 
@@ -47,6 +52,8 @@ def patch_embedding(
         Side of the averaging window in positions, odd; 1 averages nothing. Positions outside the
         map count as zero, as in the paper: averages over fewer positions scatter more, and a
         nearest-neighbour search then takes the border of every image for its strangest part.
+    runtime : Runtime, optional
+        What tells the taps' grids; ONNX Runtime if not given. One that is loaded anyway saves memory.
 
     Returns
     -------
@@ -68,7 +75,9 @@ def patch_embedding(
         )
     taps = _checked_taps(taps)
     edited = _opened(graph, taps, size)
-    grid = append_patches(edited, tap_grids(edited, taps, size), neighbourhood=neighbourhood, name=EMBEDDING)
+    grid = append_patches(
+        edited, tap_grids(edited, taps, size, runtime), neighbourhood=neighbourhood, name=EMBEDDING
+    )
     edited.pin_size(size)
     return edited.finish([(EMBEDDING, ["n", *grid, None])])
 
@@ -81,12 +90,13 @@ def joint_embedding(
     *,
     size: tuple[int, int],
     neighbourhood: int = 3,
+    runtime: Runtime | None = None,
 ) -> bytes:
     """Views of an image from one pass of the network.
 
     Parameters
     ----------
-    graph, size
+    graph, size, runtime
         As for `patch_embedding`.
     taps : sequence of str
         Of the patches.
@@ -112,7 +122,7 @@ def joint_embedding(
     taps, pooled_taps = _checked_taps(taps), _checked_taps(pooled_taps)
     fine_taps = _checked_taps(fine_taps) if fine_taps else []
     edited = _opened(graph, [*taps, *pooled_taps, *fine_taps], size)
-    every = tap_grids(edited, list(dict.fromkeys([*taps, *fine_taps])), size)
+    every = tap_grids(edited, list(dict.fromkeys([*taps, *fine_taps])), size, runtime)
     grids = {tap: every[tap] for tap in taps}
     grid = append_patches(edited, grids, neighbourhood=neighbourhood, name=EMBEDDING)
     append_patches(edited, grids, neighbourhood=1, name=DETAIL)
@@ -239,7 +249,9 @@ def _checked_taps(taps: Sequence[str]) -> list[str]:
     return list(taps)
 
 
-def tap_grids(edited: Graph, taps: Sequence[str], size: tuple[int, int]) -> dict[str, tuple[int, int]]:
+def tap_grids(
+    edited: Graph, taps: Sequence[str], size: tuple[int, int], runtime: Runtime | None = None
+) -> dict[str, tuple[int, int]]:
     """Height and width of each tap's map, from one run on a black image.
 
     Raises
@@ -248,7 +260,7 @@ def tap_grids(edited: Graph, taps: Sequence[str], size: tuple[int, int]) -> dict
         An output is no map [n, c, h, w], or the graph cannot be run at this size.
     """
     maps = edited.finish([(tap, None) for tap in taps])
-    session = open_session(maps, runtime=Runtime(), input_size=size)
+    session = open_session(maps, runtime=runtime or Runtime(), input_size=size)
     grids = {}
     for tap, value in zip(taps, session.run(np.zeros((1, 3, *size), np.float32)), strict=True):
         if value.ndim != 4:

@@ -75,7 +75,7 @@ class FrozenDetector(LearnedDetector):
         card.check_size(size)
         taps = self.used_taps(card)
         edited = Graph.parse(backbone.graph(taps))
-        grids = tap_grids(edited, taps, size)
+        grids = tap_grids(edited, taps, size, runtime)
         edited.pin_size(size)
         graph = edited.finish([(tap, ["n", card.tap(tap).channels, *grids[tap]]) for tap in taps])
         return FeatureNetwork.from_card(graph, card, used=taps, size=size, runtime=runtime)

@@ -65,7 +65,9 @@ class FeatureNetwork:
         card = backbone.card
         card.check_size(size)
         taps = taps or taps_at(card, PATCH_STRIDES)
-        graph = patch_embedding(backbone.graph(taps), taps, size=size, neighbourhood=neighbourhood)
+        graph = patch_embedding(
+            backbone.graph(taps), taps, size=size, neighbourhood=neighbourhood, runtime=runtime
+        )
         return cls.from_card(graph, card, used=taps, size=size, runtime=runtime)
 
     @classmethod

@@ -38,12 +38,12 @@ from anomalens.detectors.patches.auto_map import (
 )
 from anomalens.detectors.patches.auto_weights import weights
 from anomalens.detectors.patches.bank import Bank
-from anomalens.detectors.patches.coreset import greedy_coreset
 from anomalens.detectors.patches.evidence import PAINTED, as_bytes, auroc, choose, painted, painted_kind
 from anomalens.detectors.patches.feature_store import FeatureStore, PairwiseDistance
+from anomalens.detectors.patches.half_precision import as_float16
 from anomalens.detectors.patches.left_out import FOLDS, banks_without, held_features
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
-from anomalens.detectors.patches.position_view import PositionView, as_float16
+from anomalens.detectors.patches.position_view import PositionView
 from anomalens.detectors.patches.shared_gaussians import SharedGaussians, SharedMoments
 from anomalens.progress import Progress
 
@@ -107,15 +107,15 @@ class AutoFit:
         self.network = self._open(runtime)
         store = self._collect()
         wanted = max(settings.min_bank, round(settings.coreset_ratio * store.seen))
-        coreset = greedy_coreset(store.features, min(wanted, settings.max_bank), seed=seed, progress=progress)
+        coreset = store.coreset(min(wanted, settings.max_bank), progress=progress)
         self._detail, self._layout = self._position_views()
         self.context = Context.learn(self._features)
-        banks = banks_without(store, coreset, self._groups, self._folds, share=SEARCHED_SHARE)
+        banks = list(banks_without(store, coreset, self._groups, self._folds, share=SEARCHED_SHARE))
         weighed = bool(banks) and len(np.unique(self._groups)) >= MIN_GROUPS
         share = SEARCHED_SHARE
         if not weighed or self._too_steady(store, banks[0]):  # unweighed distances are judged as they are
             banks, share = [Bank(bank.vectors) for bank in banks], 1.0
-        bank = Bank(np.ascontiguousarray(store.features[coreset.chosen]), share)
+        bank = Bank(store[coreset.chosen], share)
         if weighed:
             self._leave_out(store, banks)
         else:
@@ -141,7 +141,9 @@ class AutoFit:
         fine = fine_taps(card) if self._s.fine else ()
         used = list(dict.fromkeys([*taps, *pooled, *fine]))
         return FeatureNetwork.from_card(
-            joint_embedding(backbone.graph(used), taps, pooled, fine, size=self._images.size),
+            joint_embedding(
+                backbone.graph(used), taps, pooled, fine, size=self._images.size, runtime=runtime
+            ),
             card,
             used=used,
             size=self._images.size,
@@ -151,9 +153,9 @@ class AutoFit:
     def _collect(self) -> FeatureStore:
         """One pass over the images: all views, and those of some painted copies."""
         images, store = self._images, None
-        layout, detail, features, copies, detail_copies, fine_pairs = [], [], [], [], [], []
+        features, copies, detail_copies, fine_pairs = [], [], [], []
         masks: list[NDArray[np.bool_]] = []
-        learnt, chosen = set(self._learnt.tolist()), set[int]()
+        place, chosen = {int(i): row for row, i in enumerate(self._learnt)}, set[int]()
         apart = PairwiseDistance()
         for i, image in enumerate(self._progress(images, label="reading features", total=len(images))):
             embedding, unaveraged, pooled, *fine = self.network(image)
@@ -161,7 +163,11 @@ class AutoFit:
             if store is None:
                 self.grid = (h, w)
                 self._maps = MapMaker(self.grid, images.size, self._s.sigma)
-                self._paint_what_fits(6 * embedding.size)
+                self._paint_what_fits(4 * embedding.size)
+                half = every_second(embedding)
+                self._layout_features, self._detail_features = (
+                    np.empty((len(place), *_rows(view).shape), np.float16) for view in (half, unaveraged)
+                )
                 chosen = set(self._painted.tolist())
                 self._fine_maps = None
                 if fine and self._fits(fine[0].size):
@@ -179,13 +185,13 @@ class AutoFit:
             features.append(pooled)
             if self._fine is not None:
                 self._fine.add(_rows(fine[0]), int(self._view_folds[i]))
-            if i in learnt:
-                layout.append(_rows(as_float16(every_second(embedding))))
-                detail.append(_rows(as_float16(unaveraged)))
+            if i in place:
+                self._layout_features[place[i]] = _rows(as_float16(every_second(embedding)))
+                self._detail_features[place[i]] = _rows(as_float16(unaveraged))
             if i in chosen:
                 copy, mask = painted(as_bytes(image), len(masks), self._seed)
                 seen, unaveraged, _, *finer = self.network(copy)
-                copies.append(seen.reshape(h * w, channels))
+                copies.append(as_float16(_rows(seen)))
                 detail_copies.append(_rows(as_float16(unaveraged)))
                 if self._fine is not None:
                     fine_pairs.append((as_float16(_rows(fine[0])), as_float16(_rows(finer[0]))))
@@ -193,7 +199,6 @@ class AutoFit:
         assert store is not None
         self._apart = apart.typical()
         self._features = np.array(features, np.float32)
-        self._layout_features, self._detail_features = np.array(layout), np.array(detail)
         self._masks = masks
         self._patches_painted = copies
         self._detail_painted = np.array(detail_copies).reshape(-1, *self._detail_features.shape[1:])
@@ -204,7 +209,7 @@ class AutoFit:
         """Whether a search along fewer axes overrates patches of the first fold, which `bank` left out."""
         rows = np.flatnonzero(np.isin(store.groups, self._groups[self._folds == 0]))
         some = rows[:: max(1, len(rows) // _SAMPLED)]
-        return len(some) > 0 and bank.overrated(store.features[some]) > OVERRATED
+        return len(some) > 0 and bank.overrated(store[some]) > OVERRATED
 
     def _paint_what_fits(self, image_bytes: int) -> None:
         """Fewer images are painted where features of all of them would take over a quarter of the budget."""
@@ -261,7 +266,7 @@ class AutoFit:
             return
         first = self._painted[rows]
         copies = np.stack([
-            banks[self._folds[i]].nearest(x).reshape(self.grid)
+            banks[self._folds[i]].nearest(x.astype(np.float32)).reshape(self.grid)
             for i, x in zip(self._painted, self._patches_painted, strict=True)
         ])  # fmt: skip
         coarse = (Spread.of(nearest[known]), Spread.of(unlikely[known]))

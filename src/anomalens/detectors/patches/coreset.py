@@ -31,11 +31,14 @@ from anomalens.progress import Progress, silent
 from anomalens.threads import on_all_cores
 
 Floats = NDArray[np.float32]
+Vectors = NDArray[np.float32] | NDArray[np.float16]
 Ints = NDArray[np.int64]
 
 CANDIDATES: Final = 16384
 SELECTION_DIMENSIONS: Final = 64
-_BLOCK_VALUES: Final = 2**21  # distances that a thread works on: 8 MB, whatever is chosen meanwhile
+# What a thread works on: as many distances, and at most as many rows, whatever is chosen meanwhile.
+_BLOCK_VALUES: Final = 2**20
+_BLOCK_ROWS: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Coreset:
     """
 
     chosen: Ints
-    _x: Floats  # [n, k] projected and centred
+    _x: Vectors  # [n, k] projected and centred
     _norms: Floats
     _nearest: Ints  # for each row the place of its nearest chosen row
 
@@ -75,7 +78,7 @@ class Coreset:
         bound = np.full(len(rows), np.inf, np.float32)
         nearest = np.zeros(len(rows), np.int64)
         if len(kept):
-            _lower(x, norms, bound, nearest, self._x[kept], 0)
+            _lower(x, norms, bound, nearest, self._x[kept].astype(np.float32, copy=False), 0)
             first = [int(bound.argmax())]
             if bound[first[0]] <= 0:
                 return kept
@@ -86,7 +89,7 @@ class Coreset:
 
 
 def greedy_coreset(
-    features: Floats,
+    features: Vectors,
     size: int,
     *,
     seed: int = 0,
@@ -97,7 +100,8 @@ def greedy_coreset(
 
     Parameters
     ----------
-    features : float32 [n, d]
+    features : float32 or float16 [n, d]
+        What is kept to choose by has the same type; arithmetic is in float32.
     size : int
         Rows to choose, clipped to 1..n. Fewer come back where all others are copies of chosen ones.
     seed : int
@@ -108,9 +112,7 @@ def greedy_coreset(
     n = len(features)
     size = max(1, min(size, n))
     rng = np.random.default_rng(seed)
-    x = features @ projection(features, dimensions, seed)
-    x -= x.mean(0)  # small norms keep |a|² + |b|² − 2ab accurate in float32
-    norms = np.asarray(np.einsum("ij,ij->i", x, x), np.float32)
+    x, norms = _projected(features, projection(features, dimensions, seed))
     bound = np.full(n, np.inf, np.float32)
     nearest = np.zeros(n, np.int64)
     steps = _greedy(x, norms, bound, nearest, [int(rng.integers(n))], size)
@@ -118,7 +120,25 @@ def greedy_coreset(
     return Coreset(chosen, x, norms, nearest)
 
 
-def projection(features: Floats, dimensions: int, seed: int) -> Floats:
+def _projected(features: Vectors, axes: Floats) -> tuple[Vectors, Floats]:
+    """Along the axes, centred, in the features' own type: [n, k], and its squared norms [n]."""
+    n = len(features)
+    # small norms keep |a|² + |b|² − 2ab accurate in float32
+    centre = np.asarray(features.mean(0, dtype=np.float64), np.float32)
+    x = np.empty((n, axes.shape[1]), features.dtype)
+    norms = np.empty(n, np.float32)
+
+    def project(start: int) -> None:
+        block = slice(start, start + _BLOCK_ROWS)
+        x[block] = (features[block] - centre) @ axes
+        kept = x[block].astype(np.float32, copy=False)
+        norms[block] = np.einsum("ij,ij->i", kept, kept)
+
+    on_all_cores(project, range(0, n, _BLOCK_ROWS))
+    return x, norms
+
+
+def projection(features: Vectors, dimensions: int, seed: int) -> Floats:
     """Matrix [d, k] that keeps distances while the coreset is chosen: principal axes of a sample."""
     n, d = features.shape
     if d <= dimensions:
@@ -131,14 +151,16 @@ def projection(features: Floats, dimensions: int, seed: int) -> Floats:
 
 
 def _greedy(
-    x: Floats, norms: Floats, bound: Floats, nearest: Ints, first: list[int], size: int
+    x: Vectors, norms: Floats, bound: Floats, nearest: Ints, first: list[int], size: int
 ) -> Iterator[int]:
     """Yield rows, farthest first; `bound` and `nearest` follow the chosen ones, also after the last.
 
     Parameters
     ----------
-    x, norms : float32 [n, k], [n]
-        Vectors and their squared norms.
+    x : float32 or float16 [n, k]
+        Vectors.
+    norms : float32 [n]
+        Their squared norms.
     bound : float32 [n]
         Squared distance to the nearest chosen row, or above it; updated in place.
     nearest : int64 [n]
@@ -152,7 +174,7 @@ def _greedy(
     pending, taken = first, 0
     yield from pending
     while True:
-        _lower(x, norms, bound, nearest, x[pending], taken)
+        _lower(x, norms, bound, nearest, x[pending].astype(np.float32, copy=False), taken)
         bound[pending] = 0.0
         nearest[pending] = np.arange(taken, taken + len(pending))
         taken += len(pending)
@@ -163,7 +185,7 @@ def _greedy(
         candidates = np.argpartition(bound, n - count)[n - count :]
         near = bound[candidates]
         outside = float(near.min()) if count < n else 0.0
-        y, y_norms = x[candidates], norms[candidates]
+        y, y_norms = x[candidates].astype(np.float32, copy=False), norms[candidates]
         pending = []
         while taken + len(pending) < size:
             best = int(near.argmax())
@@ -184,15 +206,15 @@ def _greedy(
             yield pending[-1]
 
 
-def _lower(x: Floats, norms: Floats, bound: Floats, nearest: Ints, centres: Floats, place: int) -> None:
+def _lower(x: Vectors, norms: Floats, bound: Floats, nearest: Ints, centres: Floats, place: int) -> None:
     """Lower every row's bound by some chosen rows, the first of which was taken as number `place`."""
     factor = np.ascontiguousarray(-2 * centres.T)  # [k, p]
     centre_norms = np.einsum("ij,ij->i", centres, centres)
-    rows = max(64, _BLOCK_VALUES // len(centres))
+    rows = min(_BLOCK_ROWS, max(64, _BLOCK_VALUES // len(centres)))
 
     def lower(start: int) -> None:
         block = slice(start, start + rows)
-        distance = x[block] @ factor  # [rows, p], without the row's own norm
+        distance = x[block].astype(np.float32, copy=False) @ factor  # [rows, p], without the row's own norm
         distance += centre_norms
         best = distance.argmin(1)
         smallest = distance[np.arange(len(best)), best] + norms[block]

@@ -1,21 +1,28 @@
-"""Patch features of the training images, held under a memory budget."""
+"""Patch features of the training images, held in float16 under a memory budget."""
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.detectors.patches.coreset import SELECTION_DIMENSIONS, greedy_coreset
+from anomalens.detectors.patches.coreset import SELECTION_DIMENSIONS, Coreset, greedy_coreset
+from anomalens.detectors.patches.half_precision import Halves
 from anomalens.errors import SettingError
+from anomalens.progress import Progress, silent
 
 # Selecting needs, beside a vector itself, its projection, norm, bound, nearest chosen row and group.
-_OVERHEAD: Final = 4 * SELECTION_DIMENSIONS + 2 * 4 + 2 * 8
+_OVERHEAD: Final = 2 * SELECTION_DIMENSIONS + 2 * 4 + 2 * 8
+_LIMIT: Final = float(np.finfo(np.float16).max)
+_USUAL: Final = 256.0  # the largest number of the image that sets the unit
 
 
 class FeatureStore:
     """Collects feature vectors; reduces what it holds to a coreset whenever the budget is used up.
+
+    Numbers are held as float16 in a unit that is a power of two: rounded to 11 bits.
 
     Parameters
     ----------
@@ -29,14 +36,15 @@ class FeatureStore:
     """
 
     def __init__(self, channels: int, *, memory_mb: int, keep: int, expected: int, seed: int) -> None:
-        self._capacity = int(memory_mb * 1e6 / (4 * channels + _OVERHEAD))
+        self._capacity = int(memory_mb * 1e6 / (2 * channels + _OVERHEAD))
         if self._capacity < 2 * keep:
             raise SettingError(
                 f"A budget of {memory_mb} MB holds {self._capacity} vectors of {channels} channels, fewer "
                 f"than twice the {keep} that a reduction keeps; raise memory_mb or lower max_bank."
             )
         rows = min(self._capacity, expected)
-        self._features = np.empty((rows, channels), np.float32)
+        self._features: Halves = np.empty((rows, channels), np.float16)
+        self._unit = np.float32(0)
         self._groups = np.empty(rows, np.int64)
         self._used = 0
         self._keep = keep
@@ -54,23 +62,40 @@ class FeatureStore:
                     f"the {self._keep} that a reduction keeps; raise memory_mb or lower max_bank or size."
                 )
             self._reduce()
+        largest = float(np.abs(features).max())
+        if largest > _LIMIT * self._unit:
+            self._set_unit(largest)
         end = self._used + len(features)
-        self._features[self._used : end] = features
+        self._features[self._used : end] = features / (self._unit or np.float32(1))
         self._groups[self._used : end] = group
         self._used = end
         self.seen += len(features)
 
-    @property
-    def features(self) -> NDArray[np.float32]:
-        """float32 [n, channels]: all vectors seen, or what the reductions kept."""
-        return self._features[: self._used]
+    def __len__(self) -> int:
+        """Vectors held: all that were seen, or what the reductions kept."""
+        return self._used
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Some of the vectors: float32 [m, channels]."""
+        return self._features[: self._used][rows] * self._unit
+
+    def coreset(self, size: int, *, progress: Progress = silent) -> Coreset:
+        """The rows that the greedy rule chooses of those held."""
+        held = self._features[: self._used]
+        return greedy_coreset(held, size, seed=self._seed, progress=progress)
 
     @property
     def groups(self) -> NDArray[np.int64]:
         return self._groups[: self._used]
 
+    def _set_unit(self, largest: float) -> None:
+        """Room for 256 times this number; what is held keeps its value, powers of two round nothing."""
+        unit = np.float32(2.0 ** math.ceil(math.log2(max(largest, 1e-30) / _USUAL)))
+        self._features[: self._used] *= np.float16(self._unit / unit)
+        self._unit = unit
+
     def _reduce(self) -> None:
-        rows = np.sort(greedy_coreset(self.features, self._keep, seed=self._seed).chosen)
+        rows = np.sort(self.coreset(self._keep).chosen)
         self._features[: len(rows)] = self._features[rows]
         self._groups[: len(rows)] = self._groups[rows]
         self._used = len(rows)

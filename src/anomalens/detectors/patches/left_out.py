@@ -22,20 +22,18 @@ def banks_without(
     folds: NDArray[np.int64],
     *,
     share: float = 1.0,
-) -> list[Bank]:
+) -> Iterator[Bank]:
     """One bank per fold, filled up by the greedy rule; none where one group leaves nothing when it is out.
 
     `share` is as in `Bank`.
     """
     if folds.max() == 0:
-        return []
-    return [
-        Bank(store.features[coreset.without(np.isin(store.groups, groups[folds == fold]))], share)
-        for fold in range(int(folds.max()) + 1)
-    ]
+        return
+    for fold in range(int(folds.max()) + 1):
+        yield Bank(store[coreset.without(np.isin(store.groups, groups[folds == fold]))], share)
 
 
 def held_features(store: FeatureStore, patches: int, images: int) -> Iterator[NDArray[np.float32]]:
     """The features [p, c] of each image, from a store that holds all of them."""
     for i in range(images):
-        yield store.features[i * patches : (i + 1) * patches]
+        yield store[i * patches : (i + 1) * patches]

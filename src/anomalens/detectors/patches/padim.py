@@ -48,10 +48,11 @@ from anomalens.detectors.contract import (
 )
 from anomalens.detectors.folds import fold_of_groups
 from anomalens.detectors.network import FeatureNetwork
+from anomalens.detectors.patches.half_precision import as_float16
 from anomalens.detectors.patches.image_components import COMPONENTS
 from anomalens.detectors.patches.left_out import FOLDS
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
-from anomalens.detectors.patches.position_view import PositionView, as_float16
+from anomalens.detectors.patches.position_view import PositionView
 from anomalens.detectors.patches.search_graph import MAP, UNLIKELY, append_gaussians, append_map
 from anomalens.errors import ModelFileError, SettingError
 from anomalens.images.arrays import Pixels

@@ -20,8 +20,9 @@ bank loses their vectors and the greedy rule fills it up again from what is left
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +40,9 @@ from anomalens.detectors.contract import (
 from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
 from anomalens.detectors.network import LARGEST, FeatureNetwork
 from anomalens.detectors.patches.bank import Bank
-from anomalens.detectors.patches.coreset import Coreset, greedy_coreset
+from anomalens.detectors.patches.coreset import Coreset
 from anomalens.detectors.patches.feature_store import FeatureStore
-from anomalens.detectors.patches.left_out import FOLDS, banks_without, held_features
+from anomalens.detectors.patches.left_out import FOLDS, banks_without
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.search_graph import append_search
 from anomalens.errors import BackboneError, ModelFileError, SettingError
@@ -114,8 +115,8 @@ class PatchCore(Detector):
         )
         store = self._collect(images, seed, progress)
         wanted = max(s.min_bank, round(s.coreset_ratio * store.seen))
-        coreset = greedy_coreset(store.features, min(wanted, s.max_bank), seed=seed, progress=progress)
-        self._set_bank(np.ascontiguousarray(store.features[coreset.chosen]))
+        coreset = store.coreset(min(wanted, s.max_bank), progress=progress)
+        self._set_bank(store[coreset.chosen])
         graph = append_search(self._network.graph, self.bank_, self._make_map)
         self._network = self._network.with_graph(graph, runtime=runtime)
         self._check_search(next(iter(images)), runtime)
@@ -237,27 +238,37 @@ class PatchCore(Detector):
         scores = np.full(len(images), np.nan)
         maxima = np.full((len(images), 1, 1), np.nan, np.float32)
         banks = banks_without(store, coreset, groups, folds)
-        if not banks:
-            return Scores(scores, maxima)
-        steps = progress(range(len(images)), label="calibrating", total=len(images))
-        for i, rows in zip(steps, self._features_again(images, store, wanted), strict=True):
-            if rows is None:
-                continue
-            bank = banks[folds[i]]
+        left_out = self._left_out(images, store, banks, folds, wanted)
+        total = int(wanted.sum()) if folds.max() else 0
+        for i, rows, bank in progress(left_out, label="calibrating", total=total):
             distances = bank.nearest(rows)
             scores[i] = self._image_score(rows, distances, bank)
             maxima[i] = self._make_map(distances.reshape(self._grid)).max()
         return Scores(scores, maxima)
 
-    def _features_again(self, images: TrainingImages, store: FeatureStore, wanted: NDArray[np.bool_]) -> Any:
-        """Each image's features [p, d], or None where they are not wanted: held, or computed again."""
+    def _left_out(
+        self,
+        images: TrainingImages,
+        store: FeatureStore,
+        banks: Iterable[Bank],
+        folds: NDArray[np.int64],
+        wanted: NDArray[np.bool_],
+    ) -> Iterator[tuple[int, Floats, Bank]]:
+        """The wanted images: number, features [p, d] and the bank that left them out.
+
+        Held features are taken fold by fold, with one bank at a time; where a reduction let them go, all
+        banks wait for the images to be read again.
+        """
         patches = self._grid[0] * self._grid[1]
         if not store.reduced:
-            for i, rows in enumerate(held_features(store, patches, len(images))):
-                yield rows if wanted[i] else None
+            for fold, bank in enumerate(banks):
+                for i in np.flatnonzero(wanted & (folds == fold)).tolist():
+                    yield i, store[i * patches : (i + 1) * patches], bank
             return
-        for i, image in enumerate(images):
-            yield self._embed(image).reshape(patches, -1) if wanted[i] else None
+        ready = list(banks)
+        for i, image in enumerate(images if ready else ()):
+            if wanted[i]:
+                yield i, self._embed(image).reshape(patches, -1), ready[folds[i]]
 
 
 def _distances(vectors: Floats, query: Floats) -> NDArray[np.float64]:

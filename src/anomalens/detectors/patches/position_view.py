@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.detectors.patches.half_precision import Halves, as_float16
 from anomalens.detectors.patches.image_components import split_off_components
 from anomalens.detectors.patches.position_gaussians import (
     RANK,
@@ -18,7 +19,6 @@ from anomalens.detectors.patches.position_gaussians import (
 from anomalens.progress import Progress, silent
 
 Floats = NDArray[np.float32]
-Halves = NDArray[np.float16]
 
 
 class PositionView:
@@ -103,9 +103,3 @@ class PositionView:
         for i, image in enumerate(features):
             x[i] = image.astype(np.float32) @ self._axes
         return x
-
-
-def as_float16(features: Floats) -> Halves:
-    """Features at half the memory; what float16 cannot hold is cut at its largest number."""
-    limit = np.float32(np.finfo(np.float16).max)
-    return np.clip(features, -limit, limit).astype(np.float16)

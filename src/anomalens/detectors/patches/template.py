@@ -239,7 +239,7 @@ def _network(
     backbone.card.check_size(size)
     taps = settings.taps or taps_at(backbone.card, STRIDES)
     edited = Graph.parse(backbone.graph(taps))
-    grids = tap_grids(edited, taps, size)
+    grids = tap_grids(edited, taps, size, runtime)
     edited.pin_size(size)
     shapes: list[tuple[str, list[Any]]] = [(tap, ["n", None, *grids[tap]]) for tap in taps]
     graph = edited.finish(shapes)

@@ -56,7 +56,7 @@ def window_network(
     used = tuple(dict.fromkeys((*taps, *pooled_taps)))
     graph = backbone.graph(used)
     edited = Graph.parse(graph)
-    grids = tap_grids(edited, taps, windows.size)
+    grids = tap_grids(edited, taps, windows.size, runtime)
     _append_windows(edited, grids, windows)
     means = [edited.add("GlobalAveragePool", [tap], f"{POOLED}/{i}") for i, tap in enumerate(pooled_taps)]
     edited.add("Flatten", [edited.add("Concat", means, f"{POOLED}/all", axis=1)], POOLED, axis=1)
