@@ -22,6 +22,7 @@ from anomalens.detectors.patches.auto_map import FINE_REGULARISATIONS, MIXES, Gr
 from anomalens.detectors.patches.auto_weights import APART, weights
 from anomalens.detectors.patches.evidence import Trial, auroc, choose, painted, region_overlap
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
+from anomalens.detectors.patches.patchcore import PatchCore, PatchCoreSettings
 from anomalens.detectors.patches.position_gaussians import PositionGaussians, principal_axes
 from anomalens.detectors.patches.shared_gaussians import SharedMoments
 from anomalens.errors import BackboneError, ModelFileError, SettingError
@@ -174,26 +175,19 @@ def test_a_better_outline_pays_for_what_it_costs_the_ranking() -> None:
     assert choose([nearly[0], replace(nearly[1], image_auroc=0.985)]).mix == patches
 
 
-def test_a_steady_scene_is_searched_along_all_axes(images: TexturedImages) -> None:
+def test_distances_in_a_steady_scene_are_those_of_the_nearest_patches(images: TexturedImages) -> None:
+    """One picture like the next: what a search along few axes leaves out is as large as the distances."""
     scene = np.asarray(next(iter(images)), np.float32)
-    noise = np.random.default_rng(0).normal(0, 1, (20, *scene.shape))
-    steady = TexturedImages(np.clip(scene + noise, 0, 255).round().astype(np.uint8), np.arange(20))
-    axes = []
-    for shown in (images, steady):
-        detector = Auto(AutoSettings(fine=False))
-        detector.fit(shown, runtime=Runtime())
-        axes.append(detector.chosen_["search_axes"])
-    assert axes[0] < axes[1] == 152
-
-
-def test_distances_that_no_scale_was_learnt_for_are_exact(images: TexturedImages) -> None:
-    """Of two groups an inspector calibrates by models of one each: all three need one unit."""
-    found = []
-    for groups in ([0] * 6 + [1] * 6, [0] * 12):
-        detector = Auto(AutoSettings(fine=False))
-        detector.fit(TexturedImages(images.pixels, np.array(groups)), runtime=Runtime())
-        found.append(detector.chosen_["search_axes"])
-    assert found == [152, 152]
+    noise = np.random.default_rng(0).normal(0, 1, (26, *scene.shape))
+    steady = np.clip(scene + noise, 0, 255).round().astype(np.uint8)
+    detector = PatchCore(PatchCoreSettings())
+    detector.fit(TexturedImages(steady[:20], np.arange(20)), runtime=Runtime())
+    rows = np.concatenate([detector._embed(image).reshape(-1, 152) for image in steady[20:]])
+    exact = np.array([np.linalg.norm(detector.bank_.vectors - row, axis=1).min() for row in rows])
+    found = detector.bank_.nearest(rows)
+    assert (found > exact * (1 - 1e-4)).all()
+    assert found.mean() < 1.005 * exact.mean()
+    assert (found / exact).max() < 1.1
 
 
 def test_painted_defects_repeat_and_have_a_mask(images: TexturedImages) -> None:

@@ -55,11 +55,6 @@ Floats = NDArray[np.float32]
 VIEW_FOLDS: Final = 5  # of the cheaper views; FOLDS is a multiple, so no image's fold is split
 FINE_STRIDES: Final = (4, 8)
 LAYOUT_DIMENSIONS: Final = 128
-SEARCHED_SHARE: Final = 0.96  # of the bank's variance: a quarter to six tenths of the axes are left out
-# One picture like the next, as from a fixed camera: left-out patches lie closer to the bank than what the
-# search leaves out, and faint faults would drown in it. Up to 1.17 on sets that rank as well as before.
-OVERRATED: Final = 1.25
-_SAMPLED: Final = 2000
 _SPARE: Final = 2
 _LEAST_PAINTED: Final = 8
 _VARIED: Final = (
@@ -110,13 +105,9 @@ class AutoFit:
         coreset = store.coreset(min(wanted, settings.max_bank), progress=progress)
         self._detail, self._layout = self._position_views()
         self.context = Context.learn(self._features)
-        banks = list(banks_without(store, coreset, self._groups, self._folds, share=SEARCHED_SHARE))
-        weighed = bool(banks) and len(np.unique(self._groups)) >= MIN_GROUPS
-        share = SEARCHED_SHARE
-        if not weighed or self._too_steady(store, banks[0]):  # unweighed distances are judged as they are
-            banks, share = [Bank(bank.vectors) for bank in banks], 1.0
-        bank = Bank(store[coreset.chosen], share)
-        if weighed:
+        banks = list(banks_without(store, coreset, self._groups, self._folds))
+        bank = Bank(store[coreset.chosen])
+        if banks and len(np.unique(self._groups)) >= MIN_GROUPS:
             self._leave_out(store, banks)
         else:
             self._nothing_to_leave_out()
@@ -204,12 +195,6 @@ class AutoFit:
         self._detail_painted = np.array(detail_copies).reshape(-1, *self._detail_features.shape[1:])
         self._fine_pairs = fine_pairs
         return store
-
-    def _too_steady(self, store: FeatureStore, bank: Bank) -> bool:
-        """Whether a search along fewer axes overrates patches of the first fold, which `bank` left out."""
-        rows = np.flatnonzero(np.isin(store.groups, self._groups[self._folds == 0]))
-        some = rows[:: max(1, len(rows) // _SAMPLED)]
-        return len(some) > 0 and bank.overrated(store[some]) > OVERRATED
 
     def _paint_what_fits(self, image_bytes: int) -> None:
         """Fewer images are painted where features of all of them would take over a quarter of the budget."""

@@ -1,9 +1,9 @@
-"""The memory bank: nearest-neighbour distances by blocked matrix products.
+"""The memory bank: the nearest vector of each patch by blocked matrix products.
 
-Distances come from |x − b|² = |x|² + |b|² − 2 x·b around the bank's centre. With the product taken along the
-bank's leading principal axes and both norms whole, a search costs two thirds to half. Left out is the product
-of the two residuals beyond the axes, so that no distance is below √2 times the residual of its vector: ranks
-hardly change where normal patches scatter by more than that, and `overrated` tells where they do not.
+Candidates come from |b|² − 2 x·b around the bank's centre, with the product taken along the bank's leading
+principal axes and the norms whole: what is left out is the product of the two residuals, 0 on average. The
+best candidate of each quarter of the bank is then measured exactly. So a distance is never too short, 0 for a
+vector that is in the bank, and on average a thousandth too long (docs/architecture.md), for half the time.
 
 Used while fitting, where every fold has a bank of its own; the fitted model searches in its graph
 (`search_graph.py`), and `fit` checks that both agree. Call it inside `one_blas_thread`.
@@ -21,8 +21,11 @@ from anomalens.threads import on_all_cores
 
 Floats = NDArray[np.float32]
 
-_BLOCK_ROWS: Final = 512  # distances of one block stay in the cache for the minimum
+PARTS: Final = 4  # of the bank, each of which gives a candidate
+_SHARE: Final = 0.9  # of the bank's variance that the axes hold
+_BLOCK_ROWS: Final = 256  # products of one block stay in the cache for the minimum
 _REGISTER: Final = 16  # float32 numbers in one
+_LEAST: Final = 64  # columns: where one picture is like the next, few axes hold most of the variance
 
 
 class Bank:
@@ -31,21 +34,21 @@ class Bank:
     Parameters
     ----------
     vectors : float32 [m, c]
-    share : float
-        Of the vectors' variance that the axes of the search must hold; 1 searches along all of them, which is
-        exact.
 
     Attributes
     ----------
     centre : float32 [c]
+    shifted : float32 [M, c]
+        Vectors less the centre, the first ones once more at the end: M is a multiple of `PARTS`.
     axes : float32 [c, d] or None
         What products are taken along; None for all features as they are.
-    factor : float32 [d + 1, m]
+    factor : float32 [d + 1, M]
         [(x − centre) axes, 1] times it is |b|² − 2 x·b: the norms are one more row, met by a column of ones.
     """
 
-    def __init__(self, vectors: Floats, share: float = 1.0) -> None:
-        self.vectors, self._share = vectors, share
+    def __init__(self, vectors: Floats) -> None:
+        self.vectors = vectors
+        self._neighbours: dict[tuple[int, int], NDArray[np.int64]] = {}
 
     @cached_property
     def centre(self) -> Floats:
@@ -53,57 +56,69 @@ class Bank:
         return np.asarray(self.vectors.mean(0), np.float32)
 
     @cached_property
+    def shifted(self) -> Floats:
+        m = len(self)
+        repeated = np.arange(PARTS * -(-m // PARTS)) % m
+        return np.asarray(self.vectors[repeated] - self.centre, np.float32)
+
+    @cached_property
     def axes(self) -> Floats | None:
-        m, channels = self.vectors.shape
-        if self._share >= 1 or not _pays(_REGISTER, m, channels):
-            return None
-        shifted = self._shifted
-        variances, axes = np.linalg.eigh(np.float64(shifted.T @ shifted))
+        channels = self.vectors.shape[1]
+        variances, axes = np.linalg.eigh(np.float64(self.shifted.T @ self.shifted))
         held = np.cumsum(variances[::-1])
-        wanted = 1 + int(np.searchsorted(held, self._share * held[-1]))
+        wanted = 1 + int(np.searchsorted(held, _SHARE * held[-1]))
         # with the column of ones, rows are a whole number of vector registers
-        columns = _REGISTER * -(-(wanted + 1) // _REGISTER)
-        if not _pays(columns, m, channels):
+        columns = max(_LEAST, _REGISTER * -(-(wanted + 1) // _REGISTER))
+        if columns > channels:
             return None
         return np.ascontiguousarray(axes[:, ::-1][:, : columns - 1], np.float32)
 
     @cached_property
     def factor(self) -> Floats:
-        shifted = self._shifted
-        norms = np.einsum("ij,ij->i", shifted, shifted)
-        along = shifted if self.axes is None else shifted @ self.axes
-        return np.ascontiguousarray(np.vstack([-2 * along.T, norms]), dtype=np.float32)
+        along = self.shifted if self.axes is None else self.shifted @ self.axes
+        return np.ascontiguousarray(np.vstack([-2 * along.T, self._norms]), dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def nearest(self, queries: Floats) -> Floats:
-        """Euclidean distance of each query [q, c] to its nearest vector: float32 [q]."""
+        """Euclidean distance of each query [q, c] to the nearest vector that is found: float32 [q]."""
         x = queries - self.centre
         along = x if self.axes is None else x @ self.axes
         rows = np.ones((len(x), along.shape[1] + 1), np.float32)
         rows[:, :-1] = along
-        smallest = np.empty(len(x), np.float32)
-        factor = self.factor
+        found = np.empty(len(x), np.float32)
+        factor, shifted = self.factor, self.shifted
+        first = np.arange(PARTS) * (len(shifted) // PARTS)
 
         def search(start: int) -> None:
             block = slice(start, start + _BLOCK_ROWS)
-            smallest[block] = (rows[block] @ factor).min(1)
+            products = rows[block] @ factor
+            places = products.reshape(len(products), PARTS, -1).argmin(2) + first
+            apart = shifted[places] - x[block, None]
+            found[block] = np.einsum("qpc,qpc->qp", apart, apart).min(1)
 
         on_all_cores(search, range(0, len(x), _BLOCK_ROWS))
-        smallest += np.einsum("ij,ij->i", x, x)
-        return np.asarray(np.sqrt(np.maximum(smallest, 0)), np.float32)
+        return np.asarray(np.sqrt(found), np.float32)
 
-    def overrated(self, queries: Floats) -> float:
-        """By what factor the distances [q] are longer on average than along all axes."""
-        exact = float(Bank(self.vectors).nearest(queries).mean())
-        return float(self.nearest(queries).mean()) / max(exact, 1e-12)
+    def closest(self, query: Floats) -> int:
+        """Row of the vector that is nearest to one query [c], among all."""
+        products = self.shifted @ (query - self.centre)
+        return int((self._norms - 2 * products).argmin()) % len(self)
 
-    @property
-    def _shifted(self) -> Floats:
-        return np.asarray(self.vectors - self.centre, np.float32)
+    def neighbours(self, row: int, count: int) -> NDArray[np.int64]:
+        """Rows [count] of the vectors nearest to one of them, itself included; remembered."""
+        if (row, count) not in self._neighbours:
+            around = distances(self.vectors, self.vectors[row])
+            self._neighbours[row, count] = np.argpartition(around, count - 1)[:count]
+        return self._neighbours[row, count]
+
+    @cached_property
+    def _norms(self) -> Floats:
+        return np.asarray(np.einsum("ij,ij->i", self.shifted, self.shifted), np.float32)
 
 
-def _pays(columns: int, vectors: int, channels: int) -> bool:
-    """Whether a search in so many columns, with the product that leads there, is less work than in all."""
-    return columns * (vectors + channels) < (channels + 1) * vectors
+def distances(vectors: Floats, query: Floats) -> NDArray[np.float64]:
+    """Euclidean distances [m] of one query [d], by differences: no cancellation."""
+    difference = vectors - query
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", difference, difference).astype(np.float64)))

@@ -20,17 +20,12 @@ def banks_without(
     coreset: Coreset,
     groups: NDArray[np.int64],
     folds: NDArray[np.int64],
-    *,
-    share: float = 1.0,
 ) -> Iterator[Bank]:
-    """One bank per fold, filled up by the greedy rule; none where one group leaves nothing when it is out.
-
-    `share` is as in `Bank`.
-    """
+    """One bank per fold, filled up by the greedy rule; none where one group leaves nothing when it is out."""
     if folds.max() == 0:
         return
     for fold in range(int(folds.max()) + 1):
-        yield Bank(store[coreset.without(np.isin(store.groups, groups[folds == fold]))], share)
+        yield Bank(store[coreset.without(np.isin(store.groups, groups[folds == fold]))])
 
 
 def held_features(store: FeatureStore, patches: int, images: int) -> Iterator[NDArray[np.float32]]:

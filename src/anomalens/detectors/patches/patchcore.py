@@ -40,6 +40,7 @@ from anomalens.detectors.contract import (
 from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
 from anomalens.detectors.network import LARGEST, FeatureNetwork
 from anomalens.detectors.patches.bank import Bank
+from anomalens.detectors.patches.bank import distances as exact
 from anomalens.detectors.patches.coreset import Coreset
 from anomalens.detectors.patches.feature_store import FeatureStore
 from anomalens.detectors.patches.left_out import FOLDS, banks_without
@@ -210,18 +211,15 @@ class PatchCore(Detector):
 
     def _image_score(self, rows: Floats, distances: Floats, bank: Bank) -> float:
         """Equations 6 and 7: the farthest patch's distance, re-weighted."""
-        vectors = bank.vectors
-        farthest = int(distances.argmax())
-        to_query = _distances(vectors, rows[farthest])
-        nearest = int(to_query.argmin())
-        b = min(self.settings.n_neighbors, len(vectors))
+        farthest = rows[int(distances.argmax())]
+        nearest = bank.closest(farthest)
+        (distance,) = exact(bank.vectors[[nearest]], farthest)
+        b = min(self.settings.n_neighbors, len(bank))
         if b < 2:
-            return float(to_query[nearest])
-        around = _distances(vectors, vectors[nearest])
-        neighbours = to_query[np.argpartition(around, b - 1)[:b]]
-        excess = np.minimum(neighbours - to_query[nearest], 700.0)  # exp of more is infinite
-        weight = 1 - 1 / np.exp(excess).sum()
-        return float(weight * to_query[nearest])
+            return float(distance)
+        around = exact(bank.vectors[bank.neighbours(nearest, b)], farthest)
+        weight = 1 - 1 / np.exp(np.minimum(around - distance, 700.0)).sum()  # exp of more is infinite
+        return float(weight * distance)
 
     def _out_of_fold(
         self,
@@ -269,9 +267,3 @@ class PatchCore(Detector):
         for i, image in enumerate(images if ready else ()):
             if wanted[i]:
                 yield i, self._embed(image).reshape(patches, -1), ready[folds[i]]
-
-
-def _distances(vectors: Floats, query: Floats) -> NDArray[np.float64]:
-    """Euclidean distances [m] of one query [d], by differences: no cancellation."""
-    difference = vectors - query
-    return np.asarray(np.sqrt(np.einsum("ij,ij->i", difference, difference).astype(np.float64)))

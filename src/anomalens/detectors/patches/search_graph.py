@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from anomalens.backbones.embedding import EMBEDDING
 from anomalens.backbones.graph_surgery import Graph
-from anomalens.detectors.patches.bank import Bank
-from anomalens.detectors.patches.distance_nodes import reduce_axis
+from anomalens.detectors.patches.bank import PARTS, Bank
+from anomalens.detectors.patches.distance_nodes import append_smallest, reduce_axis
 from anomalens.detectors.patches.image_components import ImageComponents
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.position_gaussians import PositionGaussians
@@ -64,13 +64,19 @@ def append_search(graph: bytes, bank: Bank, maps: MapMaker) -> bytes:
 def append_nearest(edited: Graph, source: str, bank: Bank, grid: Grid) -> str:
     """Add `nearest` [n, h, w]: the distance of each row of `source` [n, h, w, c] to its nearest vector.
 
-    As `Bank.nearest` has it: approximate where the bank is searched along some axes only.
+    As `Bank.nearest` has it.
     """
     channels = len(bank.centre)
+    part = len(bank.shifted) // PARTS
     values: dict[str, NDArray[Any]] = {
         "rows": np.array([-1, channels], np.int64),
         "centre": bank.centre,
         "factor": bank.factor,
+        "by_part": np.array([-1, part], np.int64),
+        "by_row": np.array([-1, PARTS], np.int64),
+        "first": np.arange(PARTS, dtype=np.int64) * part,
+        "vectors": bank.shifted,
+        "one_each": np.array([-1, 1, channels], np.int64),
         "ones": np.ones((channels, 1), np.float32),
         "grid": np.array([-1, *grid], np.int64),
     }
@@ -79,12 +85,18 @@ def append_nearest(edited: Graph, source: str, bank: Bank, grid: Grid) -> str:
     x = edited.add("Sub", [rows, name["centre"]], f"{NEAREST}/shifted")
     along = _append_along(edited, x, bank.axes)
     partial = edited.add("MatMul", [along, name["factor"]], f"{NEAREST}/partial")
-    smallest = reduce_axis(edited, "ReduceMin", partial, f"{NEAREST}/smallest", axis=1, keep=True)
-    squares = edited.add("Mul", [x, x], f"{NEAREST}/squares")
-    own = edited.add("MatMul", [squares, name["ones"]], f"{NEAREST}/own")
-    squared = edited.add("Add", [smallest, own], f"{NEAREST}/squared")
-    clipped = edited.add("Relu", [squared], f"{NEAREST}/clipped")  # rounding can go below 0
-    distance = edited.add("Sqrt", [clipped], f"{NEAREST}/distance")
+    # the best of each part, by its place there: a search for the best few of all is many times slower
+    parts = edited.add("Reshape", [partial, name["by_part"]], f"{NEAREST}/parts")
+    _, best = append_smallest(edited, parts, 1, f"{NEAREST}/best")
+    within = edited.add("Reshape", [best, name["by_row"]], f"{NEAREST}/within")
+    places = edited.add("Add", [within, name["first"]], f"{NEAREST}/places")
+    candidates = edited.add("Gather", [name["vectors"], places], f"{NEAREST}/candidates", axis=0)
+    one_each = edited.add("Reshape", [x, name["one_each"]], f"{NEAREST}/one_each_row")
+    apart = edited.add("Sub", [candidates, one_each], f"{NEAREST}/apart")
+    squares = edited.add("Mul", [apart, apart], f"{NEAREST}/squares")
+    squared = edited.add("MatMul", [squares, name["ones"]], f"{NEAREST}/squared")
+    smallest = reduce_axis(edited, "ReduceMin", squared, f"{NEAREST}/smallest", axis=1, keep=False)
+    distance = edited.add("Sqrt", [smallest], f"{NEAREST}/distance")
     return edited.add("Reshape", [distance, name["grid"]], NEAREST)
 
 
