@@ -15,7 +15,7 @@ from anomalens.evaluation.benchmark import run_cells
 from anomalens.evaluation.cards import read_cards, write_cards
 from anomalens.evaluation.compare import compare_cards, published_rows
 from anomalens.evaluation.data_hash import data_hash
-from anomalens.evaluation.results_table import results_table, summary_rows
+from anomalens.evaluation.results_table import LEGEND, results_page, results_table, summary_rows
 from anomalens.evaluation.settings import FitSettings
 from anomalens.evaluation.suite import Cell, Suite
 from anomalens.evaluation.sweep import draw, grid, sweep, sweep_rows
@@ -294,6 +294,19 @@ def test_intervals_of_pixel_figures_are_shown_where_a_card_has_them(card, tmp_pa
     assert "| 0.5000 |" in results_table([again])
     heads, row = summary_rows([again])
     assert row[heads.index("AUPRO") + 1] == "–"
+
+
+def test_remarks_above_a_table_outlive_it(card, tmp_path):
+    place = tmp_path / "page.md"
+    first = results_page("A title", [card], earlier=place)
+    assert first == f"# A title\n\n{LEGEND}\n\n{results_table([card])}"
+    remarks = "One remark,\nof two lines.\n\nAnother."
+    place.write_text(first.replace(LEGEND, f"Before.\n\n{LEGEND}\n\n{remarks}"), encoding="utf-8")
+    second = results_page("New", [replace(card, seed=1)], earlier=place)
+    assert second == f"# New\n\n{LEGEND}\n\nBefore.\n\n{remarks}\n\n{results_table([replace(card, seed=1)])}"
+    place.write_text("# Notes\n\nOf something else.\n\n| a |\n", encoding="utf-8")
+    assert results_page("A title", [card], earlier=place) == first
+    assert results_page("A title", [card]) == first
 
 
 def test_of_cards_that_are_there_twice_the_last_counts(card):

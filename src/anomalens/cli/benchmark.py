@@ -9,13 +9,6 @@ import click
 from anomalens.cli.bars import bar
 from anomalens.cli.options import checkpoints_option, feature_cache_option, kept_between_runs
 
-_LEGEND = (
-    "Mean ± standard deviation over the seeds; in brackets the first seed's 95 % interval (stratified "
-    "bootstrap over images; exact binomial for the two rates at the calibrated threshold). Fractions; raw "
-    "scores. Times and memory are means over the seeds, on a machine that may have had other work; memory "
-    "is the peak of the process, interpreter and libraries included."
-)
-
 
 @click.command()
 @click.argument("suite", type=click.Path(path_type=Path), metavar="SUITE.toml")
@@ -37,7 +30,7 @@ _LEGEND = (
     "--table",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Also write the table as Markdown.",
+    help="Also write the table as Markdown; remarks above a table that is there already stay.",
 )
 @feature_cache_option
 @checkpoints_option
@@ -66,7 +59,7 @@ def benchmark(
     Exit code 2 where a combination failed or a dataset is not there.
     """
     from anomalens.evaluation.benchmark import run_cells
-    from anomalens.evaluation.results_table import require_place, results_table, write_whole
+    from anomalens.evaluation.results_table import require_place, results_page, write_whole
     from anomalens.evaluation.suite import Suite
 
     if table is not None:
@@ -74,7 +67,7 @@ def benchmark(
     read = Suite.read(suite)
     with kept_between_runs(features=feature_cache, checkpoints=checkpoints):
         cards, missing = run_cells(read.cells(root), out, again=again, progress=bar)
-    text = f"# {read.title}\n\n{_LEGEND}\n\n{results_table(cards)}"
+    text = results_page(read.title, cards, earlier=table)
     for sentence in missing:
         text += f"\nLeft out: {sentence}\n"
     if table is not None:

@@ -26,7 +26,33 @@ SUMMARY: Final = (  # whether the interval is shown beside: a terminal is narrow
     ("image_auroc", "AUROC", True), ("image_ap", "AP", False), ("pixel_auroc", "pixel AUROC", True),
     ("aupro", "AUPRO", True), ("false_alarm_rate", "false alarms", False), ("detection_rate", "found", False),
 )  # fmt: skip
+LEGEND: Final = (
+    "Mean ± standard deviation over the seeds; in brackets the first seed's 95 % interval (stratified "
+    "bootstrap over images; exact binomial for the two rates at the calibrated threshold). Fractions; raw "
+    "scores. Times and memory are means over the seeds, on a machine that may have had other work; memory "
+    "is the peak of the process, interpreter and libraries included."
+)
 COSTS: Final = (("fit_seconds", "fit s", 1), ("ms_per_image", "ms/image", 1), ("peak_mb", "peak MB", 0))
+
+
+def results_page(title: str, cards: Iterable[ResultCard], *, earlier: Path | None = None) -> str:
+    """The table below its title, what its figures are, and the remarks of an earlier such page.
+
+    Remarks are the paragraphs between the title and the table: what a person wrote outlives a new table.
+    """
+    return "\n\n".join([f"# {title}", LEGEND, *_remarks(earlier), results_table(cards)])
+
+
+def _remarks(page: Path | None) -> list[str]:
+    try:
+        text = page.read_text(encoding="utf-8") if page is not None else ""
+    except (OSError, UnicodeDecodeError):
+        return []
+    above = text.partition("\n|")[0]
+    if LEGEND not in above:  # some other file
+        return []
+    parts = (part.strip("\n") for part in above.split("\n\n")[1:])
+    return [part for part in parts if part and part != LEGEND]
 
 
 def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
