@@ -4,7 +4,7 @@ What it does. One graph gives an image's patches, averaged, not averaged and fin
 Each view has its own model of normality:
 
 - patches: distance to the nearest vector of a greedy coreset (PatchCore, Roth et al. 2022), wherever in the
-  image it may be; approximate where normal patches scatter enough for that (`bank.py`);
+  image it may be (`bank.py`);
 - layout: a Gaussian at every second averaged patch (after PaDiM, Defard et al. 2021, with a shared
   covariance: `position_gaussians.py`) of what the rest of the image does not explain of it: principal
   components of whole images are taken off first (`image_components.py`). It finds what stands in a wrong
@@ -44,10 +44,10 @@ whitened, normalised or square-rooted features; 384 px. Each gained on some sets
 When it fails. Where the whole image decides (CIFAR-10), context alone still ranks better. Painted defects say
 nothing of logical faults, so the map's mix is not chosen for them.
 
-Memory. As PatchCore, and for detail and layout at most `max_images` images at 2 bytes a feature, twice while
-they are collected (400 MB for 500 at 256 px) and 40 bytes for each pair of images, for context 4 bytes a
-feature of every image, for the fine view 8 bytes a feature of five images and 2 of 96; where that is more
-than `memory_mb` (from some 1000 px on), there is no fine view. From some 600 px on fewer than 48 images are
+Memory. As PatchCore, and for detail and layout at most `max_images` images at 2 bytes a feature (200 MB for
+500 at 256 px) and their projections, 40 bytes for each pair of images, for context 4 bytes a feature of every
+image, for the fine view 8 bytes a feature of five images and 2 of 96; where that is more than `memory_mb`
+(from some 1000 px on), there is no fine view. From some 600 px on fewer than 48 images are
 painted, so that their features take a quarter of `memory_mb`. The model holds 4 · (components + 18) ·
 dimensions bytes a position for detail, where the map has a share of it, and as much of 128 dimensions for a
 quarter of the positions: 13 and 7 MB at 256 px, 16 times as much at 1024.
