@@ -59,7 +59,24 @@ def test_halves_are_chosen_as_their_numbers_are() -> None:
     assert found._x.dtype == np.float16
     kept = found._x.astype(np.float32)
     assert found.chosen.tolist() == naive(kept, int(found.chosen[0]), 120)
-    np.testing.assert_allclose(kept, (x - x.mean(0, dtype=np.float64)) @ projection(x, 64, 0), atol=4e-3)
+    expected = (x - x.mean(0, dtype=np.float64)) @ projection(x, 64, 0) / 32
+    np.testing.assert_allclose(kept, expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("channels", [40, 152, 512])
+@pytest.mark.parametrize("fainter", [30, 60, 100, 200])
+def test_features_of_one_sign_after_a_faint_first_image_are_all_told_apart(
+    channels: int, fainter: float
+) -> None:
+    store = FeatureStore(channels, memory_mb=100, keep=10, expected=600, seed=0)
+    level = 1 + np.random.default_rng(0).random((600, 1)).astype(np.float32)
+    features = level * (2 + vectors(600, channels) * np.float32(0.1))
+    features[:300] /= fainter
+    store.add(features[:300], 0)
+    store.add(features[300:], 1)
+    found = store.coreset(50)
+    assert np.isfinite(found._x).all() and np.isfinite(found._norms).all()
+    assert len(set(found.chosen.tolist())) == 50
 
 
 def test_the_choice_does_not_depend_on_a_shift() -> None:
@@ -185,6 +202,17 @@ def test_the_best_of_the_last_part_is_found_where_parts_are_uneven() -> None:
         np.testing.assert_allclose(bank.nearest(bank.vectors), 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("norm", [20, 40, 80])
+def test_a_rare_vector_off_the_axes_is_found(norm: float) -> None:
+    rare = np.zeros((1, 160), np.float32)
+    rare[0, -1] = norm
+    vectors_of = np.concatenate([spread_out(1000, 0), rare, spread_out(1001, 1)])
+    bank = Bank(vectors_of)
+    assert (bank.axes is None) == (norm < 80)  # a variance of its own beyond that
+    np.testing.assert_allclose(bank.nearest(rare), 0, atol=1e-6)
+    assert Bank(spread_out(1000, 0)).axes is not None
+
+
 def test_all_features_are_used_where_they_are_few() -> None:
     assert Bank(vectors(500, 60)).axes is None
     axes = Bank(vectors(500, 70) * np.float32(0.01)).axes
@@ -197,6 +225,7 @@ def test_the_closest_vector_and_its_neighbours_are_those_of_brute_force() -> Non
     around = distances(bank.vectors[[17]], bank.vectors)[0]
     assert set(bank.neighbours(17, 9)) == set(np.argsort(around)[:9])
     assert bank.neighbours(17, 9) is bank.neighbours(17, 9)
+    assert bank.neighbours(17, 9).base is None  # not a view of the places of all
     assert Bank(spread_out(3, 5)).closest(spread_out(3, 5)[2]) == 2
 
 
@@ -279,7 +308,8 @@ def test_reductions_stay_in_the_budget_and_keep_what_is_rare() -> None:
         if image == 3:
             features[17] = rare
         store.add(features, image)
-        assert len(store) * (2 * channels + 8) <= budget * 10**6
+        assert store._features.nbytes + store._groups.nbytes == (2 * channels + 8) * len(store._features)
+        assert len(store._features) * (2 * channels + 8 + 2 * 64 + 16) <= budget * 10**6
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert store.reduced

@@ -154,7 +154,7 @@ class AutoFit:
             if store is None:
                 self.grid = (h, w)
                 self._maps = MapMaker(self.grid, images.size, self._s.sigma)
-                self._paint_what_fits(4 * embedding.size)
+                self._paint_what_fits(6 * embedding.size)
                 half = every_second(embedding)
                 self._layout_features, self._detail_features = (
                     np.empty((len(place), *_rows(view).shape), np.float16) for view in (half, unaveraged)
@@ -182,7 +182,7 @@ class AutoFit:
             if i in chosen:
                 copy, mask = painted(as_bytes(image), len(masks), self._seed)
                 seen, unaveraged, _, *finer = self.network(copy)
-                copies.append(as_float16(_rows(seen)))
+                copies.append(_rows(seen))
                 detail_copies.append(_rows(as_float16(unaveraged)))
                 if self._fine is not None:
                     fine_pairs.append((as_float16(_rows(fine[0])), as_float16(_rows(finer[0]))))
@@ -251,7 +251,7 @@ class AutoFit:
             return
         first = self._painted[rows]
         copies = np.stack([
-            banks[self._folds[i]].nearest(x.astype(np.float32)).reshape(self.grid)
+            banks[self._folds[i]].nearest(x).reshape(self.grid)
             for i, x in zip(self._painted, self._patches_painted, strict=True)
         ])  # fmt: skip
         coarse = (Spread.of(nearest[known]), Spread.of(unlikely[known]))

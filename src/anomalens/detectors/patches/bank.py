@@ -3,7 +3,8 @@
 Candidates come from |b|² − 2 x·b around the bank's centre, with the product taken along the bank's leading
 principal axes and the norms whole: what is left out is the product of the two residuals, 0 on average. The
 best candidate of each quarter of the bank is then measured exactly. So a distance is never too short, 0 for a
-vector that is in the bank, and on average a thousandth too long (docs/architecture.md), for half the time.
+vector that is in the bank, and on average a thousandth too long (docs/architecture.md), for half the time. A
+bank with a vector that would not be found so, because it lies off the axes, is searched along all features.
 
 Used while fitting, where every fold has a bank of its own; the fitted model searches in its graph
 (`search_graph.py`), and `fit` checks that both agree. Call it inside `one_blas_thread`.
@@ -25,6 +26,7 @@ PARTS: Final = 4  # of the bank, each of which gives a candidate
 _SHARE: Final = 0.9  # of the bank's variance that the axes hold
 _BLOCK_ROWS: Final = 256  # products of one block stay in the cache for the minimum
 _REGISTER: Final = 16  # float32 numbers in one
+_OFF_AXES: Final = 512  # vectors, those farthest from the axes, that must find themselves
 _LEAST: Final = 64  # columns: where one picture is like the next, few axes hold most of the variance
 
 
@@ -71,7 +73,8 @@ class Bank:
         columns = max(_LEAST, _REGISTER * -(-(wanted + 1) // _REGISTER))
         if columns > channels:
             return None
-        return np.ascontiguousarray(axes[:, ::-1][:, : columns - 1], np.float32)
+        leading = np.ascontiguousarray(axes[:, ::-1][:, : columns - 1], np.float32)
+        return leading if self._finds_itself(leading) else None
 
     @cached_property
     def factor(self) -> Floats:
@@ -88,15 +91,11 @@ class Bank:
         rows = np.ones((len(x), along.shape[1] + 1), np.float32)
         rows[:, :-1] = along
         found = np.empty(len(x), np.float32)
-        factor, shifted = self.factor, self.shifted
-        first = np.arange(PARTS) * (len(shifted) // PARTS)
+        factor = self.factor
 
         def search(start: int) -> None:
             block = slice(start, start + _BLOCK_ROWS)
-            products = rows[block] @ factor
-            places = products.reshape(len(products), PARTS, -1).argmin(2) + first
-            apart = shifted[places] - x[block, None]
-            found[block] = np.einsum("qpc,qpc->qp", apart, apart).min(1)
+            found[block] = self._measured(rows[block] @ factor, x[block])
 
         on_all_cores(search, range(0, len(x), _BLOCK_ROWS))
         return np.asarray(np.sqrt(found), np.float32)
@@ -110,8 +109,24 @@ class Bank:
         """Rows [count] of the vectors nearest to one of them, itself included; remembered."""
         if (row, count) not in self._neighbours:
             around = distances(self.vectors, self.vectors[row])
-            self._neighbours[row, count] = np.argpartition(around, count - 1)[:count]
+            nearest = np.argpartition(around, count - 1)[:count]
+            self._neighbours[row, count] = nearest.copy()  # a view would keep all m places
         return self._neighbours[row, count]
+
+    def _measured(self, products: Floats, x: Floats) -> Floats:
+        """Squared distance [q] of shifted queries [q, c] to the best that |b|² − 2 x·b [q, M] names."""
+        part = len(self.shifted) // PARTS
+        places = products.reshape(len(products), PARTS, part).argmin(2) + np.arange(PARTS) * part
+        apart = self.shifted[places] - x[:, None]
+        return np.asarray(np.einsum("qpc,qpc->qp", apart, apart).min(1), np.float32)
+
+    def _finds_itself(self, axes: Floats) -> bool:
+        """Whether the vectors that lie farthest off the axes are found along them."""
+        along = self.shifted @ axes
+        beyond = self._norms - np.einsum("ij,ij->i", along, along)
+        rows = np.argsort(beyond)[-_OFF_AXES:]
+        products = self._norms - 2 * along[rows] @ along.T
+        return not self._measured(products, self.shifted[rows]).any()
 
     @cached_property
     def _norms(self) -> Floats:

@@ -20,6 +20,7 @@ coreset is there to keep.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -121,8 +122,14 @@ def greedy_coreset(
 
 
 def _projected(features: Vectors, axes: Floats) -> tuple[Vectors, Floats]:
-    """Along the axes, centred, in the features' own type: [n, k], and its squared norms [n]."""
-    n = len(features)
+    """Along the axes, centred, in the features' own type: [n, k], and its squared norms [n].
+
+    Halves are scaled by a power of two, which leaves the choice as it is: a sum over channels can be larger
+    than float16 holds.
+    """
+    n, channels = features.shape
+    if features.dtype == np.float16:
+        axes = axes * np.float32(2.0 ** -math.ceil(math.log2(channels) / 2 + 1))
     # small norms keep |a|² + |b|² − 2ab accurate in float32
     centre = np.asarray(features.mean(0, dtype=np.float64), np.float32)
     x = np.empty((n, axes.shape[1]), features.dtype)

@@ -89,7 +89,7 @@ class FeatureStore:
         return self._groups[: self._used]
 
     def _set_unit(self, largest: float) -> None:
-        """Room for 256 times this number; what is held keeps its value, powers of two round nothing."""
+        """Room for 256 times this number; what is held keeps its value, unless it is 2⁻³² of that or less."""
         unit = np.float32(2.0 ** math.ceil(math.log2(max(largest, 1e-30) / _USUAL)))
         self._features[: self._used] *= np.float16(self._unit / unit)
         self._unit = unit

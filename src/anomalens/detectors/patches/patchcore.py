@@ -55,6 +55,7 @@ Floats = NDArray[np.float32]
 # Largest difference of a distance between the graph and the bank, of the largest feature value: a patch
 # that is itself in the bank has a squared distance of rounding errors.
 SEARCH_TOLERANCE: Final = 1e-2
+AGREEING: Final = 0.99  # of the patches
 # A reduction of the feature store keeps this many times the bank.
 _SPARE: Final = 2
 
@@ -183,7 +184,9 @@ class PatchCore(Detector):
         features, found, _ = self._network(image)
         expected = self.bank_.nearest(features.reshape(-1, features.shape[-1])).reshape(self._grid)
         scale = max(1.0, float(np.abs(features).max()))
-        if runtime.precision == "float32" and np.abs(found - expected).max() > SEARCH_TOLERANCE * scale:
+        # not all: where two candidates are as good as equal, another rounding may take the other one
+        apart = float(np.quantile(np.abs(found - expected), AGREEING))
+        if runtime.precision == "float32" and not apart <= SEARCH_TOLERANCE * scale:
             raise BackboneError(
                 f"{runtime.name} finds other distances than the memory bank holds; use another runtime."
             )
