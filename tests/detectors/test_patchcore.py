@@ -15,6 +15,7 @@ from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.patchcore import PatchCore, PatchCoreSettings
 from anomalens.detectors.patches.search_graph import append_search
+from anomalens.errors import BackboneError
 
 SIZE = (64, 64)
 
@@ -100,3 +101,19 @@ def test_the_bank_is_made_of_patches_of_the_normal_images(fitted: PatchCore) -> 
     distances = np.abs(fitted.bank_.vectors[:, None] - patches[None]).max(2)
     assert distances.min(1).max() <= 2**-11 * patches.max()  # held in float16
     assert len(fitted.bank_) == 40
+
+
+@pytest.mark.parametrize(("wrong", "refused"), [(0, False), (1, False), (8, True), (16 * 16, True)])
+def test_a_runtime_that_finds_other_distances_is_refused_and_a_swapped_candidate_is_not(
+    fitted: PatchCore, image: np.ndarray, monkeypatch: pytest.MonkeyPatch, wrong: int, refused: bool
+) -> None:
+    features, found, drawn = fitted._network(image)
+    features, found = (np.tile(values, (2, 2, *[1] * (values.ndim - 2))) for values in (features, found))
+    found.flat[:wrong] += 5
+    monkeypatch.setattr(fitted, "_network", lambda _: [features, found, drawn])
+    monkeypatch.setattr(fitted, "_grid", found.shape)
+    if refused:
+        with pytest.raises(BackboneError, match="finds other distances"):
+            fitted._check_search(image, Runtime())
+    else:
+        fitted._check_search(image, Runtime())

@@ -41,7 +41,7 @@ from anomalens.detectors.patches.bank import Bank
 from anomalens.detectors.patches.evidence import PAINTED, as_bytes, auroc, choose, painted, painted_kind
 from anomalens.detectors.patches.feature_store import FeatureStore, PairwiseDistance
 from anomalens.detectors.patches.half_precision import as_float16
-from anomalens.detectors.patches.left_out import FOLDS, banks_without, held_features
+from anomalens.detectors.patches.left_out import FOLDS, banks_without
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
 from anomalens.detectors.patches.position_view import PositionView
 from anomalens.detectors.patches.shared_gaussians import SharedGaussians, SharedMoments
@@ -351,10 +351,9 @@ class AutoFit:
         unlikely[~wanted], misplaced[~wanted] = np.nan, np.nan
         marked = marked.reshape(-1, h, w)
         if not store.reduced and len(learnt) == n:
-            rows = held_features(store, h * w, n)
-            for i, x in enumerate(self._progress(rows, label="calibrating", total=n)):
-                if wanted[i]:
-                    nearest[i] = banks[self._folds[i]].nearest(x).reshape(h, w)
+            known = np.flatnonzero(wanted).tolist()
+            for i in self._progress(known, label="calibrating", total=len(known)):
+                nearest[i] = banks[self._folds[i]].nearest(store.image(i, h * w)).reshape(h, w)
             return nearest, unlikely, misplaced, marked
         # More images than are held: a second pass. Detail and layout have not learnt from the others.
         others = np.ones(n, bool)

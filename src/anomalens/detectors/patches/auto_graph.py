@@ -14,7 +14,7 @@ from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.network import ROUNDING, FeatureNetwork
 from anomalens.detectors.patches.auto_heads import every_second
 from anomalens.detectors.patches.auto_map import MapTerms
-from anomalens.detectors.patches.bank import Bank
+from anomalens.detectors.patches.bank import Bank, largest_change
 from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.position_gaussians import PositionGaussians
 from anomalens.detectors.patches.search_graph import (
@@ -112,13 +112,12 @@ class Models:
             )
             allowed = ROUNDING
         else:
-            # with all axes, a patch that is itself in the bank has a squared distance of rounding errors
             scale = max(1.0, float(np.abs(embedding).max()))
             highest = max(1.0, scale * first, float(np.abs(drawn).max()))
             apart = max(
-                _largest_change(nearest, expected) / scale,
+                largest_change(nearest, expected) / scale,
                 float(np.abs(misplaced - likewise).max()) / max(1.0, float(likewise.max())),
-                _largest_change(anomaly_map, drawn) / highest,
+                largest_change(anomaly_map, drawn) / highest,
             )
             allowed = _TOLERANCE
         if not apart <= allowed:
@@ -131,11 +130,6 @@ def _distances(gaussians: PositionGaussians, grid: Floats) -> Floats:
     """Of features [h, w, c]: [h, w]."""
     along = grid.reshape(1, -1, grid.shape[-1]) @ gaussians.axes
     return gaussians.distances(along).reshape(grid.shape[:2])
-
-
-def _largest_change(found: Floats, expected: Floats) -> float:
-    """But for one place in a hundred: of two candidates as good as equal another rounding takes the other."""
-    return float(np.quantile(np.abs(found - expected), 0.99))
 
 
 def _mean_change(found: Floats, expected: Floats) -> float:

@@ -108,7 +108,7 @@ class Bank:
     def neighbours(self, row: int, count: int) -> NDArray[np.int64]:
         """Rows [count] of the vectors nearest to one of them, itself included; remembered."""
         if (row, count) not in self._neighbours:
-            around = distances(self.vectors, self.vectors[row])
+            around = exact_distances(self.vectors, self.vectors[row])
             nearest = np.argpartition(around, count - 1)[:count]
             self._neighbours[row, count] = nearest.copy()  # a view would keep all m places
         return self._neighbours[row, count]
@@ -133,7 +133,15 @@ class Bank:
         return np.asarray(np.einsum("ij,ij->i", self.shifted, self.shifted), np.float32)
 
 
-def distances(vectors: Floats, query: Floats) -> NDArray[np.float64]:
-    """Euclidean distances [m] of one query [d], by differences: no cancellation."""
+def largest_change(found: Floats, expected: Floats) -> float:
+    """How far two runs of a search, or maps of theirs, are apart, but for one place in a hundred.
+
+    Of two candidates that are as good as equal another rounding may name the other one.
+    """
+    return float(np.quantile(np.abs(found - expected), 0.99))
+
+
+def exact_distances(vectors: Floats, query: Floats) -> NDArray[np.float64]:
+    """Euclidean distances [m] of one query [d] to all vectors."""
     difference = vectors - query
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", difference, difference).astype(np.float64)))

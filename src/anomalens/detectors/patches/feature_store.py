@@ -79,6 +79,10 @@ class FeatureStore:
         """Some of the vectors: float32 [m, channels]."""
         return self._features[: self._used][rows] * self._unit
 
+    def image(self, number: int, patches: int) -> NDArray[np.float32]:
+        """The vectors [patches, channels] of one image, where no reduction has let any go."""
+        return self[number * patches : (number + 1) * patches]
+
     def coreset(self, size: int, *, progress: Progress = silent) -> Coreset:
         """The rows that the greedy rule chooses of those held."""
         held = self._features[: self._used]

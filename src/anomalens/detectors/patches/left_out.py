@@ -26,9 +26,3 @@ def banks_without(
         return
     for fold in range(int(folds.max()) + 1):
         yield Bank(store[coreset.without(np.isin(store.groups, groups[folds == fold]))])
-
-
-def held_features(store: FeatureStore, patches: int, images: int) -> Iterator[NDArray[np.float32]]:
-    """The features [p, c] of each image, from a store that holds all of them."""
-    for i in range(images):
-        yield store[i * patches : (i + 1) * patches]

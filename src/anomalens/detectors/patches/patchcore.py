@@ -39,8 +39,7 @@ from anomalens.detectors.contract import (
 )
 from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
 from anomalens.detectors.network import LARGEST, FeatureNetwork
-from anomalens.detectors.patches.bank import Bank
-from anomalens.detectors.patches.bank import distances as exact
+from anomalens.detectors.patches.bank import Bank, exact_distances, largest_change
 from anomalens.detectors.patches.coreset import Coreset
 from anomalens.detectors.patches.feature_store import FeatureStore
 from anomalens.detectors.patches.left_out import FOLDS, banks_without
@@ -52,10 +51,8 @@ from anomalens.progress import Progress, silent
 
 Floats = NDArray[np.float32]
 
-# Largest difference of a distance between the graph and the bank, of the largest feature value: a patch
-# that is itself in the bank has a squared distance of rounding errors.
+# Largest difference of a distance between the graph and the bank, of the largest feature value.
 SEARCH_TOLERANCE: Final = 1e-2
-AGREEING: Final = 0.99  # of the patches
 # A reduction of the feature store keeps this many times the bank.
 _SPARE: Final = 2
 
@@ -184,9 +181,8 @@ class PatchCore(Detector):
         features, found, _ = self._network(image)
         expected = self.bank_.nearest(features.reshape(-1, features.shape[-1])).reshape(self._grid)
         scale = max(1.0, float(np.abs(features).max()))
-        # not all: where two candidates are as good as equal, another rounding may take the other one
-        apart = float(np.quantile(np.abs(found - expected), AGREEING))
-        if runtime.precision == "float32" and not apart <= SEARCH_TOLERANCE * scale:
+        agree = largest_change(found, expected) <= SEARCH_TOLERANCE * scale
+        if runtime.precision == "float32" and not agree:
             raise BackboneError(
                 f"{runtime.name} finds other distances than the memory bank holds; use another runtime."
             )
@@ -216,11 +212,11 @@ class PatchCore(Detector):
         """Equations 6 and 7: the farthest patch's distance, re-weighted."""
         farthest = rows[int(distances.argmax())]
         nearest = bank.closest(farthest)
-        (distance,) = exact(bank.vectors[[nearest]], farthest)
+        (distance,) = exact_distances(bank.vectors[[nearest]], farthest)
         b = min(self.settings.n_neighbors, len(bank))
         if b < 2:
             return float(distance)
-        around = exact(bank.vectors[bank.neighbours(nearest, b)], farthest)
+        around = exact_distances(bank.vectors[bank.neighbours(nearest, b)], farthest)
         weight = 1 - 1 / np.exp(np.minimum(around - distance, 700.0)).sum()  # exp of more is infinite
         return float(weight * distance)
 
@@ -264,7 +260,7 @@ class PatchCore(Detector):
         if not store.reduced:
             for fold, bank in enumerate(banks):
                 for i in np.flatnonzero(wanted & (folds == fold)).tolist():
-                    yield i, store[i * patches : (i + 1) * patches], bank
+                    yield i, store.image(i, patches), bank
             return
         ready = list(banks)
         for i, image in enumerate(images if ready else ()):
