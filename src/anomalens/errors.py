@@ -7,6 +7,7 @@
     │   ├── ModelFileError  a model file: damaged, foreign, tampered with, or newer than this version
     │   ├── BackboneError   a network, its weights or its card
     │   └── SettingError    an option: unknown name, value out of range, options that contradict
+    ├── ExecutionError      a runtime failed, which no image is to blame for; the command line exits with 3
     └── MissingExtraError   an optional dependency; the message names the command that installs it
 
 Each message is one sentence: what was given, what was needed, what to do.
@@ -58,6 +59,10 @@ class BackboneError(InputError):
 
 class SettingError(InputError):
     """An option is unknown, out of range, or contradicts another."""
+
+
+class ExecutionError(AnomalensError):
+    """A runtime failed while it ran a network, or was asked in a way that it cannot answer."""
 
 
 class MissingExtraError(AnomalensError):

@@ -9,6 +9,7 @@ they wait.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -22,12 +23,12 @@ MOST: Final = 8  # more threads are bound by memory
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """A context in which numpy's matrix products use one thread; threads of runtimes are left alone."""
-    controller = _controller()
-    if controller is None:
-        return nullcontext()
-    limited: AbstractContextManager[Any] = controller.limit(limits=1, user_api="blas")
-    return limited
+    """A context in which numpy's matrix products use one thread; threads of runtimes are left alone.
+
+    The limit is one of the whole process: it holds until the last of the threads that entered has left.
+    """
+    limit = _limit()
+    return nullcontext() if limit is None else limit
 
 
 def on_all_cores(work: Callable[[Part], None], parts: Iterable[Part]) -> None:
@@ -41,11 +42,31 @@ def on_all_cores(work: Callable[[Part], None], parts: Iterable[Part]) -> None:
             pass
 
 
+class _Limit(AbstractContextManager[None]):
+    def __init__(self, controller: Any) -> None:
+        self._controller = controller
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._limited: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._limited = self._controller.limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._limited.restore_original_limits()
+
+
 @cache
-def _controller() -> Any:
+def _limit() -> _Limit | None:
     # finding the loaded libraries takes milliseconds, hence once; checking on an edge machine does without
     try:
-        return import_module("threadpoolctl").ThreadpoolController()
+        return _Limit(import_module("threadpoolctl").ThreadpoolController())
     except ModuleNotFoundError:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -234,6 +235,13 @@ class CarriesOver(Honest):
         return Scores(answer.image + drift, answer.maps)
 
 
+class OneRoomForAll(Honest):
+    def score(self, batch: Batch) -> Scores:
+        self.waiting = super().score(batch)
+        time.sleep(0.002)
+        return self.waiting
+
+
 class ScalesFloats(Honest):
     @staticmethod
     def feature(image: Any) -> Any:
@@ -367,6 +375,7 @@ BROKEN = [
     ("a_higher_score_is_more_anomalous", MapUpsideDown, "on the painted defect"),
     ("a_score_does_not_depend_on_its_batch", RelativeToItsBatch, "one by one"),
     ("a_score_does_not_depend_on_its_batch", CarriesOver, "one by one"),
+    ("threads_get_their_own_answers", OneRoomForAll, "4 threads"),
     ("float_images_score_like_bytes", ScalesFloats, "float32"),
     ("its_state_is_plain", ArrayAmongNumbers, "no plain JSON"),
     ("its_state_is_plain", NotANumberInItsState, "no plain JSON"),

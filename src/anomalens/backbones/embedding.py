@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from anomalens.backbones.graph_surgery import Graph
-from anomalens.backbones.runtimes import Runtime, open_session
+from anomalens.backbones.runtimes import Runtime, trial_outputs
 from anomalens.errors import BackboneError, SettingError, unknown_name
 
 EMBEDDING: Final = "embedding"
@@ -260,9 +260,9 @@ def tap_grids(
         An output is no map [n, c, h, w], or the graph cannot be run at this size.
     """
     maps = edited.finish([(tap, None) for tap in taps])
-    session = open_session(maps, runtime=runtime or Runtime(), input_size=size)
+    values = trial_outputs(maps, runtime=runtime or Runtime(), input_size=size)
     grids = {}
-    for tap, value in zip(taps, session.run(np.zeros((1, 3, *size), np.float32)), strict=True):
+    for tap, value in zip(taps, values, strict=True):
         if value.ndim != 4:
             raise BackboneError(
                 f"The output {tap!r} has the shape {list(value.shape)}; a map [n, c, h, w] is "

@@ -2,6 +2,8 @@
 
 Both run one image at a time, whatever batch is given: on a CPU a batch is not faster, the peak
 memory stays that of one image, and an image's score cannot depend on its neighbours in the batch.
+A session may be asked from several threads: each gets the answer to its own image. It belongs to the
+process that opened it: the threads of a runtime do not survive a fork.
 
 Nothing is read from or written to disk, no cache is kept and no usage report is sent. Which runtime
 is the default is a measurement; see `choose`.
@@ -9,7 +11,9 @@ is the default is a measurement; see `choose`.
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,7 +27,7 @@ import numpy as np
 from anomalens.backbones.card import INPUT_NAME
 from anomalens.backbones.foreign_data import check_self_contained
 from anomalens.backbones.processor import has_avx2, usable_cores
-from anomalens.errors import BackboneError, MissingExtraError, SettingError, unknown_name
+from anomalens.errors import BackboneError, ExecutionError, MissingExtraError, SettingError, unknown_name
 
 NAMES: Final = ("onnxruntime", "openvino")
 PRECISIONS: Final = ("float32", "bfloat16")
@@ -127,10 +131,11 @@ def choose(name: str = "auto", precision: str = "float32", threads: int | None =
 
 
 class Session(ABC):
-    """A graph that is ready to run; `open_session` makes one."""
+    """A graph that is ready to run, from any thread of this process; `open_session` makes one."""
 
     def __init__(self, input_size: tuple[int, int]) -> None:
         self.input_size = input_size
+        self._process = os.getpid()
 
     def run(self, image: np.ndarray) -> list[np.ndarray]:
         """Run the graph.
@@ -148,7 +153,9 @@ class Session(ABC):
         Raises
         ------
         BackboneError
-            If the array does not fit, or the runtime fails.
+            If the array does not fit.
+        ExecutionError
+            If the runtime fails, or belongs to the process that this one was forked from.
         """
         if (
             image.dtype != np.float32
@@ -160,11 +167,16 @@ class Session(ABC):
                 f"The network was given {image.dtype} {list(image.shape)}; it needs float32 "
                 f"[n, 3, {self.input_size[0]}, {self.input_size[1]}]: prepare images with its card."
             )
+        if os.getpid() != self._process:
+            raise ExecutionError(
+                "The model was loaded before this process was forked, and the threads of its runtime stayed "
+                "behind; load the model file in each process, with Inspector.load."
+            )
         image = np.ascontiguousarray(image)
         try:
             parts = [self._run_one(image[i : i + 1]) for i in range(len(image))]
         except Exception as problem:  # each runtime raises its own classes
-            raise BackboneError(f"The runtime failed on an image: {_brief(problem)}.") from None
+            raise ExecutionError(f"The runtime failed while it ran the network: {_brief(problem)}.") from None
         if len(parts) == 1:
             return parts[0]
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
@@ -204,6 +216,21 @@ def open_session(graph: bytes, *, runtime: Runtime, input_size: tuple[int, int])
             f"{runtime.name} cannot run the graph at {input_size[0]}×{input_size[1]} pixels "
             f"(height×width): {_brief(problem)}."
         ) from None
+
+
+def trial_outputs(graph: bytes, *, runtime: Runtime, input_size: tuple[int, int]) -> list[np.ndarray]:
+    """What a graph that nobody has run yet gives for a black image; takes what `open_session` takes.
+
+    Raises
+    ------
+    BackboneError
+        Also if the graph fails in its run: whoever made it has to know.
+    """
+    session = open_session(graph, runtime=runtime, input_size=input_size)
+    try:
+        return session.run(np.zeros((1, 3, *input_size), np.float32))
+    except ExecutionError as problem:
+        raise BackboneError(f"The graph fails on a black image. {problem}") from None
 
 
 class _OnnxruntimeSession(Session):
@@ -256,12 +283,15 @@ class _OpenvinoSession(Session):
                 "ENABLE_CPU_PINNING": False,
             },
         )
+        # One request, for one stream works off one image at a time however many requests there are. It owns
+        # its outputs and overwrites them on the next call, so callers wait until they are copied.
         self._request = compiled.create_infer_request()
+        self._answering = threading.Lock()
 
     def _run_one(self, image: np.ndarray) -> list[np.ndarray]:
-        self._request.infer([image])
-        # The request owns its outputs and overwrites them on the next call.
-        return [np.array(value.data, copy=True) for value in self._request.output_tensors]
+        with self._answering:
+            self._request.infer([image])
+            return [np.array(value.data, copy=True) for value in self._request.output_tensors]
 
 
 def _check_possible(runtime: Runtime) -> None:

@@ -20,7 +20,7 @@ from anomalens.backbones.card import INPUT_NAME, BackboneCard, Tap, check_taps
 from anomalens.backbones.foreign_data import check_self_contained
 from anomalens.backbones.graph_description import DescribedTap, Description, read_description
 from anomalens.backbones.graph_surgery import FLOAT, Graph
-from anomalens.backbones.runtimes import Runtime, open_session
+from anomalens.backbones.runtimes import Runtime, trial_outputs
 from anomalens.errors import BackboneError, unknown_name
 
 MAX_GRAPH_BYTES: Final = 2 * 10**9
@@ -199,8 +199,7 @@ def _agreed_size(sides: tuple[int, int], description: Description) -> tuple[tupl
 
 def _measured_taps(normal: bytes, description: Description, size: tuple[int, int]) -> list[Tap]:
     tensors = list(dict.fromkeys(tap.tensor for tap in description.taps))
-    session = open_session(normal, runtime=Runtime(), input_size=size)
-    values = session.run(np.zeros((1, 3, *size), np.float32))
+    values = trial_outputs(normal, runtime=Runtime(), input_size=size)
     by_name = dict(zip(tensors, values, strict=True))
     return [_measured(tap, by_name[tap.tensor], size) for tap in description.taps]
 

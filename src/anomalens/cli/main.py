@@ -1,7 +1,7 @@
 """The `anomalens` command: finds commands by name and turns errors into exit codes.
 
-Exit codes: 0 nothing flagged or all done, 1 something flagged, 2 bad input, 3 an error of ours,
-130 stopped with Ctrl-C, 141 standard output was closed before the end.
+Exit codes: 0 nothing flagged or all done, 1 something flagged, 2 bad input, 3 an error of ours or of a
+runtime, 130 stopped with Ctrl-C, 141 standard output was closed before the end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import click
 
 from anomalens import __version__
 from anomalens.cli.options import spoken_warnings
-from anomalens.errors import AnomalensError
+from anomalens.errors import AnomalensError, ExecutionError
 
 # name -> module and attribute, in the order in which a newcomer needs them
 COMMANDS: Final = {
@@ -109,7 +109,7 @@ def run(arguments: list[str] | None = None) -> int:
         return 2
     except AnomalensError as error:
         click.echo(f"error: {error}", err=True)
-        return 2
+        return 3 if isinstance(error, ExecutionError) else 2
     except SystemExit:
         # Click leaves in this way when standard output was closed (`anomalens check … | head`), with
         # the code that means "flagged" here; a shell reports 141 of other programs then. The only

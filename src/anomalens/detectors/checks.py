@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Final
@@ -32,6 +33,8 @@ FAMILIES: Final = (
 SIZE: Final = (64, 96)  # not square, so that swapped height and width show
 _N_TRAINING: Final = 12
 _N_FRESH: Final = 4
+_THREADS: Final = 4
+_ROUNDS: Final = 3
 
 
 def check_detector(
@@ -328,6 +331,16 @@ def _a_score_does_not_depend_on_its_batch(trial: _Trial) -> None:
     _require(_equal(together, backwards), "scores a batch otherwise when its order changes.")
 
 
+def _threads_get_their_own_answers(trial: _Trial) -> None:
+    detector, _ = trial.fitted
+    images = [*trial.fresh, *(image for image, _ in trial.defects)]
+    alone = [trial.scores(detector, [image]) for image in images]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        together = list(pool.map(lambda image: trial.scores(detector, [image]), images * _ROUNDS))
+    same = all(_equal(one, other) for one, other in zip(alone * _ROUNDS, together, strict=True))
+    _require(same, f"scores images otherwise when {_THREADS} threads ask at a time.")
+
+
 def _float_images_score_like_bytes(trial: _Trial) -> None:
     detector, _ = trial.fitted
     as_bytes = trial.scores(detector, trial.fresh.pixels)
@@ -465,6 +478,7 @@ _CHECKS: Final[tuple[Callable[[_Trial], None], ...]] = (
     _scores_are_finite,
     _a_higher_score_is_more_anomalous,
     _a_score_does_not_depend_on_its_batch,
+    _threads_get_their_own_answers,
     _float_images_score_like_bytes,
     _its_state_is_plain,
     _its_state_rebuilds_it,

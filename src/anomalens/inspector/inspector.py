@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 from anomalens import defaults
 from anomalens.backbones.runtimes import Runtime, choose
@@ -38,7 +38,7 @@ TEMPLATE: Final = "template"  # the detector where there are references
 
 @dataclass(frozen=True)
 class Inspector:
-    """A fitted, calibrated model.
+    """A fitted, calibrated model; several threads of one process may ask it at a time.
 
     Attributes
     ----------
@@ -302,6 +302,12 @@ class Inspector:
             card["notes"].append(calibration.threshold.note)
             warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
         return replace(self, calibration=calibration, card=card)
+
+    def __reduce__(self) -> NoReturn:
+        raise SettingError(
+            "An Inspector stays in its process: save it, and load the file in each other one with "
+            "Inspector.load."
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write one file; never leaves a half-written one.
