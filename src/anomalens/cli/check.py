@@ -78,6 +78,8 @@ def check(
             f"note: {count(len(image_set.ignored), 'file')} passed over for not being images, e.g. {name}",
             err=True,
         )
+    if image_set.left_out:
+        click.echo(f"note: passed over: {image_set.left_out_in_words}", err=True)
     steps = inspector.check(image_set, references=reference, explain=explain, workers=workers, progress=bar)
     report = None
     if out is not None:

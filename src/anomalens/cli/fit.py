@@ -21,7 +21,7 @@ from anomalens.cli.options import (
     size_option,
 )
 from anomalens.cli.printing import count
-from anomalens.cli.sources import image_set
+from anomalens.cli.sources import dataset_layout, image_set
 
 
 @click.command(short_help="Learn from normal pictures and save one file.")
@@ -107,7 +107,8 @@ def fit(
     """Learn from NORMAL pictures and save one file.
 
     NORMAL is a folder, a glob in quotes, a CSV manifest (columns path, label, mask, group, reference) or
-    image files. Of a folder laid out as a dataset (train/good, test/…) only train/good is learnt from.
+    image files. Of a folder laid out as a dataset (train/good, test/…) only train/good is learnt from; one
+    that may hold defects, masks or a test part in no known layout is refused, and you name the normal part.
 
     \b
       anomalens fit photos/normal --out part.anomalens
@@ -145,6 +146,8 @@ def fit(
     inspector.save(out)
     calibration = inspector.calibration
     learnt = count(inspector.card["data"]["n_images"], "normal image")
+    if layout := dataset_layout(normal):
+        click.echo(layout)
     click.echo(f"{out}: {inspector.detector.name}, learnt from {learnt}")
     if inspector.thumbnails:
         kilobytes = sum(len(data) for data in inspector.thumbnails.values()) / 1000

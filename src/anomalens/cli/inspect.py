@@ -56,7 +56,7 @@ def examine(data: Sequence[str]) -> dict[str, Any]:
         if rest:
             parts["test"] = listed.subset(rest)
     elif layout is None or layout.kind == "flat":
-        parts = {"images": image_set(data)}
+        parts = {"images": image_set(data, normal=layout is not None and not layout.doubts)}
     else:
         parts = {"train": ImageSet.normal(layout.root)}
         # classes beside each other are not split yet: their normal images are those of "train"
@@ -76,7 +76,7 @@ def examine(data: Sequence[str]) -> dict[str, Any]:
         "duplicates": {name: part["duplicates"] for name, part in found.items()},
         "leaks": _leaks(found),
         "split": _split(parts, found),
-        "notes": [],
+        "notes": [f"left out: {part.left_out_in_words}." for part in parts.values() if part.left_out],
     }
 
 

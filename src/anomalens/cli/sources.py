@@ -31,6 +31,16 @@ def image_set(arguments: Sequence[str], *, normal: bool = False, labelled: bool 
     return images
 
 
+def dataset_layout(arguments: Sequence[str]) -> str | None:
+    """How the one folder that was given is laid out, in a sentence; None where all of it is taken."""
+    from anomalens.images import recognise
+
+    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
+        return None
+    layout = recognise(arguments[0])
+    return None if layout.kind == "flat" else layout.sentence
+
+
 def usable_images(
     arguments: Sequence[str], *, normal: bool = False, labelled: bool = False
 ) -> tuple[ImageSet, list[ImageSetError]]:
@@ -63,14 +73,14 @@ def usable_images(
 
 
 def _open(argument: str, *, alone: bool, normal: bool, labelled: bool) -> ImageSet:
-    from anomalens.images import ImageSet, recognise
+    from anomalens.images import ImageSet
 
     path = Path(argument)
     if path.is_dir():
         if alone:
             return ImageSet.normal(path) if normal else ImageSet.open(path)
-        # from_paths puts the folder before the ids, so that a.png of two folders stay apart
-        return ImageSet.from_paths([recognise(path).train_normal if normal else path])
+        found = ImageSet.normal(path) if normal else ImageSet.open(path)
+        return found.below(found.origin)  # so that a.png of two folders stay apart
     if path.suffix.lower() == ".csv":
         return ImageSet.normal(path) if normal and not labelled else ImageSet.from_manifest(path)
     if path.exists() or not any(sign in argument for sign in "*?["):

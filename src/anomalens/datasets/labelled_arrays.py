@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.errors import ImageSetError
+from anomalens.images.folder_names import is_good
 from anomalens.images.image_set import ImageEntry, ImageSet
-from anomalens.images.layout import GOOD_NAMES
 
 
 def labelled_arrays(
@@ -49,5 +49,5 @@ def labelled_arrays(
 
 def normal_by_name(names: Sequence[str]) -> str | None:
     """The one class whose name says that it is normal; None for none or several."""
-    found = [name for name in names if name.strip().lower().replace("-", "_").replace(" ", "_") in GOOD_NAMES]
+    found = [name for name in names if is_good(name)]
     return found[0] if len(found) == 1 else None

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from anomalens.datasets.limits import read_text
 from anomalens.errors import ImageSetError
 from anomalens.images.arrays import MAX_PIXELS
-from anomalens.images.decode import SUFFIXES, decode
 from anomalens.images.image_set import ImageEntry
+from anomalens.images.mask_files import marked_in
 
 Mask = NDArray[np.bool_]
 
@@ -53,27 +53,7 @@ def read_mask(entry: ImageEntry, size: tuple[int, int]) -> Mask | None:
 
 def read_mask_file(path: Path) -> Mask:
     """A mask in its own size, from an image, a folder of images or a MATLAB file."""
-    if path.is_dir():
-        return _union(path)
-    if path.suffix.lower() == ".mat":
-        return _segmentation(path)
-    # JPEG smears zeros around an edge; what is nearer to black is not marked
-    limit = 127 if path.suffix.lower() in (".jpg", ".jpeg") else 0
-    mask: Mask = np.asarray((decode(path).pixels > limit).any(axis=2))
-    return mask
-
-
-def _union(folder: Path) -> Mask:
-    parts = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not parts:
-        raise ImageSetError(f"The folder of masks {folder} is empty; unpack the data again.")
-    mask = read_mask_file(parts[0])
-    for path in parts[1:]:
-        other = read_mask_file(path)
-        if other.shape != mask.shape:
-            raise ImageSetError(f"The masks in {folder} differ in size; unpack the data again.")
-        np.logical_or(mask, other, out=mask)
-    return mask
+    return _segmentation(path) if path.suffix.lower() == ".mat" else marked_in(path)
 
 
 def _boxes(file: Path, size: tuple[int, int]) -> Mask:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -19,11 +20,27 @@ from anomalens.errors import ImageError, ImageSetError
 from anomalens.images.arrays import as_pixels, split_stack
 from anomalens.images.decode import SUFFIXES, Picture, count_pages, decode, decode_bytes
 from anomalens.images.files import find_files, natural_key
-from anomalens.images.layout import GOOD, Layout, as_label, recognise
+from anomalens.images.folder_names import is_good
+from anomalens.images.layout import (
+    BY_MASK,
+    DEFECT,
+    GOOD,
+    Layout,
+    as_label,
+    holds_images,
+    masks_below,
+    recognise,
+)
+from anomalens.images.mask_files import Masks, is_mask_folder, marked_in, split_off_masks
 from anomalens.images.packed import Packed
 
 _GLOB_CHARACTERS = frozenset("*?[")
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+
+MASK: Final = "mask"
+MARKED: Final = "image in which a mask marks a defect"
+LEFT_OUT: Final = {MASK: "masks", MARKED: "images in which a mask marks a defect"}
+"""Why an image is left out of a set, and the same of several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +85,14 @@ class ImageSet:
         Where the images come from, for messages.
     ignored : tuple of str
         Files that were found but are not images by their name: counted, never silently dropped.
+    left_out : dict of str to str
+        Images that are no pictures to look at, and why: a word of `LEFT_OUT`.
     """
 
     entries: tuple[ImageEntry, ...]
     origin: str
     ignored: tuple[str, ...] = field(default=())
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, source: object) -> ImageSet:
@@ -112,10 +132,23 @@ class ImageSet:
         Of a manifest, the rows of the split train (or of none) that are labelled good (or not at all).
 
         The images are labelled "good": whoever gives them to `fit` says that they are normal.
+
+        Raises
+        ------
+        ImageSetError
+            Also for a folder in no known layout that holds what may be no normal image.
         """
         if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+            if is_mask_folder(Path(source)) and holds_images(Path(source)):
+                raise ImageSetError(
+                    f"{source} holds masks, by its name and by what is in it; give the folder of the normal "
+                    "images."
+                )
             layout = recognise(source)
+            layout.refuse_doubts()
             opened = cls.from_folder(layout.train_normal)
+            if not is_good(layout.train_normal.name):
+                opened = _without_marked(opened, layout)
             if layout.kind != "flat":
                 opened = replace(
                     opened, entries=tuple(replace(entry, label=GOOD) for entry in opened.entries)
@@ -130,12 +163,13 @@ class ImageSet:
         """Take the images below a folder, in the natural order of their names (2 before 10).
 
         Hidden files and what operating systems leave behind are skipped; other files that are not
-        images are listed in `ignored`.
+        images are listed in `ignored`, and masks in `left_out`.
         """
         root = Path(folder)
         if not root.is_dir():
             raise ImageSetError(f"{root} is not a folder; check the path.")
         images, ignored = find_files(root, recursive=recursive)
+        images, masks = split_off_masks(root, images)
         if not images:
             raise ImageSetError(
                 f"{root} holds no image: {len(ignored)} other files; files named "
@@ -145,7 +179,12 @@ class ImageSet:
         entries = [
             entry for path in images for entry in _file_entries(path, path.relative_to(root).as_posix())
         ]
-        return cls(tuple(entries), str(root), tuple(p.relative_to(root).as_posix() for p in ignored))
+        return cls(
+            tuple(entries),
+            str(root),
+            tuple(p.relative_to(root).as_posix() for p in ignored),
+            {p.relative_to(root).as_posix(): MASK for p in masks},
+        )
 
     @classmethod
     def from_glob(cls, pattern: str) -> ImageSet:
@@ -181,22 +220,20 @@ class ImageSet:
         """
         entries: list[ImageEntry] = []
         ignored: list[str] = []
+        left_out: dict[str, str] = {}
         given = [Path(path) for path in paths]
         if not given:
             raise ImageSetError("The list of paths is empty; give at least one image.")
         for path in given:
             if path.is_dir():
-                below = cls.from_folder(path)
-                prefix = path.as_posix()
-                entries += [
-                    replace(entry, id=f"{prefix}/{entry.id}", group=_prefixed(prefix, entry.group))
-                    for entry in below.entries
-                ]
-                ignored += [f"{prefix}/{name}" for name in below.ignored]
+                below = cls.from_folder(path).below(path.as_posix())
+                entries += below.entries
+                ignored += below.ignored
+                left_out |= below.left_out
             else:
                 entries += _file_entries(path, path.as_posix())
         origin = str(given[0]) if len(given) == 1 else f"{len(given)} paths"
-        return cls(_unique_ids(entries), origin, tuple(ignored))
+        return cls(_unique_ids(entries), origin, tuple(ignored), left_out)
 
     @classmethod
     def from_manifest(cls, csv: str | os.PathLike[str]) -> ImageSet:
@@ -270,6 +307,7 @@ class ImageSet:
             _unique_ids([entry for one in sets for entry in one.entries]),
             " + ".join(one.origin for one in sets),
             tuple(name for one in sets for name in one.ignored),
+            {name: why for one in sets for name, why in one.left_out.items()},
         )
 
     @classmethod
@@ -294,9 +332,32 @@ class ImageSet:
     def __getitem__(self, index: int) -> ImageEntry:
         return self.entries[index]
 
+    def below(self, folder: str) -> ImageSet:
+        """The same images, named with this folder before their ids."""
+        return replace(
+            self,
+            entries=tuple(
+                replace(entry, id=f"{folder}/{entry.id}", group=entry.group and f"{folder}/{entry.group}")
+                for entry in self.entries
+            ),
+            ignored=tuple(f"{folder}/{name}" for name in self.ignored),
+            left_out={f"{folder}/{name}": why for name, why in self.left_out.items()},
+        )
+
     def subset(self, indices: Iterable[int]) -> ImageSet:
         """Take the entries at these places, in this order; `origin` and `ignored` stay."""
         return replace(self, entries=tuple(self.entries[int(i)] for i in indices))
+
+    @property
+    def left_out_in_words(self) -> str:
+        """How many images were left out and why, such as "3 masks (such as a_mask.png)"; empty for none."""
+        reasons: dict[str, list[str]] = {}
+        for name, why in self.left_out.items():
+            reasons.setdefault(why, []).append(name)
+        return " and ".join(
+            f"{len(names)} {why if len(names) == 1 else LEFT_OUT[why]} (such as {names[0]})"
+            for why, names in reasons.items()
+        )
 
     @property
     def references(self) -> ImageSet:
@@ -371,7 +432,7 @@ def test_set(layout: Layout) -> ImageSet:
     Raises
     ------
     ImageSetError
-        When the layout has no test images.
+        When the layout has no test images, or a mask that tells cannot be read.
     """
     if not layout.test:
         raise ImageSetError(
@@ -379,16 +440,35 @@ def test_set(layout: Layout) -> ImageSet:
         )
     entries: list[ImageEntry] = []
     ignored: list[str] = []
+    masks = masks_below(layout.root)
     for label, folder in layout.test.items():
         images, others = find_files(folder)
+        images, _ = split_off_masks(layout.root, images)
         ignored += [path.relative_to(layout.root).as_posix() for path in others]
         for path in images:
-            mask = layout.mask_of(path, label)
+            mask = None if label == GOOD else masks.of(path)
+            kind = label
+            if label == BY_MASK:
+                kind = DEFECT if mask is not None and marked_in(mask).any() else GOOD
             entries += [
-                replace(entry, label=label, mask=mask)
+                replace(entry, label=kind, mask=None if kind == GOOD else mask)
                 for entry in _file_entries(path, path.relative_to(layout.root).as_posix())
             ]
     return ImageSet(tuple(entries), str(layout.root), tuple(ignored))
+
+
+def _without_marked(images: ImageSet, layout: Layout) -> ImageSet:
+    """Without the images in which a mask marks something."""
+    masks: Masks = masks_below(layout.root)
+    marked: dict[str, str] = {}
+    for entry in images:
+        mask = masks.of(entry.source) if isinstance(entry.source, Path) else None
+        if mask is not None and marked_in(mask).any():
+            marked[entry.id] = MARKED
+    if not marked:
+        return images
+    kept = tuple(entry for entry in images if entry.id not in marked)
+    return replace(images, entries=kept, left_out={**images.left_out, **marked})
 
 
 # pytest collects functions by this prefix when a test imports them.
@@ -401,10 +481,6 @@ def _file_entries(path: Path, name: str) -> list[ImageEntry]:
     if pages == 1:
         return [ImageEntry(name, path)]
     return [ImageEntry(f"{name}#page{page + 1}", path, page=page, group=name) for page in range(pages)]
-
-
-def _prefixed(prefix: str, group: str | None) -> str | None:
-    return None if group is None else f"{prefix}/{group}"
 
 
 def _unique_ids(entries: Iterable[ImageEntry]) -> tuple[ImageEntry, ...]:

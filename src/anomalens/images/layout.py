@@ -1,43 +1,50 @@
 """How a folder is laid out as a dataset: which images are normal, which test, where masks are.
 
 Someone who points `fit` at a dataset's root must not train on its defects, so the usual layouts are
-recognised by their folder names. What is not recognised is `flat`: all images below are taken.
+recognised by their folder names. What is not recognised is `flat`: all images below are taken, unless
+something among them may be a defect, a mask or a part to test. Then the layout says so, and whoever gave it
+has to choose.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from anomalens.errors import ImageSetError
 from anomalens.images.decode import SUFFIXES
+from anomalens.images.files import find_files
+from anomalens.images.folder_names import (
+    GOOD_NAMES,
+    is_container,
+    is_good,
+    is_test,
+    is_train,
+    may_be_abnormal,
+    plain,
+    says_bad,
+)
+from anomalens.images.mask_files import Masks, is_mask_folder, split_off_masks
 
 GOOD = "good"
 DEFECT = "defect"
-
-# fmt: off
-GOOD_NAMES = frozenset({
-    "good", "normal", "normals", "ok", "healthy", "uninfected", "undamaged", "no_defect",
-    "no_defects", "nodefect", "defect_free", "defectfree", "without_defect", "non_defect",
-    "non_defective", "no_anomaly",
-})
-# fmt: on
-"""Names of folders that hold normal images; compared in lower case, with _ for space and -."""
+BY_MASK = "by mask"  # in place of a label: what a mask marks is a defect, all else is good
 
 _GOOD_LABELS = GOOD_NAMES | {"0", "0.0", "false"}
 _DEFECT_LABELS = frozenset({"1", "1.0", "true", "anomalous", "anomaly", "defect", "abnormal"})
-_MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".jpg")
+_OPPOSITES = (["0", "1"], ["false", "true"], ["no", "yes"], ["negative", "positive"])
+_MOST_FOLDERS = 2000  # looked at for what may be no normal image
 
 
 def as_label(text: str | None) -> str | None:
     """Bring a label to the house's form: "good", "defect", a kind of anomaly, or None if empty."""
     text = (text or "").strip()
-    plain = _plain(text)
-    if plain in _GOOD_LABELS:
+    word = text.lower().replace("-", "_").replace(" ", "_")
+    if word in _GOOD_LABELS:
         return GOOD
-    if plain in _DEFECT_LABELS:
+    if word in _DEFECT_LABELS:
         return DEFECT
     return text or None
 
@@ -50,35 +57,33 @@ class Layout:
     ----------
     root : Path
     kind : {"mvtec", "classes", "flat"}
-        `mvtec`: train/good, test/<kind>, ground_truth/<kind>/<stem>_mask.png. `classes`:
-        sub-folders of images, one of them normal; train and test are not split yet. `flat`: else.
+        `mvtec`: train/good or images in train itself, test/<kind>, masks in a folder such as ground_truth.
+        `classes`: sub-folders of images, one of them normal; train and test are not split yet. `flat`: else.
     train_normal : Path
         Folder of the normal images to learn from.
     test : dict of str to Path
-        Label to folder; "good" for normal images.
-    masks : Path or None
-        The folder of ground-truth masks.
+        Label to folder; "good" for normal images, `BY_MASK` for a folder whose masks tell.
     sentence : str
         One sentence for people.
+    doubts : tuple of str
+        Of a flat folder: what is in it that may be no normal image to learn from, in words.
     """
 
     root: Path
     kind: Literal["mvtec", "classes", "flat"]
     train_normal: Path
     test: dict[str, Path]
-    masks: Path | None
     sentence: str
+    doubts: tuple[str, ...] = field(default=())
 
-    def mask_of(self, image: Path, label: str) -> Path | None:
-        """The mask of a test image, or None where there is none."""
-        if self.masks is None or label == GOOD:
-            return None
-        folder = self.masks / image.parent.name
-        for suffix in _MASK_SUFFIXES:
-            for stem in (f"{image.stem}_mask", image.stem):
-                if (folder / (stem + suffix)).is_file():
-                    return folder / (stem + suffix)
-        return None
+    def refuse_doubts(self) -> None:
+        """Raise `ImageSetError` where something in the folder may be no normal image, and ask which are."""
+        if self.doubts:
+            raise ImageSetError(
+                f"{self.root} holds what may be no normal image to learn from ({'; '.join(self.doubts)}), in "
+                "no layout that is known; give the folder of the normal ones alone, or if all are normal "
+                f"the pattern '{self.root}/**/*' in quotes."
+            )
 
 
 def recognise(folder: str | os.PathLike[str]) -> Layout:
@@ -102,51 +107,126 @@ def recognise(folder: str | os.PathLike[str]) -> Layout:
                 f"({', '.join(datasets[:5])}{', …' * (len(datasets) > 5)}), not images; "
                 f"give one of them, such as {root / datasets[0]}."
             )
-        layout = _classes(root, below)
+        layout = _classes(root, root, below)
     if layout is not None:
         return layout
-    return Layout(root, "flat", root, {}, None, f"{root} is taken as one set of images.")
+    doubts = _doubts(root)
+    asked = " Something in it may be no normal image: fit would ask which are." if doubts else ""
+    return Layout(root, "flat", root, {}, f"{root} is taken as one set of images.{asked}", doubts)
 
 
-def _mvtec(root: Path, below: list[Path]) -> Layout | None:
-    parts = {_plain(sub.name): sub for sub in below}
-    if "train" not in parts:
-        return None
-    train = _good_folder(_folders(parts["train"]))
-    if train is None:
-        return None
-    test = _labelled(_folders(parts["test"])) if "test" in parts else {}
-    masks = parts.get("ground_truth")
-    tested = f"; test images: {', '.join(test)}" if test else "; no test images"
-    marked = f"; masks in {masks.name}" if masks else ""
-    return Layout(
-        root, "mvtec", train, test, masks,
-        f"{root} is a dataset: normal training images in {train.relative_to(root).as_posix()}"
-        f"{tested}{marked}.",
-    )  # fmt: skip
-
-
-def _classes(root: Path, below: list[Path]) -> Layout | None:
-    good = _good_folder(below)
-    if good is None:
-        return None
-    test = _labelled(below)
-    others = [label for label in test if label != GOOD]
-    beside = f"; beside it: {', '.join(others)}" if others else ""
-    return Layout(
-        root, "classes", good, test, None,
-        f"{root} holds classes of images: normal ones in {good.name}{beside}.",
-    )  # fmt: skip
-
-
-def _labelled(folders: list[Path]) -> dict[str, Path]:
+def labelled_folders(folders: list[Path]) -> dict[str, Path]:
+    """Label to folder, of those that hold images and are no parts and no masks: "good", or its own name."""
     return {
-        GOOD if _plain(sub.name) in GOOD_NAMES else sub.name: sub for sub in folders if _holds_images(sub)
+        GOOD if is_good(sub.name) else sub.name: sub
+        for sub in folders
+        if holds_images(sub)
+        and not (is_test(sub.name) or is_train(sub.name) or is_container(sub.name) or is_mask_folder(sub))
     }
 
 
+def holds_images(folder: Path) -> bool:
+    """Whether there is an image file anywhere below."""
+    return any(
+        Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        for _, _, names in os.walk(folder)
+        for name in names
+    )
+
+
+def _mvtec(root: Path, below: list[Path]) -> Layout | None:
+    train = next((sub for sub in below if is_train(sub.name)), None)
+    if train is None:
+        return None
+    tests = [sub for sub in below if is_test(sub.name)]
+    tests.sort(key=lambda sub: not plain(sub.name).startswith("test"))  # rather than a validation part
+    inner = _folders(train)
+    normal = _good_folder(inner)
+    if normal is None:
+        # images in train itself, which whoever made a test part beside it calls normal
+        kinds = [sub for sub in inner if holds_images(sub) and not is_mask_folder(sub)]
+        alone = len(kinds) == 1 and is_container(kinds[0].name) and not _images_in(train)
+        if not tests or not (alone or (_images_in(train) and not kinds)):
+            return None
+        normal = kinds[0] if alone else train
+    test = next((found for sub in tests if (found := _tested(root, sub))), {})
+    tested = "; no test images"
+    if test:
+        tested = f"; test images: {', '.join('told by masks' if kind == BY_MASK else kind for kind in test)}"
+    return Layout(
+        root, "mvtec", normal, test,
+        f"{root} is a dataset: normal training images in {normal.relative_to(root).as_posix()}{tested}.",
+    )  # fmt: skip
+
+
+def _tested(root: Path, test: Path) -> dict[str, Path]:
+    """The labelled folders of a test part; of one without folders, itself where masks tell."""
+    if plain(test.name).startswith("val"):
+        return {}  # published validation images are normal, and for those who ask for them
+    found = labelled_folders(_folders(test))
+    if found:
+        return found
+    masks = masks_below(root)
+    for folder in (test, *(sub for sub in _folders(test) if is_container(sub.name))):
+        if any(masks.of(path) is not None for path in _images_in(folder)):
+            return {BY_MASK: folder}
+    return {}
+
+
+def masks_below(root: Path) -> Masks:
+    """All masks of a dataset, by image."""
+    return Masks.of_files(root, split_off_masks(root, find_files(root)[0])[1])
+
+
+def _classes(root: Path, place: Path, below: list[Path]) -> Layout | None:
+    good = [sub for sub in below if is_good(sub.name) and holds_images(sub)]
+    if len(good) > 1:
+        return None
+    if not good:
+        # as in VisA: Images/Normal, Images/Anomaly and Masks/Anomaly, perhaps all in a folder Data
+        inside = [sub for sub in below if holds_images(sub) and not is_mask_folder(sub)]
+        if len(inside) == 1 and is_container(inside[0].name) and not _images_in(place):
+            return _classes(root, inside[0], _folders(inside[0]))
+        return None
+    test = labelled_folders(below)
+    others = [label for label in test if label != GOOD]
+    beside = f"; beside it: {', '.join(others)}" if others else ""
+    return Layout(
+        root, "classes", good[0], test,
+        f"{root} holds classes of images: normal ones in {good[0].relative_to(root).as_posix()}{beside}.",
+    )  # fmt: skip
+
+
 def _good_folder(folders: list[Path]) -> Path | None:
-    return next((sub for sub in folders if _plain(sub.name) in GOOD_NAMES and _holds_images(sub)), None)
+    found = [sub for sub in folders if is_good(sub.name) and holds_images(sub)]
+    return found[0] if len(found) == 1 else None
+
+
+def _doubts(root: Path) -> tuple[str, ...]:
+    """What in a flat folder may be no normal image, in words."""
+    found: list[str] = []
+    waiting, seen = [root], 0
+    while waiting and seen < _MOST_FOLDERS:
+        folder = waiting.pop(0)
+        seen += 1
+        images = _images_in(folder)
+        bad = [path for path in images if says_bad(path.stem)]
+        if bad and len(bad) < len(images):
+            files = "a file named" if len(bad) == 1 else f"{len(bad)} files named like"
+            found.append(f"{files} {bad[0].relative_to(root).as_posix()}")
+        inner = [sub for sub in _folders(folder) if holds_images(sub)]
+        if (names := sorted(sub.name.lower() for sub in inner)) in _OPPOSITES:
+            found.append(f"the folders {' and '.join(names)}")
+        for sub in inner:
+            name = f"the folder {sub.relative_to(root).as_posix()}"
+            chosen = is_good(sub.name) or is_train(sub.name)
+            if is_mask_folder(sub):
+                continue
+            if may_be_abnormal(sub.name) or (chosen and (images or len(inner) > 1)):
+                found.append(name)
+            else:
+                waiting.append(sub)
+    return tuple(found[:4]) + ((f"and {len(found) - 4} more",) if len(found) > 4 else ())
 
 
 def _folders(root: Path) -> list[Path]:
@@ -156,13 +236,10 @@ def _folders(root: Path) -> list[Path]:
         return []
 
 
-def _holds_images(folder: Path) -> bool:
-    return any(
-        Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-        for _, _, names in os.walk(folder)
-        for name in names
-    )
-
-
-def _plain(name: str) -> str:
-    return name.strip().lower().replace("-", "_").replace(" ", "_")
+def _images_in(folder: Path) -> list[Path]:
+    """The image files directly in a folder."""
+    try:
+        found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+    except OSError:
+        return []
+    return sorted(path for path in found if not path.name.startswith("."))

@@ -32,6 +32,8 @@ def warn_about(training: TrainingSet) -> None:
             f"{len(training.images.ignored)} files are no images and are left out, "
             f"for example {training.images.ignored[0]}."
         )
+    if training.images.left_out:
+        found.append(f"Left out: {training.images.left_out_in_words}.")
     if MIN_GROUPS <= n < FEW_IMAGES:
         found.append(f"{n} normal images are very few; {FEW_IMAGES} or more give steadier verdicts.")
     if training.n_groups < n:
@@ -77,7 +79,7 @@ def plain_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_folders(note: str, images: ImageSet) -> str:
     """A note without the folders of absolute names: where its maker keeps pictures is nobody's business."""
-    names = [*images.ignored, *(entry.id for entry in (*images, *images.references))]
+    names = [*images.ignored, *images.left_out, *(entry.id for entry in (*images, *images.references))]
     folders = {str(PurePath(name).parent) for name in names if PurePath(name).is_absolute()}
     for folder in sorted(folders, key=len, reverse=True):  # the folders inside of others first
         note = note.replace(f"{folder}/", "")

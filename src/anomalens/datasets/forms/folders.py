@@ -14,8 +14,10 @@ from anomalens.datasets.task import Classes, Form, Split
 from anomalens.errors import ImageSetError
 from anomalens.images.decode import SUFFIXES
 from anomalens.images.files import find_files
+from anomalens.images.folder_names import is_good, is_test, is_train
 from anomalens.images.image_set import ImageEntry, ImageSet, test_set
-from anomalens.images.layout import GOOD, GOOD_NAMES, Layout, recognise
+from anomalens.images.layout import GOOD, Layout, recognise
+from anomalens.images.mask_files import is_mask_folder, split_off_masks
 
 
 def folders_in(root: Path) -> list[Path]:
@@ -47,21 +49,20 @@ def layout_of(folder: Path) -> Layout | None:
 
 def labelled_files(folder: Path, root: Path, label: str, group: str | None = None) -> list[ImageEntry]:
     """The image files below a folder under one label; ids are paths below the root."""
-    images, _ = find_files(folder)
+    images, _ = split_off_masks(root, find_files(folder)[0])
     return [ImageEntry(path.relative_to(root).as_posix(), path, label=label, group=group) for path in images]
 
 
 def is_category(folder: Path) -> bool:
     """Whether a folder is laid out like one category of MVTec's, with something to test."""
-    train = child(folder, "train")
-    if train is None or not any(sub.name.lower() in GOOD_NAMES for sub in folders_in(train)):
+    if not any(is_train(sub.name) for sub in folders_in(folder)):
         return False
     layout = layout_of(folder)
     return layout is not None and layout.kind == "mvtec" and bool(layout.test or child(folder, "validation"))
 
 
 def read_category(folder: Path, name: str | None) -> Split:
-    """One category: train/good, test/<kind>, ground_truth/<kind>/<stem>_mask.png (or LOCO's folders)."""
+    """One category: train/good or train, test/<kind>, ground_truth/<kind>/<stem>_mask.png or as in LOCO."""
     layout = recognise(folder)
     below = layout.train_normal.relative_to(layout.root).as_posix()
     train = ImageSet.normal(layout.root)
@@ -76,28 +77,15 @@ def read_category(folder: Path, name: str | None) -> Split:
     tested = dict(layout.test)
     notes: list[str] = []
     validation = child(folder, "validation")
-    good = validation and next(
-        (sub for sub in folders_in(validation) if sub.name.lower() in GOOD_NAMES), None
-    )
+    good = validation and next((sub for sub in folders_in(validation) if is_good(sub.name)), None)
     if good is not None and GOOD not in tested:
         tested[GOOD] = good
         notes.append("published validation images are used as normal test images: the test part has none.")
     elif good is not None:
         notes.append("the published validation images are not used.")
     test = test_set(replace(layout, test=tested))
-    if layout.masks is not None:
-        test = replace(test, entries=tuple(_with_folder_mask(entry, layout) for entry in test))
     train, test = add_groups(train, test)
     return Split(name, train, test, tuple(notes))
-
-
-def _with_folder_mask(entry: ImageEntry, layout: Layout) -> ImageEntry:
-    """MVTec LOCO keeps one mask for each fault, in a folder named after the image."""
-    if entry.mask is not None or entry.label == GOOD or not isinstance(entry.source, Path):
-        return entry
-    assert layout.masks is not None
-    folder = layout.masks / entry.source.parent.name / entry.source.stem
-    return replace(entry, mask=folder) if folder.is_dir() else entry
 
 
 def _category_folders(root: Path) -> list[Path]:
@@ -118,7 +106,11 @@ def _class_parts(root: Path) -> tuple[Path, Path] | None:
 
 
 def _image_folders(root: Path) -> list[Path]:
-    return [sub for sub in folders_in(root) if any(path.suffix.lower() in SUFFIXES for path in _peek(sub))]
+    return [
+        sub
+        for sub in folders_in(root)
+        if any(path.suffix.lower() in SUFFIXES for path in _peek(sub)) and not is_mask_folder(sub)
+    ]
 
 
 def _peek(folder: Path) -> Iterable[Path]:
@@ -144,10 +136,21 @@ def read_class_parts(root: Path, seed: int) -> Classes:
 
 
 def read_class_folders(root: Path, seed: int) -> Classes | tuple[Split, ...]:
-    """<class>/*, published without a split."""
+    """<class>/*, published without a split; masks in a folder beside them."""
+    layout = layout_of(root)
+    if layout is not None and layout.kind == "classes":
+        return unsplit_classes(test_set(layout), seed=seed)
     folders = _image_folders(root)
     entries = [entry for sub in folders for entry in labelled_files(sub, root, sub.name)]
     return unsplit_classes(ImageSet(tuple(entries), str(root)), seed=seed)
+
+
+def _has_class_folders(root: Path) -> bool:
+    layout = layout_of(root)
+    if layout is not None and layout.kind == "classes" and len(layout.test) > 1:
+        return True
+    # a part to learn from and one to test are no classes
+    return sum(not (is_test(sub.name) or is_train(sub.name)) for sub in _image_folders(root)) > 1
 
 
 def unsplit_classes(images: ImageSet, *, seed: int) -> Classes | tuple[Split, ...]:
@@ -196,5 +199,5 @@ CATEGORIES = Form(
 CLASS_PARTS = Form(
     "train/<class>/*, test/<class>/*", lambda root: _class_parts(root) is not None, read_class_parts
 )
-CLASS_FOLDERS = Form("<class>/*", lambda root: len(_image_folders(root)) > 1, read_class_folders)
+CLASS_FOLDERS = Form("<class>/*", _has_class_folders, read_class_folders)
 FLAT = Form("images in one folder", _is_flat, read_flat)
