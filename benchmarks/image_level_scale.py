@@ -35,6 +35,7 @@ from anomalens.detectors.features.extractor import FeatureGroup, FeatureSettings
 from anomalens.errors import ImageError
 from anomalens.evaluation.memory import peak_mb, start_peak
 from anomalens.images import ImageSet, Preprocessing, stream
+from anomalens.job import Job
 from anomalens.threads import one_blas_thread
 
 HERE = Path(__file__).resolve().parent
@@ -216,7 +217,7 @@ def fit_one(name: str, count: int, file: Path) -> dict[str, Any]:
     start_peak()
     before, start, cpu = peak_mb(), time.perf_counter(), time.process_time()
     with one_blas_thread():
-        scores = detector.fit(images, runtime=choose(threads=None), seed=0)
+        scores = detector.fit(images, Job(choose(threads=None)))
     return {
         "vectors": count,
         "dimensions": extractor.groups[0].stop,

@@ -33,7 +33,8 @@ DETECTORS: Final[dict[str, dict[str, Any]]] = {
     "ocsvm": {}, "iforest": {}, "lof": {}, "combine:knn,gaussian": {}, "flow": {"epochs": 2},
     "fastflow": TINY, "simplenet": TINY, "student-teacher": TINY, "rotnet": TINY, "cutpaste": TINY,
     "deep-svdd": {**TINY, "pretraining": 1, "members": 1},
-    "cae": TINY, "cae-kde": TINY, "vae": TINY, "vae-gan": TINY, "f-anogan": TINY, "ganomaly": TINY,
+    "cae": TINY, "cae-kde": TINY, "vae": TINY, "vae-gan": TINY, "ganomaly": TINY,
+    "f-anogan": {**TINY, "gan_steps": 4},
 }  # fmt: skip
 TOLERANCE: Final = 1e-6
 

@@ -149,7 +149,7 @@ class Brightness(Detector):
     """Distance to the mean brightness."""
     name, family, pixel_level, settings_type = "brightness", "density", False, BrightnessSettings
 
-    def fit(self, images, *, runtime, seed=0, progress=None):
+    def fit(self, images, job):
         self.mean_ = float(np.mean([image.mean() for image in images]))
 
     def score(self, batch):

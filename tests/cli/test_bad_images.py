@@ -43,7 +43,7 @@ def photos(tmp_path: Path, normal: Path, broken: Path) -> Path:
     Image.new("RGB", (1, 1)).save(folder / "f-one.png")
     (folder / "g-huge.png").write_bytes(png_header(40_000, 40_000))
     (folder / "h-folder.png").symlink_to(tmp_path / "gone.png")
-    (folder / "i-broken.png").write_bytes(broken.read_bytes())
+    (folder / "i-torn.png").write_bytes(broken.read_bytes())
     return folder
 
 
@@ -70,7 +70,7 @@ def test_each_has_its_sentence_and_the_good_ones_their_answers(anomalens, model,
         assert name not in error  # the line names the image already
         assert found[name]["score"] is None
     assert found["a-good.jpg"]["anomalous"] is False
-    assert found["i-broken.png"]["anomalous"] is True
+    assert found["i-torn.png"]["anomalous"] is True
     assert answer.err == "1 flagged, 1 not flagged, 7 unreadable of 9 images\n"
 
 

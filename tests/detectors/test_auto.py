@@ -32,6 +32,7 @@ from anomalens.evaluation.pixel_metrics import pixel_figures
 from anomalens.evaluation.settings import FitSettings
 from anomalens.images.image_set import ImageSet
 from anomalens.inspector import Inspector
+from anomalens.job import Job
 
 SIZE = (64, 96)
 
@@ -49,7 +50,7 @@ def images() -> TexturedImages:
 @pytest.fixture(scope="module")
 def fitted(images: TexturedImages) -> Auto:
     detector = Auto(AutoSettings())
-    detector.fit(images, runtime=Runtime())
+    detector.fit(images, Job(Runtime()))
     return detector
 
 
@@ -181,7 +182,7 @@ def test_distances_in_a_steady_scene_are_those_of_the_nearest_patches(images: Te
     noise = np.random.default_rng(0).normal(0, 1, (26, *scene.shape))
     steady = np.clip(scene + noise, 0, 255).round().astype(np.uint8)
     detector = PatchCore(PatchCoreSettings())
-    detector.fit(TexturedImages(steady[:20], np.arange(20)), runtime=Runtime())
+    detector.fit(TexturedImages(steady[:20], np.arange(20)), Job(Runtime()))
     rows = np.concatenate([detector._embed(image).reshape(-1, 152) for image in steady[20:]])
     exact = np.array([np.linalg.norm(detector.bank_.vectors - row, axis=1).min() for row in rows])
     found = detector.bank_.nearest(rows)
@@ -217,9 +218,9 @@ def test_the_score_adds_the_views_on_their_tail_scales(fitted: Auto, images: Tex
 
 def test_two_normal_images_leave_the_score_to_the_patches() -> None:
     few = Auto()
-    few.fit(TexturedImages.make(2, (64, 96), seed=0), runtime=Runtime())
+    few.fit(TexturedImages.make(2, (64, 96), seed=0), Job(Runtime()))
     assert "patches alone" in few.chosen_["why"]
-    few.fit(TexturedImages.make(4, (64, 96), seed=0), runtime=Runtime())
+    few.fit(TexturedImages.make(4, (64, 96), seed=0), Job(Runtime()))
     assert few.chosen_["weights"] == {"patches": 1.0, "layout": 0.0, "context": 0.0}
 
 
@@ -230,7 +231,7 @@ def test_auto_says_what_it_chose(fitted: Auto) -> None:
 
 def test_without_the_fine_view_the_map_is_of_the_other_two(fitted: Auto, images: TexturedImages) -> None:
     plain = Auto(AutoSettings(fine=False))
-    plain.fit(images, runtime=Runtime())
+    plain.fit(images, Job(Runtime()))
     assert plain.chosen_["map"][2] == 0 and len(plain.chosen_["trials"]) < len(MIXES)
     batch = Batch(list(images)[:3], images.ids[:3])
     np.testing.assert_allclose(plain.score(batch).image, fitted.score(batch).image)  # of the map alone
@@ -239,7 +240,7 @@ def test_without_the_fine_view_the_map_is_of_the_other_two(fitted: Auto, images:
 def test_a_fine_view_beyond_the_budget_is_left_out(images: TexturedImages, monkeypatch) -> None:
     monkeypatch.setattr(AutoFit, "_fits", lambda self, features: False)
     detector = Auto()
-    detector.fit(images, runtime=Runtime())
+    detector.fit(images, Job(Runtime()))
     assert detector.chosen_["map"][2] == 0
 
 
@@ -255,7 +256,7 @@ def test_few_images_are_painted_where_memory_is_short(images: TexturedImages, mo
 
     monkeypatch.setattr(AutoFit, "_paint_what_fits", short)
     detector = Auto()
-    detector.fit(images, runtime=Runtime())
+    detector.fit(images, Job(Runtime()))
     assert budgets == [12, 8]
     assert np.isfinite(detector.chosen_["trials"]).all()
 
@@ -269,12 +270,12 @@ def test_a_runtime_that_draws_another_map_is_refused(images: TexturedImages, mon
 
     monkeypatch.setattr(Models, "graph", other)
     with pytest.raises(BackboneError, match="finds other distances"):
-        Auto().fit(images, runtime=Runtime())
+        Auto().fit(images, Job(Runtime()))
 
 
 def test_more_images_than_detail_holds_take_a_second_pass(images: TexturedImages) -> None:
     few = Auto(AutoSettings(max_images=6))
-    scores = few.fit(images, runtime=Runtime())
+    scores = few.fit(images, Job(Runtime()))
     assert scores is not None and np.isfinite(scores.image).all()
     copy = Auto.from_state(few.state(), size=SIZE, runtime=Runtime())
     batch = Batch(list(images), images.ids)
@@ -287,7 +288,7 @@ def test_a_detail_view_of_very_few_images_still_gives_finite_maps(
 ) -> None:
     for seed in range(3):
         few = Auto(AutoSettings(max_images=max_images))
-        scores = few.fit(images, runtime=Runtime(), seed=seed)
+        scores = few.fit(images, Job(Runtime(), seed))
         known = np.isfinite(scores.image)
         assert known.sum() >= 10 and np.isfinite(scores.maps[known]).all()
         assert all(np.isfinite(trial).all() for trial in few.chosen_["trials"])
@@ -300,7 +301,7 @@ def test_painted_images_that_are_all_of_one_fold_leave_nothing_to_choose_by(monk
     reasons = []
     for seed in range(6):
         few = Auto(AutoSettings(max_images=3))
-        few.fit(one_group, runtime=Runtime(), seed=seed)
+        few.fit(one_group, Job(Runtime(), seed))
         reasons.append(few.chosen_["why"])
     assert any("patches alone" in reason for reason in reasons)
 
@@ -308,7 +309,7 @@ def test_painted_images_that_are_all_of_one_fold_leave_nothing_to_choose_by(monk
 def test_images_of_16_bits_are_painted_too(images: TexturedImages) -> None:
     floats = TexturedImages(tuple(p.astype(np.float32) + 0.25 for p in images.pixels), images.groups)
     detector = Auto(AutoSettings())
-    detector.fit(floats, runtime=Runtime())
+    detector.fit(floats, Job(Runtime()))
     fine = sum(mix[2] > 0 for mix in MIXES)
     assert len(detector.chosen_["trials"]) == len(MIXES) + fine * (len(FINE_REGULARISATIONS) - 1)
     assert detector.chosen_["fine_regularisation"] in FINE_REGULARISATIONS

@@ -17,6 +17,7 @@ from anomalens.detectors import Batch, load_detector  # noqa: E402
 from anomalens.detectors.checks import TexturedImages, yield_checks  # noqa: E402
 from anomalens.errors import ModelFileError, SettingError  # noqa: E402
 from anomalens.inspector import Inspector  # noqa: E402
+from anomalens.job import Job  # noqa: E402
 from anomalens.training.latent_density import LatentDensity, likeliest_bandwidth, scaled  # noqa: E402
 
 TINY = {"epochs": "2", "batch_size": "4", "width": "4", "latent": "8", "depth": "3"}
@@ -76,7 +77,7 @@ def test_constant_codes_are_no_fault() -> None:
 def fitted() -> Any:
     images = TexturedImages.make(24, (48, 48), seed=0)
     detector = load_detector("cae-kde")(settings(max_codes="10"))
-    scores = detector.fit(images, runtime=Runtime())
+    scores = detector.fit(images, Job(Runtime()))
     return detector, images, scores
 
 

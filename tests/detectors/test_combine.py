@@ -21,6 +21,7 @@ from anomalens.detectors.contract import Settings
 from anomalens.detectors.cross_fit import cross_fit
 from anomalens.errors import AnomalensWarning, ModelFileError, SettingError
 from anomalens.inspector import Inspector
+from anomalens.job import Job
 
 PIXELS = {"features": "pixels"}
 
@@ -54,7 +55,7 @@ def images() -> TexturedImages:
 @pytest.fixture(scope="module")
 def fitted(images: TexturedImages) -> tuple[Combine, Scores]:
     found = made("combine:knn,gaussian", **PIXELS)
-    scores = found.fit(images, runtime=Runtime())
+    scores = found.fit(images, Job(Runtime()))
     assert scores is not None
     return found, scores
 
@@ -68,7 +69,7 @@ def test_the_fused_score_is_the_mean_of_the_members_places_on_their_scales(
     np.testing.assert_allclose(found.score(batch).image, np.mean(places, 0))
     alone = [made(name, **PIXELS) for name in ("knn", "gaussian")]
     for member, detector in zip(found.members_, alone, strict=True):
-        unseen = detector.fit(images, runtime=Runtime()).image
+        unseen = detector.fit(images, Job(Runtime())).image
         np.testing.assert_array_equal(member.scale.scores, type(member.scale).fit(unseen).scores)
         np.testing.assert_array_equal(detector.score(batch).image, member.detector.score(batch).image)
 
@@ -93,7 +94,7 @@ def test_its_own_out_of_fold_scores_are_on_the_scale_of_new_images(
 
 def test_maps_are_those_of_the_members_that_have_some(images: TexturedImages) -> None:
     found = made("combine:patchcore,knn", **{"patchcore.min_bank": 100, "knn.features": "pixels"})
-    scores = found.fit(images, runtime=Runtime())
+    scores = found.fit(images, Job(Runtime()))
     member = found.members_[0]
     assert [m.map_scale is None for m in found.members_] == [False, True]
     batch = Batch(images.pixels[:2], ["a", "b"])
@@ -159,7 +160,7 @@ class Bright(Detector):
     settings_type: ClassVar[type[Settings]] = Settings
     fits: ClassVar[list[tuple[str, ...]]] = []
 
-    def fit(self, images: Any, *, runtime: Any, seed: int = 0, progress: Any = None) -> None:
+    def fit(self, images: Any, job: Any) -> None:
         type(self).fits.append(tuple(images.ids))
         self.mean_ = float(np.mean([image.mean() for image in images]))
 
@@ -180,7 +181,7 @@ class Bright(Detector):
 def test_cross_fitting_leaves_whole_groups_out_and_scores_what_is_asked_for(images: TexturedImages) -> None:
     Bright.fits.clear()
     grouped = replace(images, groups=np.arange(16) // 4)
-    scores = cross_fit(Bright(), grouped, runtime=Runtime(), which=np.arange(0, 16, 2))
+    scores = cross_fit(Bright(), grouped, Job(Runtime()), which=np.arange(0, 16, 2))
     assert np.isfinite(scores.image).tolist() == [True, False] * 8
     assert scores.maps is not None and scores.maps.shape == (16, 1, 1)
     assert [len(ids) for ids in Bright.fits] == [12] * 4
@@ -197,7 +198,7 @@ def test_a_member_without_own_out_of_fold_scores_is_cross_fitted(
     monkeypatch.setattr(type(found), "kinds", (load_detector("knn"), Bright))
     object.__setattr__(found.settings, "members", (found.settings.members[0], Settings()))
     Bright.fits.clear()
-    scores = found.fit(images, runtime=Runtime())
+    scores = found.fit(images, Job(Runtime()))
     assert len(Bright.fits) == 6
     assert scores is not None and np.isfinite(scores.image).all()
     assert scores.maps is not None and scores.maps.shape == (16, 1, 1)
@@ -217,7 +218,7 @@ def test_members_read_an_image_through_the_network_once(
 
     monkeypatch.setattr(SmallPicture, "__call__", counted)
     found = made("combine:knn,gaussian,pca", **PIXELS)
-    found.fit(images, runtime=Runtime())
+    found.fit(images, Job(Runtime()))
     assert len(asked) == len(images)
     found.score(Batch(images.pixels[:3], ["a", "b", "c"]))
     assert len(asked) == len(images) + 3
@@ -232,7 +233,7 @@ def test_members_read_an_image_through_the_network_once(
 
 def test_equal_graphs_are_stored_once(images: TexturedImages) -> None:
     found = made("combine:gaussian,pca")
-    found.fit(images, runtime=Runtime())
+    found.fit(images, Job(Runtime()))
     state = found.state()
     assert list(state.graphs) == ["m0-features"]
     assert {name.split(".")[0] for name in state.arrays} == {"m0", "m1"}
@@ -243,12 +244,12 @@ def test_why_names_the_members_and_similar_images(
 ) -> None:
     found, _ = fitted
     odd, _ = painted(images.pixels[3])
-    reasons = found.explain(odd)
+    reasons = found.score(Batch([odd], ["odd"])).explain(0)
     assert {part.name for part in reasons.parts} == {"knn", "gaussian"}
     total = sum(part.contribution for part in reasons.parts)
     assert total == pytest.approx(found.score(Batch([odd], ["a"])).image[0])
     assert len(reasons.nearest) == 3
-    assert found.explain(images.pixels[3]).nearest[0].image == "image-3"
+    assert found.score(Batch([images.pixels[3]], ["x"])).explain(0).nearest[0].image == "image-3"
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ class Honest(Detector):
     pixel_level: ClassVar[bool] = True
     settings_type: ClassVar[type[Settings]] = HonestSettings
 
-    def fit(self, images: Any, *, runtime: Any, seed: int = 0, progress: Any = None) -> Any:
+    def fit(self, images: Any, job: Any) -> Any:
         stack = np.stack([self.feature(image) for image in images])
         self.mean_, self.n_ = stack.mean(0), len(stack)
         answer = np.empty(len(stack))
@@ -82,8 +82,8 @@ def test_an_honest_detector_passes() -> None:
 class ImageLevel(Honest):
     pixel_level = False
 
-    def fit(self, images: Any, **options: Any) -> None:
-        super().fit(images, **options)
+    def fit(self, images: Any, job: Any) -> None:
+        super().fit(images, job)
 
     def score(self, batch: Batch) -> Scores:
         return Scores(super().score(batch).image)
@@ -140,8 +140,8 @@ class TakesAnyValue(Honest):
 
 
 class PaintsOnTraining(Honest):
-    def fit(self, images: Any, **options: Any) -> Any:
-        scores = super().fit(images, **options)
+    def fit(self, images: Any, job: Any) -> Any:
+        scores = super().fit(images, job)
         for image in images:
             image[0, 0] = 0
         return scores
@@ -156,8 +156,8 @@ class PaintsOnScored(Honest):
 
 
 class Renumbers(Honest):
-    def fit(self, images: Any, **options: Any) -> Any:
-        scores = super().fit(images, **options)
+    def fit(self, images: Any, job: Any) -> Any:
+        scores = super().fit(images, job)
         images.groups[:] = 0
         return scores
 
@@ -294,40 +294,40 @@ class StateGrows(Honest):
 
 
 class Unseeded(Honest):
-    def fit(self, images: Any, **options: Any) -> Any:
-        scores = super().fit(images, **options)
+    def fit(self, images: Any, job: Any) -> Any:
+        scores = super().fit(images, job)
         self.mean_ = self.mean_ + np.random.default_rng().normal(0, 1e-6)
         return scores
 
 
 class Remembers(Honest):
-    def fit(self, images: Any, **options: Any) -> Any:
+    def fit(self, images: Any, job: Any) -> Any:
         before = getattr(self, "n_", 0)
-        scores = super().fit(images, **options)
+        scores = super().fit(images, job)
         self.n_ += before
         return scores
 
 
 class TooFewOutOfFold(Honest):
-    def fit(self, images: Any, **options: Any) -> Any:
-        scores = super().fit(images, **options)
+    def fit(self, images: Any, job: Any) -> Any:
+        scores = super().fit(images, job)
         return Scores(scores.image[:-1], scores.maps[:-1])
 
 
 class NoOutOfFoldMaps(Honest):
-    def fit(self, images: Any, **options: Any) -> Any:
-        return Scores(super().fit(images, **options).image)
+    def fit(self, images: Any, job: Any) -> Any:
+        return Scores(super().fit(images, job).image)
 
 
 class OnlyNotANumberOutOfFold(Honest):
-    def fit(self, images: Any, **options: Any) -> Any:
-        scores = super().fit(images, **options)
+    def fit(self, images: Any, job: Any) -> Any:
+        scores = super().fit(images, job)
         return Scores(scores.image * np.nan, scores.maps)
 
 
 class SeesItsGroup(Honest):
-    def fit(self, images: Any, **options: Any) -> Any:
-        super().fit(images, **options)
+    def fit(self, images: Any, job: Any) -> Any:
+        super().fit(images, job)
         stack = [self.feature(image) for image in images]
         nearest = [
             min(np.abs(a - b).max() for j, b in enumerate(stack) if j != i or len(stack) == 1)
@@ -337,15 +337,15 @@ class SeesItsGroup(Honest):
 
 
 class NeedsTwo(Honest):
-    def fit(self, images: Any, **options: Any) -> Any:
+    def fit(self, images: Any, job: Any) -> Any:
         if len(images) < 2:
             raise ZeroDivisionError("variance of one image")
-        return super().fit(images, **options)
+        return super().fit(images, job)
 
 
 class NeedsContrast(Honest):
-    def fit(self, images: Any, **options: Any) -> Any:
-        scores = super().fit(images, **options)
+    def fit(self, images: Any, job: Any) -> Any:
+        scores = super().fit(images, job)
         with np.errstate(all="ignore"):
             self.mean_ = self.mean_ / (self.mean_.std() > 0)
         return scores

@@ -18,6 +18,7 @@ from anomalens.detectors.checks import TexturedImages, painted, yield_checks  # 
 from anomalens.detectors.selfsupervised.cutpaste import CutPaste, CutPasteSettings  # noqa: E402
 from anomalens.errors import SettingError  # noqa: E402
 from anomalens.inspector import Inspector  # noqa: E402
+from anomalens.job import Job  # noqa: E402
 from anomalens.training.gaussian import GaussianDensity  # noqa: E402
 from anomalens.training.pasting import cut_paste, pasted, scar  # noqa: E402
 
@@ -87,7 +88,7 @@ def test_equal_features_do_no_harm(features: np.ndarray) -> None:
 def test_every_choice_of_changes_fits(changes: str) -> None:
     images = TexturedImages.make(16, (32, 48), seed=0)
     detector = CutPaste(settings(changes=changes))
-    detector.fit(images, runtime=Runtime())
+    detector.fit(images, Job(Runtime()))
     odd = np.zeros((32, 48, 3), np.uint8)
     found = detector.score(Batch([*images, odd], [str(i) for i in range(17)])).image
     assert found[-1] > found[:-1].max()

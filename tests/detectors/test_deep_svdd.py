@@ -17,6 +17,7 @@ from anomalens.detectors.checks import TexturedImages, painted, yield_checks  # 
 from anomalens.detectors.oneclass.deep_svdd import DeepSvdd, DeepSvddSettings  # noqa: E402
 from anomalens.errors import SettingError  # noqa: E402
 from anomalens.inspector import Inspector  # noqa: E402
+from anomalens.job import Job  # noqa: E402
 from anomalens.training.images import HeldImages  # noqa: E402
 from anomalens.training.svdd import Gathering, GlobalContrast, Svdd, SvddScorer, collapsed_epochs, halvings  # noqa: E402
 
@@ -119,7 +120,7 @@ def test_where_every_epoch_collapses_the_network_before_them_scores(monkeypatch:
     detector, longer = DeepSvdd(settings(epochs="2")), DeepSvdd(settings(epochs="4"))
     answers = []
     for one in (detector, longer):
-        one.fit(images, runtime=Runtime())
+        one.fit(images, Job(Runtime()))
         answers.append(one.score(Batch(list(images), [str(k) for k in range(8)])).image)
         assert "as it was before them" in one.notes[-1]
     np.testing.assert_array_equal(*answers)
@@ -142,7 +143,7 @@ def test_other_settings_fit_and_tell_a_gross_defect(
 ) -> None:
     images = TexturedImages.make(16, size, seed=0)
     detector = DeepSvdd(settings(**parameters))
-    scores = detector.fit(images, runtime=Runtime())
+    scores = detector.fit(images, Job(Runtime()))
     assert scores is not None and np.isfinite(scores.image).sum() >= 3
     odd, _ = painted(images.pixels[0])
     found = detector.score(Batch([*images, odd], [str(i) for i in range(17)])).image
@@ -155,7 +156,7 @@ def test_bad_settings_say_what_is_allowed() -> None:
     with pytest.raises(SettingError, match="nu"):
         settings(nu="0")
     with pytest.raises(SettingError, match="cannot be halved 6 times"):
-        DeepSvdd(settings(depth="6")).fit(TexturedImages.make(4, (32, 32), seed=0), runtime=Runtime())
+        DeepSvdd(settings(depth="6")).fit(TexturedImages.make(4, (32, 32), seed=0), Job(Runtime()))
 
 
 @pytest.mark.filterwarnings("ignore:.*look alike")

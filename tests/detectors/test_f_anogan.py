@@ -15,6 +15,7 @@ from anomalens.backbones.runtimes import Runtime  # noqa: E402
 from anomalens.detectors import Batch, load_detector  # noqa: E402
 from anomalens.detectors.checks import TexturedImages, yield_checks  # noqa: E402
 from anomalens.inspector import Inspector  # noqa: E402
+from anomalens.job import Job  # noqa: E402
 from anomalens.training.f_anogan import (  # noqa: E402
     FAnoGanGame,
     ResidualScorer,
@@ -66,7 +67,7 @@ def test_the_second_stage_moves_the_encoder_only() -> None:
 def test_both_stages_have_curves_and_notes() -> None:
     images = TexturedImages.make(16, (32, 32), seed=0)
     detector = load_detector("f-anogan")(settings())
-    detector.fit(images, runtime=Runtime())
+    detector.fit(images, Job(Runtime()))
     assert {"gan: training critic", "gan: training generator", "encoder: training loss"} <= set(
         detector.curves
     )

@@ -20,6 +20,7 @@ from anomalens.detectors.density.flow import FlowHead, FlowSettings  # noqa: E40
 from anomalens.errors import SettingError  # noqa: E402
 from anomalens.evaluation.evaluate import evaluate_task  # noqa: E402
 from anomalens.evaluation.settings import FitSettings  # noqa: E402
+from anomalens.job import Job  # noqa: E402
 from anomalens.training.flow import trained_flow  # noqa: E402
 from anomalens.training.plan import Plan  # noqa: E402
 from anomalens.training.split import Split  # noqa: E402
@@ -55,7 +56,7 @@ def trained(z: np.ndarray, epochs: int) -> Any:
     n = len(z)
     split = Split(np.arange(n - 100), np.arange(n - 100, n), np.arange(0))
     plan = Plan(epochs=epochs, batch_size=64, learning_rate=3e-3, patience=0, device="cpu")
-    return trained_flow(z, split, plan, steps=4, hidden=16, noise=0.0, seed=0)
+    return trained_flow(z, split, plan, steps=4, hidden=16, noise=0.0, job=Job(Runtime()))
 
 
 def test_a_flow_bends_where_a_gaussian_cannot() -> None:
@@ -96,7 +97,7 @@ def test_couplings_that_do_not_fit_are_refused() -> None:
 
 def test_every_image_calibrates_and_the_first_flow_is_told() -> None:
     fitted = load_detector("flow")(settings())
-    scores = fitted.fit(TexturedImages.make(10, (64, 96), seed=0), runtime=Runtime())
+    scores = fitted.fit(TexturedImages.make(10, (64, 96), seed=0), Job(Runtime()))
     assert np.isfinite(scores.image).all()
     assert len(fitted.curves["validation loss"]) == 2
     assert "of 2 epochs on" in fitted.notes[0]

@@ -18,6 +18,7 @@ from anomalens.detectors import Batch, load_detector  # noqa: E402
 from anomalens.detectors.checks import TexturedImages, painted, yield_checks  # noqa: E402
 from anomalens.errors import AnomalensError  # noqa: E402
 from anomalens.inspector import Inspector  # noqa: E402
+from anomalens.job import Job  # noqa: E402
 from anomalens.training.channel_scale import ChannelScale  # noqa: E402
 from anomalens.training.coupling import Convolutions, Coupling, Flow, Layers  # noqa: E402
 from anomalens.training.embedding import Embedding  # noqa: E402
@@ -69,7 +70,7 @@ def test_the_image_score_is_the_maximum_or_the_mean_of_the_highest() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_one_graph_leads_from_the_image_to_the_map(name: str) -> None:
     fitted = detector(name, taps="stride8")
-    fitted.fit(TexturedImages.make(8, SIZE, seed=0), runtime=Runtime())
+    fitted.fit(TexturedImages.make(8, SIZE, seed=0), Job(Runtime()))
     (graph,) = fitted.state().graphs.values()
     session = open_session(graph, runtime=Runtime(), input_size=SIZE)
     values, maps = session.run(np.zeros((1, 3, *SIZE), np.float32))
@@ -82,7 +83,7 @@ def test_one_graph_leads_from_the_image_to_the_map(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_training_lowers_the_loss_and_finds_what_nothing_should_miss(name: str) -> None:
     fitted = detector(name, epochs="6", patience="0")
-    fitted.fit(TexturedImages.make(10, SIZE, seed=0), runtime=Runtime())
+    fitted.fit(TexturedImages.make(10, SIZE, seed=0), Job(Runtime()))
     losses = fitted.curves["training loss"]
     assert len(losses) == 6 and losses[-1] < losses[0]
     fresh = list(TexturedImages.make(4, SIZE, seed=1))
@@ -227,7 +228,7 @@ def test_bad_parameters_are_refused_with_a_sentence(
     name: str, parameters: dict[str, str], words: str
 ) -> None:
     with pytest.raises(AnomalensError, match=words):
-        detector(name, **parameters).fit(TexturedImages.make(4, SIZE, seed=0), runtime=Runtime())
+        detector(name, **parameters).fit(TexturedImages.make(4, SIZE, seed=0), Job(Runtime()))
 
 
 @pytest.mark.filterwarnings("ignore::anomalens.errors.AnomalensWarning")

@@ -12,11 +12,11 @@ import pytest
 from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors import Batch, load_detector
 from anomalens.detectors.checks import TexturedImages, painted, yield_checks
-from anomalens.detectors.features import cache as cache_module
 from anomalens.detectors.features.cache import FeatureCache
 from anomalens.detectors.image_level import ImageLevelDetector
 from anomalens.errors import BackboneError, SettingError
 from anomalens.inspector import Inspector
+from anomalens.job import Job
 
 NAMES = ("gaussian", "knn", "kde", "gmm", "pca", "ocsvm", "iforest", "lof")
 QUICK = {"iforest": {"n_estimators": "100"}}
@@ -114,7 +114,7 @@ def test_of_very_few_images_all_train_the_autoencoder_and_the_caller_leaves_some
     pytest.importorskip("torch", reason="needs the extra train")
     few = TexturedImages.make(4, (64, 96), seed=0)
     made = detector("knn", features="latent", latent_epochs="1")
-    assert made.fit(few, runtime=Runtime()) is None
+    assert made.fit(few, Job(Runtime())) is None
     assert len(made.ids_) == 4
 
 
@@ -125,14 +125,14 @@ def images() -> TexturedImages:
 
 def test_the_nearest_normal_images_are_named(images: TexturedImages) -> None:
     knn = detector("knn", features="pixels")
-    knn.fit(images, runtime=Runtime())
-    (first, distance), (_, second), _ = knn.nearest_images(images.pixels[4], k=3)
-    assert first == "image-4"
-    assert distance == pytest.approx(0, abs=1e-5)
-    assert second > distance
+    knn.fit(images, Job(Runtime()))
+    first, second, _ = knn.score(Batch([images.pixels[4]], ["x"])).explain(0).nearest
+    assert first.image == "image-4"
+    assert first.distance == pytest.approx(0, abs=1e-5)
+    assert second.distance > first.distance
     state = knn.state()
     loaded = type(knn).from_state(state, size=(64, 96), runtime=Runtime())
-    assert loaded.nearest_images(images.pixels[7], k=1)[0][0] == "image-7"
+    assert loaded.score(Batch([images.pixels[7]], ["x"])).explain(0).nearest[0].image == "image-7"
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,9 @@ def test_the_odd_group_of_features_contributes_most(
     features: str, expected: set[str], images: TexturedImages
 ) -> None:
     found: ImageLevelDetector = detector("gaussian", features=features)
-    found.fit(images, runtime=Runtime())
+    found.fit(images, Job(Runtime()))
     swapped = images.pixels[0][:, :, ::-1].copy()  # red for blue; its brightness changes little
-    parts = found.explain(swapped).parts
+    parts = found.score(Batch([swapped], ["swapped"])).explain(0).parts
     assert {part.name for part in parts} == {group.name for group in found._extractor.groups}
     assert [p.contribution for p in parts] == sorted((p.contribution for p in parts), reverse=True)
     if features == "texture":
@@ -154,7 +154,7 @@ def test_the_odd_group_of_features_contributes_most(
 
 def test_of_the_coarsest_layer_only_the_means_are_taken(images: TexturedImages) -> None:
     found = detector("pca")
-    found.fit(images, runtime=Runtime())
+    found.fit(images, Job(Runtime()))
     names = [group.name for group in found._extractor.groups]
     assert names[-2:] == ["stride16 std", "stride32 mean"]
     assert len(found.space_.mean) == found._extractor.groups[-1].stop == 2 * (24 + 40 + 112) + 320
@@ -166,7 +166,7 @@ def test_a_small_budget_learns_from_a_random_part(monkeypatch: pytest.MonkeyPatc
     one = 4 * 4 * 3 * 4
     monkeypatch.setattr("anomalens.detectors.image_level._COPIES", 16 * 10**6 // (20 * one))
     object.__setattr__(found.settings, "memory_mb", 16)
-    scores = found.fit(many, runtime=Runtime()).image
+    scores = found.fit(many, Job(Runtime())).image
     assert len(found.ids_) == len(found.head_.ids) == 20
     assert np.isfinite(scores).sum() == 20
     assert found.ids_ == sorted(found.ids_, key=lambda name: int(name.split("-")[1]))
@@ -176,7 +176,7 @@ def test_of_many_images_some_are_scored_out_of_fold(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("anomalens.detectors.image_level.MAX_CALIBRATION_IMAGES", 10)
     pixels = TexturedImages.make(30, (32, 32), seed=0).pixels
     groups = np.arange(30) // 3
-    scores = detector("knn", features="pixels").fit(TexturedImages(pixels, groups), runtime=Runtime()).image
+    scores = detector("knn", features="pixels").fit(TexturedImages(pixels, groups), Job(Runtime())).image
     scored = np.isfinite(scores)
     assert scored.sum() == 9  # three whole groups
     assert set(np.bincount(groups[scored], minlength=10)) == {0, 3}
@@ -194,7 +194,7 @@ def test_of_many_images_some_are_scored_out_of_fold(monkeypatch: pytest.MonkeyPa
 def test_features_that_do_not_vary_do_no_harm(name: str, features: str) -> None:
     flat = TexturedImages((np.full((32, 32, 3), 90, np.uint8),) * 9, np.arange(9))
     found = detector(name, features=features)
-    found.fit(flat, runtime=Runtime())
+    found.fit(flat, Job(Runtime()))
     odd, _ = painted(flat.pixels[0])
     normal, strange = found.score(Batch([flat.pixels[0], odd], ["a", "b"])).image
     assert np.isfinite([normal, strange]).all()
@@ -234,7 +234,7 @@ def test_what_the_backbone_does_not_have_is_refused(
     parameters: dict[str, str], words: str, images: TexturedImages
 ) -> None:
     with pytest.raises(SettingError, match=words):
-        detector("gaussian", **parameters).fit(images, runtime=Runtime())
+        detector("gaussian", **parameters).fit(images, Job(Runtime()))
 
 
 def test_nothing_to_learn_from_is_refused() -> None:
@@ -242,19 +242,19 @@ def test_nothing_to_learn_from_is_refused() -> None:
         size = (32, 32)  # type: ignore[assignment]
 
     with pytest.raises(SettingError, match="at least one normal image"):
-        detector("gaussian").fit(NoImages((), np.zeros(0, np.int64)), runtime=Runtime())
+        detector("gaussian").fit(NoImages((), np.zeros(0, np.int64)), Job(Runtime()))
 
 
 def test_images_too_small_for_texture_are_refused() -> None:
     tiny = TexturedImages.make(3, (12, 12), seed=0)
     with pytest.raises(SettingError, match="at least 16 pixels"):
-        detector("gaussian", features="texture").fit(tiny, runtime=Runtime())
+        detector("gaussian", features="texture").fit(tiny, Job(Runtime()))
 
 
 @pytest.mark.parametrize("features", ["pixels", "texture", "pretrained"])
 def test_a_mirror_image_scores_the_same_where_asked(features: str, images: TexturedImages) -> None:
     found = detector("gaussian", features=features, mirror="yes")
-    found.fit(images, runtime=Runtime())
+    found.fit(images, Job(Runtime()))
     batch = Batch([images.pixels[0], np.ascontiguousarray(images.pixels[0][:, ::-1])], ["a", "b"])
     one, other = found.score(batch).image
     assert one == pytest.approx(other, rel=1e-4)
@@ -273,7 +273,7 @@ class Faulty:
 
 def test_features_that_are_no_numbers_are_refused(images: TexturedImages) -> None:
     found = detector("gaussian", features="pixels")
-    found.fit(images, runtime=Runtime())
+    found.fit(images, Job(Runtime()))
     found._extractor = Faulty()
     with pytest.raises(BackboneError, match="no numbers"):
         found.score(Batch([images.pixels[0]], ["a"]))
@@ -282,7 +282,7 @@ def test_features_that_are_no_numbers_are_refused(images: TexturedImages) -> Non
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_arrays_are_refused(name: str, images: TexturedImages) -> None:
     found = detector(name, features="pixels", pixel_size="8")
-    found.fit(images, runtime=Runtime())
+    found.fit(images, Job(Runtime()))
     state = found.state()
     for key, array in state.arrays.items():
         if array.size < 2:
@@ -316,14 +316,11 @@ class Counting:
 
 
 def test_the_cache_computes_once_and_tells_settings_and_images_apart(
-    tmp_path: Path, images: TexturedImages, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, images: TexturedImages
 ) -> None:
-    monkeypatch.setenv(cache_module.VARIABLE, str(tmp_path))
     first, second = Counting(), Counting()
     for counting in (first, second, first):
-        cache = FeatureCache.from_environment()
-        assert cache is not None
-        cached = cache.through(counting, runtime=Runtime())
+        cached = FeatureCache(tmp_path).through(counting, runtime=Runtime())
         for image in images.pixels[:3]:
             np.testing.assert_array_equal(cached(image), image.mean((0, 1)).astype(np.float32))
     assert (first.asked, second.asked) == (3, 0)
@@ -352,15 +349,12 @@ def test_a_damaged_or_full_cache_does_no_harm(tmp_path: Path, images: TexturedIm
     assert not (tmp_path / "full").exists()
 
 
-def test_a_detector_scores_the_same_with_a_cache(
-    tmp_path: Path, images: TexturedImages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_detector_scores_the_same_with_a_cache(tmp_path: Path, images: TexturedImages) -> None:
     plain = detector("gaussian")
-    plain.fit(images, runtime=Runtime())
+    plain.fit(images, Job(Runtime()))
     expected = plain.score(Batch(images.pixels, images.ids)).image
-    monkeypatch.setenv(cache_module.VARIABLE, str(tmp_path))
     for _ in range(2):
         found = detector("gaussian")
-        found.fit(images, runtime=Runtime())
+        found.fit(images, Job(Runtime(), features=tmp_path))
         np.testing.assert_array_equal(found.score(Batch(images.pixels, images.ids)).image, expected)
     assert len(list(tmp_path.glob("*/*.npy"))) == len(images)

@@ -24,6 +24,7 @@ from anomalens.errors import AnomalensError, BackboneError, SettingError
 from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.settings import FitSettings
 from anomalens.inspector import Inspector
+from anomalens.job import Job
 
 NAMES = ("spade", "dictionary", "texture-patches")
 SIZE = (64, 96)
@@ -104,7 +105,7 @@ def test_bad_parameters_are_refused_with_a_sentence(
     name: str, parameters: dict[str, str], words: str, images: TexturedImages
 ) -> None:
     with pytest.raises(AnomalensError, match=words):
-        detector(name, **parameters).fit(images, runtime=RUNTIME)
+        detector(name, **parameters).fit(images, Job(RUNTIME))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -121,7 +122,7 @@ def test_no_images_are_refused(name: str) -> None:
             return iter(())
 
     with pytest.raises(SettingError, match="at least one normal image"):
-        detector(name).fit(Nothing(), runtime=RUNTIME)
+        detector(name).fit(Nothing(), Job(RUNTIME))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_a_damaged_state_is_refused_or_scores(
     name: str, numbers: dict[str, Any], images: TexturedImages
 ) -> None:
     fitted = detector(name)
-    fitted.fit(images, runtime=RUNTIME)
+    fitted.fit(images, Job(RUNTIME))
     state = fitted.state()
     changed = State({**state.numbers, **numbers}, state.arrays, state.graphs)
     if name == "texture-patches" and numbers["n_scales"] == 1:  # other patches, still texems of ten features
@@ -151,7 +152,7 @@ def test_a_damaged_state_is_refused_or_scores(
 
 def test_texems_that_are_no_numbers_are_refused(images: TexturedImages) -> None:
     fitted = detector("texture-patches")
-    fitted.fit(images, runtime=RUNTIME)
+    fitted.fit(images, Job(RUNTIME))
     state = fitted.state()
     arrays = {**state.arrays, "scale0_means": state.arrays["scale0_means"] * np.nan}
     with pytest.raises(ValueError, match="finite"):
@@ -189,7 +190,7 @@ def test_a_pixel_is_the_mean_of_the_windows_that_cover_it() -> None:
 def test_spade_is_the_paper_s_two_distances(images: TexturedImages) -> None:
     """d(y) over the K nearest images; each position against all positions of the K' nearest."""
     fitted = detector("spade", n_neighbors="3", n_references="2", dimensions="512", sigma="0")
-    fitted.fit(images, runtime=RUNTIME)
+    fitted.fit(images, Job(RUNTIME))
     windows = Windows.around_cells(SIZE, 16, 8)
     network = window_network(
         "efficientnet-lite0", (), (), strides=(4, 8, 16), windows=windows, runtime=RUNTIME
@@ -215,7 +216,7 @@ def test_the_gallery_stays_within_its_budget() -> None:
     sizes = []
     for budget in ("1", "64"):
         fitted = detector("spade", gallery_mb=budget, dimensions="2000", n_references="1")
-        fitted.fit(many, runtime=RUNTIME)
+        fitted.fit(many, Job(RUNTIME))
         sizes.append(len(fitted.state().graphs["spade"]))
         assert np.isfinite(scores(fitted, many).image).all()
     assert (sizes[1] - sizes[0]) / (2 * 96 * 176) == pytest.approx(40 - 29, rel=0.05)
@@ -278,4 +279,4 @@ def test_features_tell_stripes_along_x_from_stripes_along_y() -> None:
 
 def test_a_strange_backbone_is_refused() -> None:
     with pytest.raises((BackboneError, SettingError)):
-        detector("dictionary", backbone="resnet").fit(TexturedImages.make(2, SIZE, seed=0), runtime=RUNTIME)
+        detector("dictionary", backbone="resnet").fit(TexturedImages.make(2, SIZE, seed=0), Job(RUNTIME))

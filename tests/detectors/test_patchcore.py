@@ -16,6 +16,7 @@ from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.patchcore import PatchCore, PatchCoreSettings
 from anomalens.detectors.patches.search_graph import append_search
 from anomalens.errors import BackboneError
+from anomalens.job import Job
 
 SIZE = (64, 64)
 
@@ -23,7 +24,7 @@ SIZE = (64, 64)
 @pytest.fixture(scope="module")
 def fitted() -> PatchCore:
     detector = PatchCore(PatchCoreSettings(min_bank=40, n_neighbors=4))
-    detector.fit(TexturedImages.make(6, SIZE, seed=0), runtime=Runtime())
+    detector.fit(TexturedImages.make(6, SIZE, seed=0), Job(Runtime()))
     return detector
 
 

@@ -17,6 +17,7 @@ from anomalens.detectors.checks import TexturedImages, yield_checks  # noqa: E40
 from anomalens.detectors.selfsupervised.rotnet import RotNet, RotNetSettings  # noqa: E402
 from anomalens.errors import SettingError  # noqa: E402
 from anomalens.inspector import Inspector  # noqa: E402
+from anomalens.job import Job  # noqa: E402
 from anomalens.training.rotnet import ViewClassifier, Views, ViewScorer, dirichlet  # noqa: E402
 from anomalens.training.views import Square, View, shifted, shifted_each, turned, views_of  # noqa: E402
 
@@ -98,7 +99,7 @@ def arrows(count: int, *, symmetric: bool) -> TexturedImages:
 
 def fitted(images: TexturedImages, **parameters: str) -> RotNet:
     detector = RotNet(settings(**{"epochs": "30", "width": "8", "patience": "0", **parameters}))
-    detector.fit(images, runtime=Runtime())
+    detector.fit(images, Job(Runtime()))
     return detector
 
 

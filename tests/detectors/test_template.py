@@ -18,6 +18,7 @@ from anomalens.detectors.patches.registration import aligned, best_shift
 from anomalens.detectors.patches.template import Template, TemplateSettings
 from anomalens.errors import SettingError
 from anomalens.images.image_set import ImageEntry
+from anomalens.job import Job
 
 
 def scene(seed: int, side: int = 200) -> Any:
@@ -106,7 +107,7 @@ def pairs(n: int, *, references: bool = True) -> TexturedImages:
 @pytest.fixture(scope="module")
 def fitted() -> tuple[Template, Any]:
     detector = Template()
-    return detector, detector.fit(pairs(12), runtime=Runtime())
+    return detector, detector.fit(pairs(12), Job(Runtime()))
 
 
 def test_each_image_is_compared_with_its_own_reference(fitted):
@@ -136,7 +137,7 @@ def test_templates_alone_make_pairs_and_say_so(given):
     if given == "equal":
         templates = TexturedImages(templates.pixels, templates.groups, templates.pixels)
     detector = Template()
-    scores = detector.fit(templates, runtime=Runtime())
+    scores = detector.fit(templates, Job(Runtime()))
     assert np.isfinite(scores.image).all() and scores.image.min() > 0
     (note,) = detector.notes
     assert "pairs were made from templates" in note
@@ -149,15 +150,15 @@ def test_templates_alone_make_pairs_and_say_so(given):
 
 def test_a_fold_that_leaves_a_group_out_keeps_its_references():
     detector, images = Template(), pairs(10)
-    own = detector.fit(images, runtime=Runtime())
-    crossed = cross_fit(detector, images, runtime=Runtime())
+    own = detector.fit(images, Job(Runtime()))
+    crossed = cross_fit(detector, images, Job(Runtime()))
     assert np.allclose(own.image, crossed.image, rtol=0.2)
     stand_ins = stand_in_scores(detector, images, n_images=3, copies=2, seed=0)
     assert len(stand_ins.image) == 6 and stand_ins.image.max() < 5 * own.image.max()
 
 
 def test_one_pair_has_no_left_out_score_and_damaged_states_are_refused(fitted):
-    assert np.isnan(Template().fit(pairs(1), runtime=Runtime()).image).all()
+    assert np.isnan(Template().fit(pairs(1), Job(Runtime())).image).all()
     state = fitted[0].state()
     for damaged in (-1, np.inf, np.nan):
         state.arrays["scales"][:] = damaged
@@ -171,7 +172,7 @@ def test_one_pair_has_no_left_out_score_and_damaged_states_are_refused(fitted):
 
 def test_layers_can_be_chosen():
     detector = Template(TemplateSettings(taps=("stride8",), search=0, sigma=0.0))
-    detector.fit(pairs(4), runtime=Runtime())
+    detector.fit(pairs(4), Job(Runtime()))
     assert detector.scales_.shape == (1,)
 
 
@@ -192,7 +193,7 @@ def test_boards_are_told_from_themselves_without_defects(real_set):
                 found.append(one)
     images = TexturedImages(tuple(normal), np.arange(len(normal), dtype=np.int64), tuple(references))
     detector = Template()
-    unseen = detector.fit(images, runtime=Runtime(threads=2))
+    unseen = detector.fit(images, Job(Runtime(threads=2)))
     names = [str(i) for i in range(len(normal))]
     found = detector.score(Batch(defective, names, references=references))
     assert (found.image > unseen.image).all()  # each board is odder than itself without defects

@@ -22,6 +22,7 @@ from anomalens.detectors.cross_fit import cross_fit
 from anomalens.detectors.tiled import tiled_class
 from anomalens.detectors.tiles import Layout, TileSet
 from anomalens.errors import ModelFileError, SettingError
+from anomalens.job import Job
 
 SMALL = {"tile": 32, "overlap": 8, "min_bank": 100}
 SIZES = [(64, 96), (75, 131), (32, 32), (20, 90), (9, 7), (33, 64)]
@@ -46,7 +47,7 @@ class Light(Detector):
     settings_type: ClassVar[type[Settings]] = LightSettings
     settings: LightSettings
 
-    def fit(self, images: Any, *, runtime: Any, seed: int = 0, progress: Any = None) -> Scores:
+    def fit(self, images: Any, job: Any) -> Scores:
         grey = np.stack([image.mean(2) for image in images])
         self.mean_ = float(grey.mean())
         left_out = [
@@ -128,7 +129,7 @@ def test_maps_are_put_together_without_seams(size: tuple[int, int]) -> None:
     for kind in (Light, Even):
         found, whole = tiled(kind, tile=32, overlap=8), kind()
         for detector in (found, whole):
-            detector.fit(images, runtime=Runtime())
+            detector.fit(images, Job(Runtime()))
         found.inner_.mean_ = whole.mean_  # tiles share pixels, so the means differ a little
         batch = Batch(images.pixels, images.ids)
         one, other = found.score(batch), whole.score(batch)
@@ -140,9 +141,9 @@ def test_maps_are_put_together_without_seams(size: tuple[int, int]) -> None:
 def test_an_out_of_fold_score_is_the_highest_of_all_tiles_with_the_whole_group_left_out() -> None:
     images = replace(TexturedImages.make(8, (70, 90), seed=0), groups=np.array([0, 0, 1, 2, 3, 4, 5, 6]))
     found, inner = tiled(Light, tile=32, overlap=8), Light()
-    scores = found.fit(images, runtime=Runtime())
+    scores = found.fit(images, Job(Runtime()))
     tiles = TileSet.of(images, tile=32, overlap=8, most=10**6, seed=0)
-    expected = inner.fit(tiles, runtime=Runtime()).image.reshape(8, -1)
+    expected = inner.fit(tiles, Job(Runtime())).image.reshape(8, -1)
     assert len(tiles.layout) == expected.shape[1] == 12
     np.testing.assert_array_equal(scores.image, expected.max(1))
     np.testing.assert_allclose(scores.maps, expected.max(1).astype(np.float32)[:, None, None])
@@ -152,12 +153,12 @@ def test_an_out_of_fold_score_is_the_highest_of_all_tiles_with_the_whole_group_l
 def test_where_an_image_lacks_the_score_of_a_tile_it_is_left_to_a_cross_fit() -> None:
     images = TexturedImages.make(8, (70, 90), seed=0)
     found = tiled(Light, tile=32, overlap=8, max_tiles=95)
-    assert found.fit(images, runtime=Runtime()) is None
+    assert found.fit(images, Job(Runtime())) is None
     assert found.notes[0].startswith("learnt from 95 of 96 tiles of 32 px")
-    scores = cross_fit(found, images, runtime=Runtime())
+    scores = cross_fit(found, images, Job(Runtime()))
     assert np.isfinite(scores.image).all()
     one_group = replace(images, groups=np.zeros(8, np.int64))
-    assert made("tiled:patchcore", **SMALL).fit(one_group, runtime=Runtime()) is None
+    assert made("tiled:patchcore", **SMALL).fit(one_group, Job(Runtime())) is None
 
 
 class KeepsTwo(Light):
@@ -165,9 +166,9 @@ class KeepsTwo(Light):
 
     holds_out: ClassVar[bool] = True
 
-    def fit(self, images: Any, **options: Any) -> Scores:
+    def fit(self, images: Any, job: Any) -> Scores:
         kept = images.groups >= images.groups.max() - 1
-        super().fit(images, **options)
+        super().fit(images, job)
         self.mean_ = float(
             np.mean([image.mean() for image, keep in zip(images, kept, strict=True) if not keep])
         )
@@ -181,7 +182,7 @@ def test_a_detector_that_keeps_images_from_learning_scores_those_whole(most: int
     images = TexturedImages.make(8, (70, 90), seed=0)
     found = tiled(KeepsTwo, tile=32, overlap=8, max_tiles=most)
     assert found.holds_out
-    scores = found.fit(images, runtime=Runtime())
+    scores = found.fit(images, Job(Runtime()))
     whole = found.score(Batch(images.pixels, images.ids))
     np.testing.assert_array_equal(np.isfinite(scores.image), np.arange(8) >= 6)
     np.testing.assert_array_equal(scores.image[6:], whole.image[6:])
@@ -302,11 +303,11 @@ def test_parameters_say_how_to_cut_and_reach_the_detector() -> None:
 def test_auto_says_why_of_the_tile_that_decides() -> None:
     images = TexturedImages.make(12, (64, 64), seed=0)
     found = made("tiled:auto", tile=32, overlap=0, min_bank=100)
-    found.fit(images, runtime=Runtime())
+    found.fit(images, Job(Runtime()))
     odd = images.pixels[0].copy()
     odd[40:50, 40:50] = (255, 0, 0)
-    score = found.score(Batch([odd], ["odd"])).image[0]
-    assert sum(part.contribution for part in found.explain(odd).parts) == pytest.approx(score)
+    scores = found.score(Batch([odd], ["odd"]))
+    assert sum(part.contribution for part in scores.explain(0).parts) == pytest.approx(scores.image[0])
     assert len(found.notes) == 2
 
 

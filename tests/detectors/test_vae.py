@@ -16,6 +16,7 @@ from anomalens.detectors import Batch, load_detector  # noqa: E402
 from anomalens.detectors.checks import TexturedImages, yield_checks  # noqa: E402
 from anomalens.errors import SettingError  # noqa: E402
 from anomalens.inspector import Inspector  # noqa: E402
+from anomalens.job import Job  # noqa: E402
 from anomalens.training.variational import (  # noqa: E402
     SurpriseScorer,
     VariationalAutoencoder,
@@ -95,7 +96,7 @@ def test_an_unknown_word_is_refused(parameters: dict[str, str], part: str) -> No
 
 def test_a_size_that_cannot_be_halved_so_often_is_refused() -> None:
     with pytest.raises(SettingError, match="multiples of 8"):
-        load_detector("vae")(settings()).fit(TexturedImages.make(6, (36, 40), seed=0), runtime=Runtime())
+        load_detector("vae")(settings()).fit(TexturedImages.make(6, (36, 40), seed=0), Job(Runtime()))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_a_size_that_cannot_be_halved_so_often_is_refused() -> None:
 def test_other_choices_fit_and_are_rebuilt(parameters: dict[str, str]) -> None:
     images = TexturedImages.make(12, (32, 40), seed=0)
     detector = load_detector("vae")(settings(**parameters))
-    detector.fit(images, runtime=Runtime())
+    detector.fit(images, Job(Runtime()))
     batch = Batch(list(images), list(images.ids))
     scores = detector.score(batch)
     again = type(detector).from_state(detector.state(), size=(32, 40), runtime=Runtime()).score(batch)
@@ -113,7 +114,7 @@ def test_other_choices_fit_and_are_rebuilt(parameters: dict[str, str]) -> None:
     assert set(scores.parts) == {"reconstruction probability", "KL"}
     if "joint" not in parameters:
         np.testing.assert_allclose(scores.image, sum(scores.parts.values()))
-    assert {part.name for part in detector.explain(images.pixels[0]).parts} == set(scores.parts)
+    assert {part.name for part in scores.explain(0).parts} == set(scores.parts)
 
 
 @pytest.mark.filterwarnings("ignore:A false-alarm rate")

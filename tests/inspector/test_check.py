@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomalens import ImageSet, Inspector
+from anomalens import Finding, ImageSet, Inspector
+from anomalens.errors import InputError
 from anomalens.images import Affine, recognise, test_set
 
 KEYS = [
@@ -203,3 +204,12 @@ def test_the_explanation_says_what_the_numbers_say(
     assert "none of 24 normal images scored as high" in str(odd.explanation)
     calm = next(f for f in inspector.check(fresh) if not f.anomalous)
     assert str(calm.explanation).startswith("Not flagged: score ")
+
+
+def test_a_finding_reads_itself_back(inspector: Inspector, defects: np.ndarray) -> None:
+    for finding in inspector.check([*defects[:3], np.zeros((3, 3, 3), np.int64)]):
+        line = json.loads(json.dumps(finding.to_json()))
+        assert Finding.from_json(line).to_json() == finding.to_json()
+    for damaged in ({}, {**line, "regions": None}, {**line, "image": 3}, {**line, "regions": [{"box": [1]}]}):
+        with pytest.raises(InputError, match="no finding"):
+            Finding.from_json(damaged)

@@ -117,10 +117,10 @@ def test_unreadable_images_are_counted_and_left_out(
 ) -> None:
     for i, image in enumerate(normal[:12]):
         Image.fromarray(image).save(tmp_path / f"good {i}.png")
-    (tmp_path / "bad.png").write_bytes(b"no image")
+    (tmp_path / "torn.png").write_bytes(b"no image")
     (tmp_path / "notes.txt").write_text("x")
     inspector, text = warned(lambda: Inspector.fit(tmp_path, **fast))
-    assert "1 of 13 images cannot be read and are left out; the first: bad.png" in text
+    assert "1 of 13 images cannot be read and are left out; the first: torn.png" in text
     assert "notes.txt" in text
     assert inspector.card["data"]["n_images"] == 12
     assert inspector.card["data"]["n_unreadable"] == 1
@@ -134,7 +134,7 @@ def test_a_name_that_is_no_utf8_does_not_stop_saving(
     for i, image in enumerate(normal[:12]):
         Image.fromarray(image).save(folder / f"{i}.png")
     try:
-        (folder / b"bad\xff.png".decode("utf-8", "surrogateescape")).write_bytes(b"no image")
+        (folder / b"torn\xff.png".decode("utf-8", "surrogateescape")).write_bytes(b"no image")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     inspector, _ = warned(lambda: Inspector.fit(folder, **fast))
@@ -143,7 +143,7 @@ def test_a_name_that_is_no_utf8_does_not_stop_saving(
 
 
 def test_nothing_readable_is_refused(tmp_path: Path, fast: dict[str, Any]) -> None:
-    (tmp_path / "bad.png").write_bytes(b"no image")
+    (tmp_path / "torn.png").write_bytes(b"no image")
     with pytest.raises(ImageSetError, match="None of the 1 images"):
         Inspector.fit(tmp_path, **fast)
 

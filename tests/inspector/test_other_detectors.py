@@ -24,7 +24,7 @@ class Contrast(Detector):
     """Distance of an image's contrast from the mean contrast; leaves calibration to the caller."""
     name, family, pixel_level, settings_type = "contrast", "density", False, Settings
 
-    def fit(self, images, *, runtime, seed=0, progress=None):
+    def fit(self, images, job):
         FITTED_ON.append(len(images))
         self.mean_ = float(np.mean([image.std() for image in images]))
 

@@ -13,7 +13,6 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from anomalens.errors import AnomalensWarning, SettingError  # noqa: E402
 from anomalens.images.augment import Augmentation  # noqa: E402
-from anomalens.training import CHECKPOINTS  # noqa: E402
 from anomalens.training.checkpoint import Checkpoint  # noqa: E402
 from anomalens.training.images import HeldImages  # noqa: E402
 from anomalens.training.learner import Learner, Player, alone, device_of  # noqa: E402
@@ -86,7 +85,6 @@ def test_a_killed_run_ends_as_one_that_was_not(
     plan = Plan(epochs=6, batch_size=8, learning_rate=0.01, optimiser=optimiser)
     whole = network()
     wanted = run(whole, plan)
-    monkeypatch.setenv(CHECKPOINTS, str(tmp_path))
     monkeypatch.setattr("anomalens.training.checkpoint._SECONDS", 0.0)
 
     def until_killed(items: Iterable[Any], *, label: str, total: int) -> Iterator[Any]:
@@ -96,7 +94,7 @@ def test_a_killed_run_ends_as_one_that_was_not(
             yield item
 
     with pytest.raises(Stop):
-        run(network(), plan, checkpoint=Checkpoint.of("a run"), progress=until_killed)
+        run(network(), plan, checkpoint=Checkpoint.of(tmp_path, "a run"), progress=until_killed)
     seen = []
 
     def count(items: Iterable[Any], *, label: str, total: int) -> Iterator[Any]:
@@ -105,23 +103,20 @@ def test_a_killed_run_ends_as_one_that_was_not(
             yield item
 
     resumed = network(seed=9)  # what it starts from no longer matters
-    history = run(resumed, plan, checkpoint=Checkpoint.of("a run"), progress=count)
+    history = run(resumed, plan, checkpoint=Checkpoint.of(tmp_path, "a run"), progress=count)
     assert seen == [3, 4, 5]
     assert history == wanted
     assert all(np.array_equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
     seen.clear()
-    assert run(network(), plan, checkpoint=Checkpoint.of("a run"), progress=count) == wanted
+    assert run(network(), plan, checkpoint=Checkpoint.of(tmp_path, "a run"), progress=count) == wanted
     assert seen == []
-    run(network(), plan, checkpoint=Checkpoint.of("another run"), progress=count)
+    run(network(), plan, checkpoint=Checkpoint.of(tmp_path, "another run"), progress=count)
     assert seen == [0, 1, 2, 3, 4, 5]
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_damaged_checkpoint_is_a_warning_and_a_new_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(CHECKPOINTS, str(tmp_path))
-    kept = Checkpoint.of("a run")
+def test_a_damaged_checkpoint_is_a_warning_and_a_new_run(tmp_path: Path) -> None:
+    kept = Checkpoint.of(tmp_path, "a run")
     assert kept is not None
     kept.path.write_bytes(b"no safetensors")
     with pytest.warns(AnomalensWarning, match="training begins anew"):
@@ -134,8 +129,7 @@ def test_a_damaged_checkpoint_is_a_warning_and_a_new_run(
         run(anew, PLAN, checkpoint=kept)
     run(fresh, PLAN)
     assert all(np.array_equal(a, b) for a, b in zip(weights(anew), weights(fresh), strict=True))
-    monkeypatch.delenv(CHECKPOINTS)
-    assert Checkpoint.of("a run") is None
+    assert Checkpoint.of(None, "a run") is None
 
 
 def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path: Path) -> None:

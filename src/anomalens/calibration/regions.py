@@ -6,7 +6,7 @@ regions take a fraction of a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,12 @@ class Region:
 
     def to_json(self) -> dict[str, Any]:
         return {"box": list(self.box), "area": self.area, "peak": self.peak}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Region:
+        """Read what `to_json` wrote; KeyError, TypeError or ValueError where that is damaged."""
+        x0, y0, x1, y1 = (int(side) for side in data["box"])
+        return cls((x0, y0, x1, y1), int(data["area"]), float(data["peak"]))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import checkpoints_option, feature_cache_option, kept_between_runs
+from anomalens.cli.options import checkpoints_option, feature_cache_option
 
 
 @click.command()
@@ -65,8 +65,14 @@ def benchmark(
     if table is not None:
         require_place(table, "--table")
     read = Suite.read(suite)
-    with kept_between_runs(features=feature_cache, checkpoints=checkpoints):
-        cards, missing = run_cells(read.cells(root), out, again=again, progress=bar)
+    kept = {"--feature-cache": feature_cache, "--checkpoints": checkpoints}
+    cards, missing = run_cells(
+        read.cells(root),
+        out,
+        again=again,
+        kept={option: folder for option, folder in kept.items() if folder is not None},
+        progress=bar,
+    )
     text = results_page(read.title, cards, earlier=table)
     for sentence in missing:
         text += f"\nLeft out: {sentence}\n"

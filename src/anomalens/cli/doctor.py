@@ -41,9 +41,6 @@ def doctor(as_json: bool) -> int:
         for extra, there in report["extras"].items():
             hint = "installed" if there else f"not installed (pip install 'anomalens[{extra}]')"
             click.echo(f"extra {extra}: {hint}")
-        click.echo(
-            f"feature cache: {report['feature_cache'] or 'none; ANOMALENS_CACHE=DIR or --feature-cache DIR'}"
-        )
         for name, answer in report["trial"].items():
             click.echo(f"trial {name}: {answer}")
         click.echo("all is well" if report["well"] else "something is wrong, see above")
@@ -55,7 +52,6 @@ def examine() -> dict[str, Any]:
     from anomalens import __version__
     from anomalens.backbones.processor import usable_cores
     from anomalens.backbones.runtimes import available, choose
-    from anomalens.detectors.features.cache import VARIABLE
 
     report: dict[str, Any] = {
         "anomalens": __version__,
@@ -68,7 +64,6 @@ def examine() -> dict[str, Any]:
         "bfloat16": _has_bfloat16(),
         "extras": {extra: find_spec(module) is not None for extra, module in _EXTRAS.items()},
         "versions": {name: _version(name) for name in ("numpy", "pillow", "onnxruntime", "openvino")},
-        "feature_cache": os.environ.get(VARIABLE) or None,
         "trial": {},
     }
     report["trial"]["pretrained weights"] = _trial_weights()

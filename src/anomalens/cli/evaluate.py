@@ -12,7 +12,6 @@ from anomalens.cli.bars import bar
 from anomalens.cli.options import (
     checkpoints_option,
     feature_cache_option,
-    kept_between_runs,
     key_values,
     policy_options,
     policy_text,
@@ -151,6 +150,8 @@ def evaluate(
                     runtime=runtime or "auto",
                     precision=precision or "float32",
                     threads=threads,
+                    checkpoints=checkpoints,
+                    feature_cache=feature_cache,
                 )
                 words = ["anomalens", "evaluate", dataset, "--protocol", task.protocol]
                 for option, value in (
@@ -162,11 +163,10 @@ def evaluate(
                         words += [option, str(value)]
                 command = f"{shlex.join(words)} {settings.options()}"
                 fitted: list[Inspector] = []
-                with kept_between_runs(features=feature_cache, checkpoints=checkpoints):
-                    card = evaluate_task(
-                        task, settings, seed=seed, against=against, model=tested, command=command,
-                        on_fitted=fitted.append, progress=bar,
-                    )  # fmt: skip
+                card = evaluate_task(
+                    task, settings, seed=seed, against=against, model=tested, command=command,
+                    on_fitted=fitted.append, progress=bar,
+                )  # fmt: skip
                 cards.append(card)
                 if album is not None and fitted:
                     album.add(card, fitted[0], task)

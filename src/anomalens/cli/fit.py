@@ -10,7 +10,6 @@ from anomalens import defaults
 from anomalens.cli.bars import bar
 from anomalens.cli.options import (
     checkpoints_option,
-    kept_between_runs,
     key_values,
     policy_options,
     policy_text,
@@ -123,31 +122,29 @@ def fit(
     given = key_values(parameters)
     if backbone is not None:
         given["backbone"] = backbone
-    with kept_between_runs(checkpoints=checkpoints):
-        inspector = Inspector.fit(
-            image_set(normal, normal=True),
-            references=reference,
-            detector=detector,
-            parameters=given,
-            size=size,
-            tile=tile,
-            overlap=overlap,
-            preprocess=preprocess,
-            augment=augment,
-            copies=copies,
-            policy=policy_text(false_alarm_rate, policy),
-            runtime=runtime or "auto",
-            precision=precision or "float32",
-            threads=threads,
-            seed=seed,
-            keep_thumbnails=keep_thumbnails,
-            progress=bar,
-        )
+    inspector = Inspector.fit(
+        image_set(normal, normal=True),
+        references=reference,
+        detector=detector,
+        parameters=given,
+        size=size,
+        tile=tile,
+        overlap=overlap,
+        preprocess=preprocess,
+        augment=augment,
+        copies=copies,
+        policy=policy_text(false_alarm_rate, policy),
+        runtime=runtime or "auto",
+        precision=precision or "float32",
+        threads=threads,
+        seed=seed,
+        keep_thumbnails=keep_thumbnails,
+        checkpoints=checkpoints,
+        progress=bar,
+    )
     inspector.save(out)
     calibration = inspector.calibration
     learnt = count(inspector.card["data"]["n_images"], "normal image")
-    if layout := dataset_layout(normal):
-        click.echo(layout)
     click.echo(f"{out}: {inspector.detector.name}, learnt from {learnt}")
     if inspector.thumbnails:
         kilobytes = sum(len(data) for data in inspector.thumbnails.values()) / 1000
@@ -167,5 +164,7 @@ def fit(
             f"expect to flag {calibration.threshold.expected_rate:.1%} of normal images "
             f"(95 % interval {interval[0]:.1%} to {interval[1]:.1%})"
         )
+    if layout := dataset_layout(normal):
+        click.echo(layout)
     click.echo(f"next: anomalens check {out} NEW_PICTURES --out report")
     return 0

@@ -130,9 +130,10 @@ def feature_cache_option(command: Command) -> Command:
     return click.option(
         "--feature-cache",
         type=click.Path(path_type=Path, file_okay=False),
+        callback=made_folder,
         metavar="DIR",
         help="Keep features of image-level detectors here: each image passes the network once for all of "
-        "them, and times on the cards leave it out. [default: $ANOMALENS_CACHE, else none]",
+        "them, and times on the cards leave it out. [default: none]",
     )(command)
 
 
@@ -141,24 +142,26 @@ def checkpoints_option(command: Command) -> Command:
     return click.option(
         "--checkpoints",
         type=click.Path(path_type=Path, file_okay=False),
+        callback=made_folder,
         metavar="DIR",
         help="Keep trainings of networks here: one that was stopped goes on, one that ended is not repeated. "
-        "[default: $ANOMALENS_CHECKPOINTS, else none]",
+        "[default: none]",
     )(command)
 
 
-@contextmanager
-def kept_between_runs(*, features: Path | None = None, checkpoints: Path | None = None) -> Iterator[None]:
-    """What `--feature-cache` and `--checkpoints` name is used meanwhile."""
-    from anomalens.detectors.features.cache import VARIABLE
-    from anomalens.named_folders import keeping_in
-    from anomalens.training import CHECKPOINTS
-
-    with (
-        keeping_in(features, VARIABLE, what="features"),
-        keeping_in(checkpoints, CHECKPOINTS, what="checkpoints"),
-    ):
-        yield
+def made_folder(context: click.Context, option: click.Parameter, folder: Path | None) -> Path | None:
+    """A folder to keep something in, made where it is not there."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(
+            f"The folder {folder} of {option.opts[0]} cannot be made: {error.strerror}."
+        ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingError(f"The folder {folder} of {option.opts[0]} may not be written to; choose another.")
+    return folder.resolve()
 
 
 def policy_options(command: Command) -> Command:

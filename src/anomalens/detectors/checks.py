@@ -25,6 +25,7 @@ from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.contract import Batch, Detector, Scores, Settings, State
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
+from anomalens.job import Job
 from anomalens.threads import one_blas_thread
 
 FAMILIES: Final = (
@@ -184,7 +185,7 @@ class _Trial:
         if self.cls.uses_references:
             images = replace(images, references=tuple(self.reference_of(image) for image in images))
         with one_blas_thread():  # as the inspector does
-            return detector.fit(images, runtime=self.runtime, seed=seed)
+            return detector.fit(images, Job(self.runtime, seed))
 
     @cached_property
     def fitted(self) -> tuple[Detector, Scores | None]:

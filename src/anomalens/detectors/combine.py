@@ -26,6 +26,7 @@ members share while fitting.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Self
@@ -51,8 +52,7 @@ from anomalens.detectors.features.cache import FeatureMemory
 from anomalens.detectors.image_level import ImageLevelDetector
 from anomalens.detectors.registry import COMBINE, load_detector
 from anomalens.errors import SettingError
-from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
 
 MAX_MEMBERS: Final = 8
 SHARED_BYTES: Final = 250 * 10**6
@@ -94,23 +94,16 @@ class Combine(Detector):
     settings: CombineSettings
     members_: tuple[Member, ...]
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores | None:
+    def fit(self, images: TrainingImages, job: Job) -> Scores | None:
         self._memory = FeatureMemory(max_bytes=SHARED_BYTES)
         found, unseen = [], []
         for label, kind, settings in zip(self.labels, self.kinds, self.settings.members, strict=True):
             detector = kind(settings)
             self._share(detector)
-            scores = detector.fit(images, runtime=runtime, seed=seed, progress=progress)
+            scores = detector.fit(images, job)
             if scores is None:
-                scores = cross_fit(detector, images, runtime=runtime, seed=seed, progress=progress)
-            member = _on_its_scale(label, detector, scores, images, seed)
+                scores = cross_fit(detector, images, job)
+            member = _on_its_scale(label, detector, scores, images, job.seed)
             unseen.append(_placed(member, scores))
             found.append(member)
         self.members_ = tuple(found)
@@ -121,29 +114,31 @@ class Combine(Detector):
         return None if each_has and not np.isfinite(fused.image).any() else fused
 
     def score(self, batch: Batch) -> Scores:
-        answers = []
+        answers, asked = [], []
         for number, (image, name) in enumerate(zip(batch.images, batch.ids, strict=True)):
             reference = None if batch.references is None else [batch.references[number]]
             one = Batch([image], [name], references=reference)
-            answers.append(self._fused([_placed(m, m.detector.score(one)) for m in self.members_]))
+            asked.append([m.detector.score(one) for m in self.members_])
+            placed = [_placed(m, scores) for m, scores in zip(self.members_, asked[-1], strict=True)]
+            answers.append(self._fused(placed))
             self._memory.clear()
         maps = [answer.maps for answer in answers if answer.maps is not None]
         if not answers:
             return Scores(np.empty(0))
-        return Scores(np.concatenate([a.image for a in answers]), np.concatenate(maps) if maps else None)
+        return Scores(
+            np.concatenate([a.image for a in answers]),
+            np.concatenate(maps) if maps else None,
+            explain=lambda i: self._reasons(asked[i]),
+        )
 
-    def explain(self, image: Pixels) -> Reasons | None:
+    def _reasons(self, given: Sequence[Scores]) -> Reasons:
         """What each member adds to the fused score, and the first member's word on similar normal images."""
-        if self.uses_references:  # which are not given here
-            return None
-        one = Batch([image], ["image"])
         parts = [
-            Part(m.label, float(m.scale(m.detector.score(one).image)[0]) / len(self.members_))
-            for m in self.members_
+            Part(m.label, float(m.scale(scores.image)[0]) / len(self.members_))
+            for m, scores in zip(self.members_, given, strict=True)
         ]
-        said = (m.detector.explain(image) for m in self.members_)
-        nearest = next((reasons.nearest for reasons in said if reasons and reasons.nearest), ())
-        self._memory.clear()
+        said = (scores.explain(0) for scores in given if scores.explain is not None)
+        nearest = next((reasons.nearest for reasons in said if reasons.nearest), ())
         return Reasons(tuple(sorted(parts, key=lambda part: -part.contribution)), nearest)
 
     def state(self) -> State:

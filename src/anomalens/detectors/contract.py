@@ -9,7 +9,7 @@ code. `anomalens.detectors.checks.check_detector` tests all of this for any clas
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol, Self
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from anomalens.backbones.runtimes import Runtime
 from anomalens.errors import SettingError, unknown_name
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,15 @@ class Scores:
         Anomaly maps at the size of the prepared images, for pixel-level detectors.
     parts : mapping of str to float64 [n]
         What the score was made of, by name, where it has several parts; for reports.
+    explain : callable of int to Reasons, or None
+        Why the image at this place scores as it does, from what scoring it found out already: nothing is
+        computed for images that nobody asks about. None from methods that have nothing to say beyond a map.
     """
 
     image: NDArray[np.float64]
     maps: NDArray[np.float32] | None = None
     parts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    explain: Callable[[int], Reasons] | None = None
 
 
 @dataclass(frozen=True)
@@ -252,15 +256,13 @@ class Detector(ABC):
         self.settings = settings if settings is not None else self.settings_type()
 
     @abstractmethod
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores | None:
+    def fit(self, images: TrainingImages, job: Job) -> Scores | None:
         """Learn what normal looks like.
+
+        Parameters
+        ----------
+        images : TrainingImages
+        job : Job
 
         Returns
         -------
@@ -308,10 +310,6 @@ class Detector(ABC):
         Of detectors whose score is the largest of its parts on a common scale.
         """
         return {}
-
-    def explain(self, image: Pixels) -> Reasons | None:
-        """Why this image scores as it does; None from methods that have nothing to say beyond their map."""
-        return None
 
     def on_runtime(self, runtime: Runtime, *, size: tuple[int, int]) -> Self:
         """The same detector, its graphs executed by another runtime."""

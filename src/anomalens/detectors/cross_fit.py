@@ -14,13 +14,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.contract import Batch, Detector, Scores, TrainingImages, references_of
 from anomalens.detectors.folds import fold_of_groups
 from anomalens.detectors.made_pairs import taken_again
 from anomalens.images.arrays import Pixels
 from anomalens.images.augment import Augmentation
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
 
 FOLDS: Final = 5
 # Slight changes that make a stand-in for a new image where there are too few to leave any out.
@@ -103,11 +102,9 @@ def stand_ins(detector: Detector, batch: Batch, *, index: int, n: int, seed: int
 def cross_fit(
     detector: Detector,
     images: TrainingImages,
+    job: Job,
     *,
-    runtime: Runtime,
-    seed: int = 0,
     which: NDArray[np.int64] | None = None,
-    progress: Progress = silent,
 ) -> Scores:
     """Out-of-fold scores from five fits on parts: whole groups leave together.
 
@@ -127,7 +124,7 @@ def cross_fit(
     """
     groups = np.asarray(images.groups)
     n = len(groups)
-    folds = fold_of_groups(groups, FOLDS, seed)
+    folds = fold_of_groups(groups, FOLDS, job.seed)
     asked = np.ones(n, bool) if which is None else np.isin(np.arange(n), which)
     scores = np.full(n, np.nan)
     maxima = np.full((n, 1, 1), np.nan, np.float32) if detector.pixel_level else None
@@ -137,7 +134,7 @@ def cross_fit(
             continue
         part = type(detector)(detector.settings)
         rest = SomeImages(images, np.flatnonzero(~held))
-        part.fit(rest, runtime=runtime, seed=seed, progress=progress)
+        part.fit(rest, job)
         left_out = SomeImages(images, np.flatnonzero(held & asked))
         for row, batch in zip(left_out.rows, batches(left_out), strict=True):
             answer = part.score(batch)

@@ -88,15 +88,15 @@ class FrozenDetector(LearnedDetector):
                 f"{self.name} computes features once and cannot change images in every epoch; leave "
                 "augment out, or fit with --augment, which adds changed copies."
             )
-        self._frozen = self._frozen_network(run.size, run.runtime)
+        self._frozen = self._frozen_network(run.size, run.job.runtime)
         numbers = self._frozen.numbers()
         run.images = held = HeldFeatures.read(
             run.images,
             self._frozen,
             # another runtime or precision gives other features
-            identity=self._frozen.graph + str((numbers["mean"], numbers["std"], run.runtime)).encode(),
+            identity=self._frozen.graph + str((numbers["mean"], numbers["std"], run.job.runtime)).encode(),
             scaling=(numbers["mean"], numbers["std"]),
-            progress=run.progress,
+            progress=run.job.progress,
         )
         return self.learn_features(run, held)
 
@@ -112,6 +112,6 @@ class FrozenDetector(LearnedDetector):
             self._frozen.graph,
             rows=run.split.train,
             outputs={name: shapes[name] for name in self._outputs()},
-            runtime=run.runtime,
+            runtime=run.job.runtime,
         )
-        return self._frozen.with_graph(graph, runtime=run.runtime)
+        return self._frozen.with_graph(graph, runtime=run.job.runtime)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol, Self
 
 import numpy as np
@@ -38,7 +39,8 @@ from anomalens.detectors.features.space import FeatureSpace
 from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
 from anomalens.errors import BackboneError, SettingError
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
+from anomalens.progress import Progress
 
 Floats = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
@@ -73,7 +75,7 @@ class ImageLevelDetector(Detector):
     head_: Head
 
     @abstractmethod
-    def learn(self, z: Floats, *, groups: NDArray[np.int64], seed: int) -> Head:
+    def learn(self, z: Floats, groups: NDArray[np.int64], job: Job) -> Head:
         """A head from vectors [n, k] of normal images and their groups, int64 [n]."""
 
     @classmethod
@@ -81,26 +83,17 @@ class ImageLevelDetector(Detector):
     def head_from(cls, numbers: Mapping[str, Any], arrays: Arrays) -> Head:
         """Rebuild a head from what its `numbers` and `arrays` gave; nothing is trusted."""
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores | None:
+    def fit(self, images: TrainingImages, job: Job) -> Scores | None:
         if not len(images):
             raise SettingError(f"{self.name} needs at least one normal image to fit and was given none.")
-        extractor, unseen = learn_extractor(
-            self.settings, images, runtime=runtime, seed=seed, progress=progress
-        )
-        self._use(extractor, runtime)
+        extractor, unseen = learn_extractor(self.settings, images, job)
+        self._use(extractor, job.runtime, job.features)
         every = np.arange(len(images), dtype=np.int64)
-        rows, x = self._collect(images, unseen if len(unseen) else every, seed, progress)
+        rows, x = self._collect(images, unseen if len(unseen) else every, job.seed, job.progress)
         groups = np.asarray(images.groups)[rows]
         ids = images.ids  # made anew whenever it is asked for
         self.ids_ = [ids[row] for row in rows]
-        space, head = self._learnt(x, groups, seed)
+        space, head = self._learnt(x, groups, job)
         # what scores from now on is what the state rebuilds, memory layout and all: equal bit for bit
         self.space_ = FeatureSpace.from_arrays(_in_order(space.arrays()))
         self.head_ = self.head_from(head.numbers(), _in_order(head.arrays()))
@@ -108,15 +101,14 @@ class ImageLevelDetector(Detector):
         if not len(unseen):  # the features themselves have seen every image
             return None
         scores = np.full(len(images), np.nan)
-        scores[rows] = self._out_of_fold(x, groups, seed, progress)
+        scores[rows] = self._out_of_fold(x, groups, job)
         return Scores(scores)
 
     def score(self, batch: Batch) -> Scores:
-        scores = np.empty(len(batch), np.float64)
-        for i, image in enumerate(batch.images):
-            # one row at a time: a product of many rows may round otherwise than that of one
-            scores[i] = self.head_.scores(self.space_.apply(self._features(image)[None]))[0]
-        return Scores(scores)
+        features = [self._features(image) for image in batch.images]
+        # one row at a time: a product of many rows may round otherwise than that of one
+        scores = [self._score(x) for x in features]
+        return Scores(np.array(scores, np.float64), explain=lambda i: self.reasons(features[i]))
 
     def state(self) -> State:
         return State(
@@ -135,17 +127,18 @@ class ImageLevelDetector(Detector):
         detector.head_.scores(detector.space_.apply(detector.space_.mean[None]))
         return detector
 
-    def explain(self, image: Pixels) -> Reasons:
-        """By how much the score would fall if a group of features were as in the average normal image."""
-        x = self._features(image)
-        full = float(self.head_.scores(self.space_.apply(x[None]))[0])
+    def reasons(self, x: Floats) -> Reasons:
+        """By how much the score of features [d] would fall if a group were as in the average normal image."""
+        full = self._score(x)
         parts = []
         for group in self._extractor.groups:
             changed = x.copy()
             changed[group.start : group.stop] = self.space_.mean[group.start : group.stop]
-            rest = float(self.head_.scores(self.space_.apply(changed[None]))[0])
-            parts.append(Part(group.name, full - rest))
+            parts.append(Part(group.name, full - self._score(changed)))
         return Reasons(parts=tuple(sorted(parts, key=lambda part: -part.contribution)))
+
+    def _score(self, x: Floats) -> float:
+        return float(self.head_.scores(self.space_.apply(x[None]))[0])
 
     def share_features(self, memory: FeatureMemory) -> None:
         """Look features up in this memory from now on; detectors that share one use one network."""
@@ -153,9 +146,10 @@ class ImageLevelDetector(Detector):
         if self._runtime is not None:
             self._extractor = memory.through(self._extractor, runtime=self._runtime)
 
-    def _use(self, extractor: Extractor, runtime: Runtime) -> None:
-        cache = FeatureCache.from_environment()
-        self._extractor = extractor if cache is None else cache.through(extractor, runtime=runtime)
+    def _use(self, extractor: Extractor, runtime: Runtime, cache: Path | None = None) -> None:
+        self._extractor = extractor
+        if cache is not None:
+            self._extractor = FeatureCache(cache).through(extractor, runtime=runtime)
         if self._memory is not None:
             self._extractor = self._memory.through(self._extractor, runtime=runtime)
         self._runtime = runtime
@@ -185,23 +179,21 @@ class ImageLevelDetector(Detector):
                 place += 1
         return rows, x
 
-    def _learnt(self, x: Floats, groups: NDArray[np.int64], seed: int) -> tuple[FeatureSpace, Head]:
+    def _learnt(self, x: Floats, groups: NDArray[np.int64], job: Job) -> tuple[FeatureSpace, Head]:
         s = self.settings
         space = FeatureSpace.learn(x, scaling=s.used_scaling, components=s.kept_components)
-        return space, self.learn(space.apply(x), groups=groups, seed=seed)
+        return space, self.learn(space.apply(x), groups, job)
 
-    def _out_of_fold(
-        self, x: Floats, groups: NDArray[np.int64], seed: int, progress: Progress
-    ) -> NDArray[np.float64]:
+    def _out_of_fold(self, x: Floats, groups: NDArray[np.int64], job: Job) -> NDArray[np.float64]:
         """Each chosen image scored by a space and a head that left its group out; NaN elsewhere."""
         scores = np.full(len(x), np.nan)
-        wanted = some_groups(groups, MAX_CALIBRATION_IMAGES, seed)
-        folds = np.where(wanted, fold_of_groups(groups, FOLDS, seed), -1)
-        for fold in progress(range(FOLDS), label="calibrating", total=FOLDS):
+        wanted = some_groups(groups, MAX_CALIBRATION_IMAGES, job.seed)
+        folds = np.where(wanted, fold_of_groups(groups, FOLDS, job.seed), -1)
+        for fold in job.progress(range(FOLDS), label="calibrating", total=FOLDS):
             held = folds == fold
             if not held.any() or held.all():
                 continue
-            space, head = self._learnt(x[~held], groups[~held], seed)
+            space, head = self._learnt(x[~held], groups[~held], job)
             scores[held] = head.scores(space.apply(x[held]))
         return scores
 

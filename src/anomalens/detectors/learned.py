@@ -45,7 +45,8 @@ from anomalens.detectors.network import LARGEST, FeatureNetwork
 from anomalens.errors import BackboneError, ModelFileError, SettingError, unknown_name
 from anomalens.images.arrays import Pixels
 from anomalens.images.augment import Augmentation
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
+from anomalens.progress import Progress
 from anomalens.training import require_torch
 from anomalens.training.plan import OPTIMISERS, SCHEDULES, Plan
 
@@ -137,14 +138,7 @@ class LearnedDetector(Detector):
         a map [1, h, w]. Torch is imported here.
         """
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores | None:
+    def fit(self, images: TrainingImages, job: Job) -> Scores | None:
         if not len(images):
             raise SettingError(f"{self.name} needs at least one normal image to fit and was given none.")
         require_torch(f"The detector {self.name!r}")
@@ -152,7 +146,7 @@ class LearnedDetector(Detector):
 
         plan = self.settings.plan()
         folds = self.settings.calibrate_by == "folds"
-        with repeatable(seed):
+        with repeatable(job.seed):
             run = TrainingRun.prepare(
                 images,
                 plan,
@@ -160,9 +154,7 @@ class LearnedDetector(Detector):
                 decided_by=self.settings.to_plain(),
                 validation=self.settings.validation,
                 held_out=0.0 if folds else self.settings.held_out,
-                runtime=runtime,
-                seed=seed,
-                progress=progress,
+                job=job,
             )
             trained = self.learn(run)
             self._network = self._deployed(run, trained)
@@ -176,7 +168,7 @@ class LearnedDetector(Detector):
             self._scales = self._learnt_scales(run.images.pixels, rows)
         if folds:
             return None
-        return self._held_out_scores(run.images.pixels, run.split.held_out, progress)
+        return self._held_out_scores(run.images.pixels, run.split.held_out, job.progress)
 
     def score(self, batch: Batch) -> Scores:
         parts, maps = [], []
@@ -189,13 +181,11 @@ class LearnedDetector(Detector):
             self._joint(values),
             np.stack(maps) if maps else None,
             {name: values[:, k] for k, name in enumerate(self.components)},
+            (lambda i: self._reasons(parts[i])) if len(self.components) > 1 else None,
         )
 
-    def explain(self, image: Pixels) -> Reasons | None:
-        """What each component gives, on the common scale or in its unit; nothing where there is one only."""
-        if len(self.components) == 1:
-            return None
-        values = self._answer(image)[0]
+    def _reasons(self, values: NDArray[np.float32]) -> Reasons:
+        """What each component gives, on the common scale or in its unit."""
         if self._scales:
             given = [scale(value) for scale, value in zip(self._scales, values, strict=True)]
         else:
@@ -247,7 +237,7 @@ class LearnedDetector(Detector):
             mean=(0.0, 0.0, 0.0),
             std=(255.0, 255.0, 255.0),
             size=run.size,
-            runtime=run.runtime,
+            runtime=run.job.runtime,
             backbone={"name": self.name, "trained": "here", "epochs": run.epochs},
         )
 

@@ -25,7 +25,7 @@ Memory. One image at a time (those that are decoded ahead come on top), the dete
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
@@ -39,7 +39,7 @@ from anomalens.detectors.tiled_settings import TiledSettings
 from anomalens.detectors.tiles import Layout, TileSet
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
 
 
 class Tiled(Detector):
@@ -50,21 +50,14 @@ class Tiled(Detector):
     inner_: Detector
     learnt_: tuple[int, int]
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores | None:
+    def fit(self, images: TrainingImages, job: Job) -> Scores | None:
         if not len(images):
             raise SettingError(f"{self.name} needs at least one normal image to fit and was given none.")
         s = self.settings
-        tiles = TileSet.of(images, tile=s.tile, overlap=s.overlap, most=s.max_tiles, seed=seed)
+        tiles = TileSet.of(images, tile=s.tile, overlap=s.overlap, most=s.max_tiles, seed=job.seed)
         self.learnt_ = len(tiles), len(images) * len(tiles.layout)
         self.inner_ = self.kind(s.inner)
-        scores = self.inner_.fit(tiles, runtime=runtime, seed=seed, progress=progress)
+        scores = self.inner_.fit(tiles, job)
         if scores is not None and self.kind.holds_out:
             return self._of_held_out(images, tiles, scores)
         if scores is None or not tiles.complete or not np.isfinite(scores.image).all():
@@ -76,23 +69,23 @@ class Tiled(Detector):
     def score(self, batch: Batch) -> Scores:
         image = np.empty(len(batch), np.float64)
         maps = []
+        highest: list[Callable[[int], Reasons]] = []  # what the tile of each image's highest score says
         for number, pixels in enumerate(batch.images):
             layout = self._layout(pixels)
-            total, best = layout.blank(), -np.inf
+            total, best, says = layout.blank(), -np.inf, None
             for tile, scores in enumerate(self._tile_scores(layout, pixels)):
                 assert scores.maps is not None
+                says = scores.explain if scores.image[0] > best else says
                 best = np.maximum(best, scores.image[0])  # NaN stays NaN
                 layout.add(total, tile, scores.maps[0])
             image[number] = best
+            if says is not None:
+                highest.append(says)
             maps.append(total[: layout.size[0], : layout.size[1]])
         # one image, the usual case, is not copied
-        return Scores(image, maps[0][None] if len(maps) == 1 else np.array(maps))
-
-    def explain(self, image: Pixels) -> Reasons | None:
-        """What the detector says of the tile that gives the image its score."""
-        layout = self._layout(image)
-        scores = [one.image[0] for one in self._tile_scores(layout, image)]
-        return self.inner_.explain(layout.cut(layout.filled(image), int(np.argmax(scores))))
+        stacked = maps[0][None] if len(maps) == 1 else np.array(maps)
+        told = len(highest) == len(batch)
+        return Scores(image, stacked, explain=(lambda i: highest[i](0)) if told else None)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -24,7 +24,12 @@ _HASHED: Final = 20_000  # images of a task up to which its data are compared wi
 
 
 def run_cells(
-    cells: Iterable[Cell | InputError], folder: Path, *, again: bool = False, progress: Progress = silent
+    cells: Iterable[Cell | InputError],
+    folder: Path,
+    *,
+    again: bool = False,
+    kept: Mapping[str, Path] | None = None,
+    progress: Progress = silent,
 ) -> tuple[list[ResultCard], list[str]]:
     """Evaluate what has no card yet, or one that no longer holds.
 
@@ -39,6 +44,8 @@ def run_cells(
         Where the cards are; cells whose card is there, has figures and still holds are not run again.
     again : bool
         Run all of them anew.
+    kept : mapping of str to Path, optional
+        The options `--feature-cache` and `--checkpoints` of every cell.
 
     Returns
     -------
@@ -66,7 +73,7 @@ def run_cells(
         path = folder / cell.file_name
         card = None if again else _read(path)
         if card is None or not _holds(card, cell, hashes):
-            card = run_cell(cell, path)
+            card = run_cell(cell, path, kept or {})
         cards.append(card)
     return cards, missing
 
@@ -133,12 +140,13 @@ def _names(images: ImageSet) -> bytes:
     return hashlib.sha256(names.encode("utf-8", "surrogateescape")).digest()
 
 
-def run_cell(cell: Cell, path: Path) -> ResultCard:
+def run_cell(cell: Cell, path: Path, kept: Mapping[str, Path]) -> ResultCard:
     """One `anomalens evaluate`, in a process of its own."""
+    options = [word for option, place in (*kept.items(), ("--json", path)) for word in (option, str(place))]
     path.unlink(missing_ok=True)  # else the former card would stand for a run that ends without one
     code = "from anomalens.cli.main import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "evaluate", *cell.arguments, "--json", str(path)],
+        [sys.executable, "-c", code, "evaluate", *cell.arguments, *options],
         capture_output=True,
         text=True,
         errors="replace",

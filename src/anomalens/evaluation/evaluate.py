@@ -6,7 +6,6 @@ figures are of raw scores and raw maps. Scoring goes through `Inspector.check`, 
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -16,7 +15,6 @@ import numpy as np
 
 from anomalens.datasets.hygiene import check_hygiene
 from anomalens.datasets.task import Task
-from anomalens.detectors.features.cache import VARIABLE
 from anomalens.errors import AnomalensError, AnomalensWarning, InputError
 from anomalens.evaluation.card_figures import image_intervals, image_part, pixel_part
 from anomalens.evaluation.cards import ImageScore, ResultCard
@@ -139,7 +137,7 @@ def _evaluate(
         *inspector.card.get("notes", ()),
         *(inspector.detector.notes if model is None else ()),
     ]
-    if os.environ.get(VARIABLE):
+    if settings.feature_cache is not None and model is None:
         notes.append("Features may come from a cache: the times may leave the network out.")
     answered = [score for score in scores if score.score is not None]
     if len(answered) < len(scores):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from anomalens import defaults
 from anomalens.errors import SettingError, unknown_name
 from anomalens.inspector import Inspector
 from anomalens.progress import Progress, silent
+
+_PLACES: Final = {"checkpoints", "feature_cache"}
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,13 @@ class FitSettings:
     runtime: str = "auto"
     precision: str = "float32"
     threads: int | None = None
+    checkpoints: Path | None = None
+    feature_cache: Path | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FitSettings:
         """Read a table of a suite; unknown keys are refused, the nearest is suggested."""
-        known = {f.name for f in fields(cls)}
+        known = {f.name for f in fields(cls)} - _PLACES
         for key in data:
             if key not in known:
                 raise unknown_name("setting", key, known)
@@ -41,8 +46,8 @@ class FitSettings:
         return cls(**{**data, "parameters": dict(parameters)})
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """Plain data; where things are kept decides nothing and is left out."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _PLACES}
 
     def fit(self, images: Any, *, seed: int, progress: Progress = silent) -> Inspector:
         """Fit and calibrate with these settings."""
@@ -58,6 +63,8 @@ class FitSettings:
             runtime=self.runtime,
             precision=self.precision,
             threads=self.threads,
+            checkpoints=self.checkpoints,
+            feature_cache=self.feature_cache,
             seed=seed,
             progress=progress,
         )

@@ -52,7 +52,7 @@ def answer(
         level = min(threshold, 0.9 * float(anomaly_map.max()))
         regions = find_regions(anomaly_map, level, box_mapper(prepared.to_original, prepared.original_size))
     asked = why == "all" or (why == "flagged" and anomalous)
-    reasons = detector.explain(prepared.pixels) if asked else None
+    reasons = scores.explain(0) if asked and scores.explain is not None else None
     return replace(
         blank,
         score=score,

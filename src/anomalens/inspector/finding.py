@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 
 from anomalens.calibration import Calibration, Region
 from anomalens.detectors.contract import Part, Reasons
+from anomalens.errors import InputError
 from anomalens.images.geometry import Affine
 
 _PARTS_TOLD: Final = 3
+_IN_JSON: Final = (
+    "image", "page", "score", "p_value", "percentile", "anomalous", "threshold", "calibration", "regions",
+    "label", "confidence", "explanation", "error", "detector", "model",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,23 +88,29 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """The stable keys of `check --json`; what does not apply is None."""
-        return {
-            "image": self.image,
-            "page": self.page,
-            "score": self.score,
-            "p_value": self.p_value,
-            "percentile": self.percentile,
-            "anomalous": self.anomalous,
-            "threshold": self.threshold,
-            "calibration": self.calibration,
-            "regions": [region.to_json() for region in self.regions],
-            "label": self.label,
-            "confidence": self.confidence,
-            "explanation": self.explanation,
-            "error": self.error,
-            "detector": self.detector,
-            "model": self.model,
-        }
+        plain = {name: getattr(self, name) for name in _IN_JSON}
+        return {**plain, "regions": [region.to_json() for region in self.regions]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Finding:
+        """Read what `to_json` wrote: a finding without map and reasons, which the line does not hold.
+
+        Raises
+        ------
+        InputError
+            It is no line of `check --json`.
+        """
+        try:
+            values = {name: data[name] for name in _IN_JSON}
+            regions = tuple(Region.from_json(region) for region in values.pop("regions"))
+            if not isinstance(values["image"], str):
+                raise TypeError("the image has no name")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"This is no finding of  anomalens check --json  ({type(error).__name__}: {error}); give "
+                "what it wrote."
+            ) from None
+        return cls(**values, regions=regions)
 
 
 def calibration_summary(calibration: Calibration) -> dict[str, Any]:

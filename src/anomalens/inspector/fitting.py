@@ -17,7 +17,8 @@ from anomalens.detectors.contract import Detector, Scores
 from anomalens.detectors.cross_fit import batches, cross_fit, stand_ins
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.inspector.training_set import TrainingSet
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
+from anomalens.progress import silent
 from anomalens.threads import one_blas_thread
 
 # bfloat16 is kept where it moves scores (RMS) by at most this share of their standard deviation.
@@ -33,9 +34,7 @@ def fit_detector(
     training: TrainingSet,
     *,
     policy: Policy,
-    runtime: Runtime,
-    seed: int,
-    progress: Progress = silent,
+    job: Job,
 ) -> tuple[Detector, Calibration, Runtime]:
     """Fit, then calibrate; falls back to float32 where bfloat16 moves the scores too much.
 
@@ -44,7 +43,7 @@ def fit_detector(
     detector, calibration, and the runtime that computed the calibration scores.
     """
     with one_blas_thread():
-        return _fit(detector, training, policy=policy, runtime=runtime, seed=seed, progress=progress)
+        return _fit(detector, training, policy=policy, job=job)
 
 
 def _fit(
@@ -52,13 +51,11 @@ def _fit(
     training: TrainingSet,
     *,
     policy: Policy,
-    runtime: Runtime,
-    seed: int,
-    progress: Progress,
+    job: Job,
 ) -> tuple[Detector, Calibration, Runtime]:
-    scores = detector.fit(training, runtime=runtime, seed=seed, progress=progress)
-    if runtime.precision == "bfloat16":
-        moved = _bfloat16_drift(detector, training, runtime)
+    scores = detector.fit(training, job)
+    if job.runtime.precision == "bfloat16":
+        moved = _bfloat16_drift(detector, training, job.runtime)
         if moved > BFLOAT16_DRIFT:
             warnings.warn(
                 f"bfloat16 moves the scores of normal images by {moved:.2f} standard deviations, more than "
@@ -66,24 +63,14 @@ def _fit(
                 AnomalensWarning,
                 stacklevel=5,
             )
-            runtime = replace(runtime, precision="float32")
-            scores = detector.fit(training, runtime=runtime, seed=seed, progress=progress)
+            job = replace(job, runtime=replace(job.runtime, precision="float32"))
+            scores = detector.fit(training, job)
     if training.n_groups < MIN_GROUPS:
-        calibration = _augmented(
-            detector, training, policy=policy, runtime=runtime, seed=seed, progress=progress
-        )
-        return detector, calibration, runtime
+        return detector, _augmented(detector, training, policy=policy, job=job), job.runtime
     method: Method = "held-out" if detector.holds_out else "out-of-fold"
     if scores is None or _groups_of(scores, training) < MIN_GROUPS:
         method = "out-of-fold"
-        scores = cross_fit(
-            detector,
-            training,
-            runtime=runtime,
-            seed=seed,
-            which=training.originals,
-            progress=progress,
-        )
+        scores = cross_fit(detector, training, job, which=training.originals)
     chosen = training.originals[np.isfinite(scores.image[training.originals])]
     if detector.uses_references:
         # pairs that were made of one picture are no pictures of real parts
@@ -110,7 +97,7 @@ def _fit(
         method=method,
         n_groups=len(np.unique(training.groups[chosen])),
     )
-    return detector, calibration, runtime
+    return detector, calibration, job.runtime
 
 
 def _groups_of(scores: Scores, training: TrainingSet) -> int:
@@ -130,9 +117,7 @@ def _augmented(
     training: TrainingSet,
     *,
     policy: Policy,
-    runtime: Runtime,
-    seed: int,
-    progress: Progress,
+    job: Job,
 ) -> Calibration:
     """Too few groups: score slightly changed copies of the images.
 
@@ -153,15 +138,15 @@ def _augmented(
         others = [i for i, other in enumerate(training.group_names) if other != name]
         judges[name] = type(detector)(detector.settings) if others else detector
         if others:
-            judges[name].fit(training.subset(others), runtime=runtime, seed=seed)
+            judges[name].fit(training.subset(others), replace(job, progress=silent))
     copies = max(1, min(_STAND_IN_COPIES, _STAND_INS // len(training.images)))
     jobs = (
         (judges[training.group_names[index]], copy)
         for index, single in enumerate(islice(batches(training), 0, None, training.copies + 1))
-        for copy in stand_ins(detector, single, index=index, n=copies, seed=seed)
+        for copy in stand_ins(detector, single, index=index, n=copies, seed=job.seed)
     )
     total = len(training.images) * copies
-    for judge, copy in progress(jobs, label="calibrating", total=total):
+    for judge, copy in job.progress(jobs, label="calibrating", total=total):
         answer = judge.score(copy)
         scores.append(float(answer.image[0]))
         if answer.maps is not None:

@@ -31,6 +31,7 @@ from anomalens.inspector.pairs import stream_pairs
 from anomalens.inspector.preparation import may_be_tiled, preparation
 from anomalens.inspector.thumbnails import ARRAY, collect, packed, unpacked
 from anomalens.inspector.training_set import TrainingSet
+from anomalens.job import Job
 from anomalens.progress import Progress, silent
 
 TEMPLATE: Final = "template"  # the detector where there are references
@@ -83,6 +84,8 @@ class Inspector:
         threads: int | None = None,
         seed: int = 0,
         keep_thumbnails: int = 0,
+        checkpoints: Path | None = None,
+        feature_cache: Path | None = None,
         progress: Progress = silent,
     ) -> Self:
         """Learn from normal images and calibrate.
@@ -117,6 +120,8 @@ class Inspector:
             Same images, same seed, same runtime: same model, bit for bit.
         keep_thumbnails : int
             Small pictures of at most this many normal images go into the model file.
+        checkpoints, feature_cache : Path, optional
+            Folders that are there, for trainings of networks and for features of whole images; see `Job`.
 
         Raises
         ------
@@ -171,9 +176,13 @@ class Inspector:
                 kind(settings),
                 training,
                 policy=policy,
-                runtime=choose(runtime, precision=precision, threads=threads),
-                seed=seed,
-                progress=progress,
+                job=Job(
+                    choose(runtime, precision=precision, threads=threads),
+                    seed,
+                    progress,
+                    checkpoints,
+                    feature_cache,
+                ),
             )
             if calibration.threshold.note:
                 warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
@@ -211,7 +220,7 @@ class Inspector:
         references : optional
             Each image's own template, as `fit` takes them; detectors that use none ignore them.
         explain : "none", "flagged" or "all"
-            Of which images the findings say why; costs about as much again as scoring them.
+            Of which images the findings say why.
         workers : int
             Threads that decode and prepare ahead of scoring.
 

@@ -8,11 +8,8 @@ Detectors come here inside `fit` only; what they make runs without torch.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Final
 
 from anomalens.errors import MissingExtraError
-
-CHECKPOINTS: Final = "ANOMALENS_CHECKPOINTS"  # the environment's variable that names a folder for them
 
 
 def require_torch(what: str) -> None:

@@ -1,7 +1,7 @@
 """A training run on disk: weights, optimisers and curves in one safetensors file, replaced whole.
 
-Only where the environment names a folder (`ANOMALENS_CHECKPOINTS`; the command line's `--checkpoints`). A run
-is found again by a hash of all that decides it, so it is never gone on with by another.
+Only where a folder is named (`Job.checkpoints`; the command line's `--checkpoints`). A run is found again by
+a hash of all that decides it, so it is never gone on with by another.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from anomalens.errors import AnomalensWarning
-from anomalens.training import CHECKPOINTS
 
 if TYPE_CHECKING:
     from anomalens.training.loop import State
@@ -46,14 +45,13 @@ class Checkpoint:
         self._written = time.monotonic()
 
     @classmethod
-    def of(cls, *decides: Any) -> Checkpoint | None:
-        """The run that these values decide, or None where no folder is named."""
-        folder = os.environ.get(CHECKPOINTS)
-        if not folder:
+    def of(cls, folder: Path | None, *decides: Any) -> Checkpoint | None:
+        """The run that these values decide, in a folder; None without one."""
+        if folder is None:
             return None
         text = json.dumps([*decides, _own_version(), torch.__version__], sort_keys=True, default=str)
         name = hashlib.sha256(text.encode()).hexdigest()[:24]
-        return cls(Path(folder) / f"training-{name}.safetensors")
+        return cls(folder / f"training-{name}.safetensors")
 
     def resume(self, module: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> State | None:
         """Put the run back as it was kept; None, and a warning, where that cannot be read."""

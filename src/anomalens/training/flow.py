@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomalens.images.augment import Augmentation
+from anomalens.job import Job
 from anomalens.training.checkpoint import Checkpoint
 from anomalens.training.coupling import Coupling, Flow, Layers
 from anomalens.training.learner import Learner, Player
@@ -47,7 +48,7 @@ class HeldVectors:
 
 
 def trained_flow(
-    z: Floats, split: Split, plan: Plan, *, steps: int, hidden: int, noise: float, seed: int
+    z: Floats, split: Split, plan: Plan, *, steps: int, hidden: int, noise: float, job: Job
 ) -> tuple[list[dict[str, NDArray[Any]]], NDArray[np.float32], History]:
     """Train a flow on the vectors [n, k].
 
@@ -69,7 +70,7 @@ def trained_flow(
         −log p of the first vectors in nats, as torch computes it, to compare with.
     history : History
     """
-    with repeatable(seed):
+    with repeatable(job.seed):
         channels = z.shape[1]
         couplings = [Coupling(channels, lambda a, b: Layers(a, b, hidden=hidden)) for _ in range(steps)]
         flow = Flow(channels, couplings)
@@ -87,8 +88,10 @@ def trained_flow(
             train_rows=split.train,
             validation_rows=split.validation,
             plan=plan,
-            seed=seed,
-            checkpoint=Checkpoint.of("flow", steps, hidden, noise, str(plan), seed, decides),
+            seed=job.seed,
+            checkpoint=Checkpoint.of(
+                job.checkpoints, "flow", steps, hidden, noise, str(plan), job.seed, decides
+            ),
         )
         with torch.no_grad():
             densities = channels * flow(held.vectors[:_COMPARED]).numpy()

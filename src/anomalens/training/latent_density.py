@@ -134,7 +134,7 @@ def density_of_codes(
 
     def codes_of(rows: NDArray[np.int64], most: int) -> Doubles:
         if len(rows) > most:
-            rows = np.sort(np.random.default_rng([run.seed, 2]).choice(rows, most, replace=False))
+            rows = np.sort(np.random.default_rng([run.job.seed, 2]).choice(rows, most, replace=False))
         codes = run.validation_values(lambda batch: autoencoder.encode(batch).flatten(1), rows=rows)
         return codes.numpy().astype(np.float64)
 

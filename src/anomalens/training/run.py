@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from anomalens.backbones.runtimes import Runtime
-from anomalens.progress import Progress
+from anomalens.job import Job
 from anomalens.training.checkpoint import Checkpoint
 from anomalens.training.export import check_parity, to_onnx
 from anomalens.training.images import HeldImages, Pictures
@@ -60,6 +59,7 @@ class TrainingRun:
         The detector's.
     decided_by : mapping
         What else decides the weights: the detector's parameters.
+    job : Job
     curves : dict
         Name → one loss per epoch, filled by `train`.
     """
@@ -70,9 +70,7 @@ class TrainingRun:
     plan: Plan
     name: str
     decided_by: Mapping[str, Any]
-    runtime: Runtime
-    seed: int
-    progress: Progress
+    job: Job
     curves: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     epochs: int = 0
@@ -88,20 +86,18 @@ class TrainingRun:
         decided_by: Mapping[str, Any],
         validation: float,
         held_out: float,
-        runtime: Runtime,
-        seed: int,
-        progress: Progress,
+        job: Job,
     ) -> TrainingRun:
         """Read the images and split them; inside `repeatable`, which seeds the weights that come next."""
-        held = HeldImages.collect(images, progress)
+        held = HeldImages.collect(images, job.progress)
         split = split_groups(
             np.asarray(images.groups),
             validation=validation,
             held_out=held_out,
-            seed=seed,
+            seed=job.seed,
             originals=getattr(images, "originals", None),
         )
-        return cls(held, split, images.size, plan, name, decided_by, runtime, seed, progress)
+        return cls(held, split, images.size, plan, name, decided_by, job)
 
     def train(self, learner: Learner, *, stage: str = "", plan: Plan | None = None) -> History:
         """Train a learner on the run's images; later stages of a method have a name of their own."""
@@ -112,17 +108,18 @@ class TrainingRun:
             train_rows=self.split.train,
             validation_rows=self.split.validation,
             plan=plan,
-            seed=self.seed,
+            seed=self.job.seed,
             checkpoint=Checkpoint.of(
+                self.job.checkpoints,
                 self.name,
                 stage,
                 dict(self.decided_by),
                 str(plan),
-                self.seed,
+                self.job.seed,
                 self._image_hash,
                 self.split.hash(),
             ),
-            progress=self.progress,
+            progress=self.job.progress,
         )
         prefix = f"{stage}: " if stage else ""
         self.curves |= {f"{prefix}{name}": values for name, values in history.curves.items()}
@@ -139,7 +136,7 @@ class TrainingRun:
         """The module as a graph that agrees with it on real training images."""
         module.eval()
         graph = to_onnx(module, size=self.size, outputs=outputs)
-        check_parity(module, graph, self.images.tensor(self.split.train[:_PARITY_IMAGES]), self.runtime)
+        check_parity(module, graph, self.images.tensor(self.split.train[:_PARITY_IMAGES]), self.job.runtime)
         return graph
 
     def validation_values(self, module: nn.Module, *, rows: NDArray[np.int64] | None = None) -> torch.Tensor:

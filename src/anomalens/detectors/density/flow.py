@@ -33,12 +33,11 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.contract import Scores, Settings, TrainingImages, parameter
 from anomalens.detectors.features.extractor import FeatureSettings
 from anomalens.detectors.image_level import Arrays, Floats, ImageLevelDetector
 from anomalens.errors import BackboneError
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
 from anomalens.training import require_torch
 from anomalens.training.plan import Plan
 
@@ -152,24 +151,17 @@ class VectorFlow(ImageLevelDetector):
         super().__init__(settings)
         self._curves = {}
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores | None:
+    def fit(self, images: TrainingImages, job: Job) -> Scores | None:
         require_torch(f"The detector {self.name!r}")
         self._curves, self._notes = {}, ()
-        return super().fit(images, runtime=runtime, seed=seed, progress=progress)
+        return super().fit(images, job)
 
-    def learn(self, z: Floats, *, groups: NDArray[np.int64], seed: int) -> FlowHead:
+    def learn(self, z: Floats, groups: NDArray[np.int64], job: Job) -> FlowHead:
         from anomalens.training.flow import trained_flow
         from anomalens.training.split import split_groups
 
         s = self.settings
-        split = split_groups(groups, validation=s.validation, held_out=0.0, seed=seed)
+        split = split_groups(groups, validation=s.validation, held_out=0.0, seed=job.seed)
         mean = z[split.train].mean(0, dtype=np.float64)
         couplings, densities, history = trained_flow(
             (z - mean).astype(np.float32),
@@ -178,7 +170,7 @@ class VectorFlow(ImageLevelDetector):
             steps=s.steps,
             hidden=s.hidden,
             noise=s.noise,
-            seed=seed,
+            job=job,
         )
         head = FlowHead(mean, couplings)
         difference = np.abs(head.scores(z[: len(densities)]) - densities).max()

@@ -26,6 +26,7 @@ from anomalens.detectors.contract import Settings, parameter
 from anomalens.detectors.features.covariance import SHRINKAGES, moments, shrunk, whitener
 from anomalens.detectors.features.extractor import FeatureSettings, check_choice
 from anomalens.detectors.image_level import Arrays, Floats, ImageLevelDetector
+from anomalens.job import Job
 
 Doubles = NDArray[np.float64]
 
@@ -68,7 +69,7 @@ class Gaussian(ImageLevelDetector):
     settings_type: ClassVar[type[Settings]] = GaussianSettings
     settings: GaussianSettings
 
-    def learn(self, z: Floats, *, groups: NDArray[np.int64], seed: int) -> GaussianHead:
+    def learn(self, z: Floats, groups: NDArray[np.int64], job: Job) -> GaussianHead:
         mean, _ = moments(z)
         return GaussianHead(mean, whitener(shrunk(z, mean, self.settings.shrinkage)))
 

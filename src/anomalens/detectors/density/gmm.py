@@ -26,6 +26,7 @@ from anomalens.detectors.density.neighbours import some_rows
 from anomalens.detectors.features.covariance import covariance, moments
 from anomalens.detectors.features.extractor import FeatureSettings
 from anomalens.detectors.image_level import Arrays, Floats, ImageLevelDetector
+from anomalens.job import Job
 
 Doubles = NDArray[np.float64]
 
@@ -81,19 +82,19 @@ class Gmm(ImageLevelDetector):
     settings_type: ClassVar[type[Settings]] = GmmSettings
     settings: GmmSettings
 
-    def learn(self, z: Floats, *, groups: NDArray[np.int64], seed: int) -> GmmHead:
-        z = z[some_rows(len(z), MAX_VECTORS, seed)]
-        few = z[some_rows(len(z), SELECTION, seed)]
+    def learn(self, z: Floats, groups: NDArray[np.int64], job: Job) -> GmmHead:
+        z = z[some_rows(len(z), MAX_VECTORS, job.seed)]
+        few = z[some_rows(len(z), SELECTION, job.seed)]
         most = max(1, len(z) // _PER_GAUSSIAN)
         count = self.settings.n_components
         if not count:
-            count, lowest = 1, _bic(few, 1, seed)
+            count, lowest = 1, _bic(few, 1, job.seed)
             for more in COUNTS[1:]:
-                found = _bic(few, more, seed) if more <= most else lowest
+                found = _bic(few, more, job.seed) if more <= most else lowest
                 if found >= lowest:  # more Gaussians only cost more
                     break
                 count, lowest = more, found
-        return _fitted(z, min(count, most), seed)
+        return _fitted(z, min(count, most), job.seed)
 
     @classmethod
     def head_from(cls, numbers: Mapping[str, Any], arrays: Arrays) -> GmmHead:

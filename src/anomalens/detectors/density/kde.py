@@ -26,6 +26,7 @@ from anomalens.detectors.contract import Settings, parameter
 from anomalens.detectors.density.neighbours import BLOCK_BYTES, Neighbours, some_rows
 from anomalens.detectors.features.extractor import FeatureSettings
 from anomalens.detectors.image_level import Arrays, Floats, ImageLevelDetector
+from anomalens.job import Job
 
 Doubles = NDArray[np.float64]
 
@@ -81,9 +82,9 @@ class Kde(ImageLevelDetector):
     settings_type: ClassVar[type[Settings]] = KdeSettings
     settings: KdeSettings
 
-    def learn(self, z: Floats, *, groups: NDArray[np.int64], seed: int) -> KdeHead:
-        rows = some_rows(len(z), self.settings.max_bank, seed)
-        few = some_rows(len(z), SELECTION, seed)
+    def learn(self, z: Floats, groups: NDArray[np.int64], job: Job) -> KdeHead:
+        rows = some_rows(len(z), self.settings.max_bank, job.seed)
+        few = some_rows(len(z), SELECTION, job.seed)
         bandwidth = self.settings.bandwidth or likeliest_bandwidth(z[few], groups[few])
         return KdeHead(np.ascontiguousarray(z[rows]), bandwidth)
 

@@ -17,12 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.contract import (
     Neighbour,
     Reasons,
@@ -34,8 +33,9 @@ from anomalens.detectors.contract import (
 from anomalens.detectors.density.neighbours import Neighbours, some_rows
 from anomalens.detectors.features.extractor import FeatureSettings, check_choice
 from anomalens.detectors.image_level import Arrays, Floats, ImageLevelDetector
-from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
+
+NEAREST: Final = 3  # similar normal images that are named
 
 
 @dataclass(frozen=True)
@@ -97,22 +97,15 @@ class Knn(ImageLevelDetector):
     settings: KnnSettings
     head_: KnnHead
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores | None:
-        scores = super().fit(images, runtime=runtime, seed=seed, progress=progress)
-        kept = some_rows(len(self.ids_), self.settings.max_bank, seed)
+    def fit(self, images: TrainingImages, job: Job) -> Scores | None:
+        scores = super().fit(images, job)
+        kept = some_rows(len(self.ids_), self.settings.max_bank, job.seed)
         self.head_.ids = tuple(self.ids_[row] for row in kept)
         return scores
 
-    def learn(self, z: Floats, *, groups: NDArray[np.int64], seed: int) -> KnnHead:
+    def learn(self, z: Floats, groups: NDArray[np.int64], job: Job) -> KnnHead:
         s = self.settings
-        rows = some_rows(len(z), s.max_bank, seed)
+        rows = some_rows(len(z), s.max_bank, job.seed)
         return KnnHead(
             np.ascontiguousarray(z[rows]),
             n_neighbors=s.n_neighbors,
@@ -131,15 +124,12 @@ class Knn(ImageLevelDetector):
         head.ids = tuple(str(name) for name in numbers["ids"])
         return head
 
-    def nearest_images(self, image: Pixels, k: int = 3) -> list[tuple[str, float]]:
-        """The ids of the k nearest normal images and their distances, nearest first."""
-        distances, rows = self.head_.neighbours(self.space_.apply(self._features(image)[None]), k)
-        return [(self.head_.ids[row], float(d)) for d, row in zip(distances[0], rows[0], strict=True)]
-
-    def explain(self, image: Pixels) -> Reasons:
+    def reasons(self, x: Floats) -> Reasons:
         """The groups of features that matter, and the most similar normal images."""
-        found = (Neighbour(name, distance) for name, distance in self.nearest_images(image))
-        return replace(super().explain(image), nearest=tuple(found))
+        distances, rows = self.head_.neighbours(self.space_.apply(x[None]), NEAREST)
+        pairs = zip(rows[0], distances[0], strict=True)
+        nearest = tuple(Neighbour(self.head_.ids[row], float(distance)) for row, distance in pairs)
+        return replace(super().reasons(x), nearest=nearest)
 
 
 def _directions(z: Floats) -> Floats:

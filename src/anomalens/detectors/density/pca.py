@@ -24,6 +24,7 @@ from anomalens.detectors.contract import Settings, parameter
 from anomalens.detectors.features.covariance import moments, principal_axes
 from anomalens.detectors.features.extractor import FeatureSettings
 from anomalens.detectors.image_level import Arrays, Floats, ImageLevelDetector
+from anomalens.job import Job
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Pca(ImageLevelDetector):
     settings_type: ClassVar[type[Settings]] = PcaSettings
     settings: PcaSettings
 
-    def learn(self, z: Floats, *, groups: NDArray[np.int64], seed: int) -> PcaHead:
+    def learn(self, z: Floats, groups: NDArray[np.int64], job: Job) -> PcaHead:
         mean, deviation = moments(z)
         total = float((deviation**2).sum())
         axes, values = principal_axes(z, min(z.shape))

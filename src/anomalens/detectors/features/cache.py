@@ -1,9 +1,9 @@
 """Features on disk, so that ten detectors on one set read each image through the network once.
 
-Off unless the environment variable ANOMALENS_CACHE names a folder. A vector's name is the hash of the
-prepared pixels and of everything that turned them into features (settings, graph, runtime, versions), so
-nothing old is ever taken for new. Plain `.npy`; no pickle. When the folder holds `max_bytes`, nothing
-more is written; delete the folder to empty it.
+Off unless a folder is named (`Job.features`; the command line's `--feature-cache`). A vector's name is the
+hash of the prepared pixels and of everything that turned them into features (settings, graph, runtime,
+versions), so nothing old is ever taken for new. Plain `.npy`; no pickle. When the folder holds `max_bytes`,
+nothing more is written; delete the folder to empty it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.features.extractor import Extractor
 from anomalens.images.arrays import Pixels
 
-VARIABLE: Final = "ANOMALENS_CACHE"
 MAX_BYTES: Final = 4 * 10**9
 # what numpy.save writes before one vector; numpy.load takes five times as long to read it
 _HEADER: Final = re.compile(
@@ -91,12 +90,6 @@ class FeatureCache:
     def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self._folder, self._max_bytes = folder, max_bytes
         self._held: int | None = None  # counted when first written to
-
-    @classmethod
-    def from_environment(cls) -> FeatureCache | None:
-        """The cache that ANOMALENS_CACHE names, or None."""
-        folder = os.environ.get(VARIABLE)
-        return cls(Path(folder)) if folder else None
 
     def through(self, extractor: Extractor, *, runtime: Runtime) -> CachedExtractor:
         """The extractor with this cache in front."""

@@ -18,7 +18,7 @@ from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.contract import Settings, State, TrainingImages, parameter
 from anomalens.errors import SettingError, unknown_name
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
 
 KINDS: Final = ("pretrained", "pixels", "texture", "latent")
 SCALINGS: Final = ("auto", "none", "standardise", "whiten")
@@ -112,10 +112,7 @@ def check_choice(kind: str, value: str, known: tuple[str, ...]) -> None:
 def learn_extractor(
     settings: FeatureSettings,
     images: TrainingImages,
-    *,
-    runtime: Runtime,
-    seed: int = 0,
-    progress: Progress = silent,
+    job: Job,
 ) -> tuple[Extractor, NDArray[np.int64]]:
     """The extractor that the settings ask for, and the rows of the images that it has not learnt from."""
     from anomalens.detectors.features.mirrored import Mirrored
@@ -125,9 +122,9 @@ def learn_extractor(
     if settings.features == "latent":
         from anomalens.detectors.features.latent import Latent
 
-        found, rows = Latent.learn(settings, images, runtime=runtime, seed=seed, progress=progress)
+        found, rows = Latent.learn(settings, images, job)
     else:
-        found = make_extractor(settings, size=images.size, runtime=runtime)
+        found = make_extractor(settings, size=images.size, runtime=job.runtime)
     return Mirrored(found) if settings.mirror else found, rows
 
 

@@ -20,7 +20,7 @@ from anomalens.detectors.contract import TrainingImages
 from anomalens.detectors.features.extractor import FeatureGroup, FeatureSettings
 from anomalens.detectors.network import FeatureNetwork
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress
+from anomalens.job import Job
 from anomalens.training import require_torch
 from anomalens.training.plan import Plan
 
@@ -48,10 +48,7 @@ class Latent:
         cls,
         settings: FeatureSettings,
         images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int,
-        progress: Progress,
+        job: Job,
     ) -> tuple[Self, NDArray[np.int64]]:
         """Train, and give the rows of the images that it has not seen, int64 ascending.
 
@@ -63,7 +60,7 @@ class Latent:
         from anomalens.training.run import TrainingRun, repeatable
 
         enough = len(np.unique(images.groups)) >= MIN_GROUPS
-        with repeatable(seed):
+        with repeatable(job.seed):
             run = TrainingRun.prepare(
                 images,
                 Plan(epochs=settings.latent_epochs),
@@ -71,9 +68,7 @@ class Latent:
                 decided_by={"latent": settings.latent},
                 validation=0.1,
                 held_out=0.5 if enough else 0.0,
-                runtime=runtime,
-                seed=seed,
-                progress=progress,
+                job=job,
             )
             depth = min(_MAX_DEPTH, *(_halvings(side) for side in images.size))
             network = build("conv", images.size, latent=settings.latent, depth=depth, width=16)
@@ -84,7 +79,7 @@ class Latent:
             mean=(0.0, 0.0, 0.0),
             std=(255.0, 255.0, 255.0),
             size=images.size,
-            runtime=runtime,
+            runtime=job.runtime,
             backbone={"name": "autoencoder", "trained": "here", "epochs": run.epochs},
         )
         return cls(encoder, settings.latent), run.split.held_out

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from anomalens.detectors.contract import Settings, parameter
 from anomalens.detectors.features.extractor import FeatureSettings
 from anomalens.detectors.image_level import Arrays, Floats, ImageLevelDetector
+from anomalens.job import Job
 
 Integers = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -123,8 +124,8 @@ class Iforest(ImageLevelDetector):
     settings_type: ClassVar[type[Settings]] = IforestSettings
     settings: IforestSettings
 
-    def learn(self, z: Floats, *, groups: NDArray[np.int64], seed: int) -> IforestHead:
-        return IforestHead.learn(z, self.settings, seed)
+    def learn(self, z: Floats, groups: NDArray[np.int64], job: Job) -> IforestHead:
+        return IforestHead.learn(z, self.settings, job.seed)
 
     @classmethod
     def head_from(cls, numbers: Mapping[str, Any], arrays: Arrays) -> IforestHead:

@@ -23,6 +23,7 @@ from anomalens.detectors.contract import Settings, parameter
 from anomalens.detectors.density.neighbours import Neighbours, some_rows
 from anomalens.detectors.features.extractor import FeatureSettings
 from anomalens.detectors.image_level import Arrays, Floats, ImageLevelDetector
+from anomalens.job import Job
 
 Doubles = NDArray[np.float64]
 
@@ -76,8 +77,8 @@ class Lof(ImageLevelDetector):
     settings_type: ClassVar[type[Settings]] = LofSettings
     settings: LofSettings
 
-    def learn(self, z: Floats, *, groups: NDArray[np.int64], seed: int) -> LofHead:
-        rows = some_rows(len(z), self.settings.max_bank, seed)
+    def learn(self, z: Floats, groups: NDArray[np.int64], job: Job) -> LofHead:
+        rows = some_rows(len(z), self.settings.max_bank, job.seed)
         return LofHead.learn(np.ascontiguousarray(z[rows]), self.settings.n_neighbors)
 
     @classmethod

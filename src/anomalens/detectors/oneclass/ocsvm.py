@@ -30,6 +30,7 @@ from anomalens.detectors.features.covariance import BLOCK
 from anomalens.detectors.features.extractor import FeatureSettings
 from anomalens.detectors.folds import fold_of_groups
 from anomalens.detectors.image_level import Arrays, Floats, ImageLevelDetector
+from anomalens.job import Job
 
 Doubles = NDArray[np.float64]
 
@@ -86,11 +87,11 @@ class Ocsvm(ImageLevelDetector):
     settings_type: ClassVar[type[Settings]] = OcsvmSettings
     settings: OcsvmSettings
 
-    def learn(self, z: Floats, *, groups: NDArray[np.int64], seed: int) -> OcsvmHead:
+    def learn(self, z: Floats, groups: NDArray[np.int64], job: Job) -> OcsvmHead:
         s = self.settings
-        few = some_rows(len(z), SELECTION, seed)
-        gamma = s.gamma or consistent_gamma(z[few], groups[few], s.nu, seed)
-        return (exact if len(z) <= MAX_EXACT else by_landmarks)(z, gamma, s.nu, seed)
+        few = some_rows(len(z), SELECTION, job.seed)
+        gamma = s.gamma or consistent_gamma(z[few], groups[few], s.nu, job.seed)
+        return (exact if len(z) <= MAX_EXACT else by_landmarks)(z, gamma, s.nu, job.seed)
 
     @classmethod
     def head_from(cls, numbers: Mapping[str, Any], arrays: Arrays) -> OcsvmHead:

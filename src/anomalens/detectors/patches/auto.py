@@ -80,7 +80,7 @@ from anomalens.detectors.patches.image_components import COMPONENTS
 from anomalens.detectors.patches.maps import mean_of_highest
 from anomalens.errors import ModelFileError, SettingError
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
 
 
 @dataclass(frozen=True)
@@ -124,14 +124,7 @@ class Auto(Detector):
     _fusion: Fusion
     chosen_: Mapping[str, Any]
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores:
+    def fit(self, images: TrainingImages, job: Job) -> Scores:
         s = self.settings
         if s.min_bank > s.max_bank:
             raise SettingError(
@@ -141,7 +134,7 @@ class Auto(Detector):
             raise SettingError("auto needs at least one normal image to fit and was given none.")
         from anomalens.detectors.patches.auto_fit import AutoFit  # checking needs none of it
 
-        found = AutoFit(s, images, runtime=runtime, seed=seed, progress=progress)
+        found = AutoFit(s, images, job)
         self._grid, self._size = found.grid, images.size
         self._network, self._context = found.network, found.context
         self._fusion, self.chosen_ = found.fusion, found.chosen
@@ -150,14 +143,16 @@ class Auto(Detector):
     def score(self, batch: Batch) -> Scores:
         scores = np.empty(len(batch), np.float64)
         maps = np.empty((len(batch), *self._size), np.float32)
+        raw: list[dict[str, float]] = []
         for i, image in enumerate(batch.images):
-            raw, maps[i] = self._views(image)
-            scores[i] = self._fusion.score(raw)
-        return Scores(scores, maps)
+            views, maps[i] = self._views(image)
+            scores[i] = self._fusion.score(views)
+            raw.append(views)
+        return Scores(scores, maps, explain=lambda i: self._reasons(raw[i]))
 
-    def explain(self, image: Pixels) -> Reasons:
+    def _reasons(self, raw: Mapping[str, float]) -> Reasons:
         """How much each view adds to the score."""
-        parts = self._fusion.parts(self._views(image)[0])
+        parts = self._fusion.parts(raw)
         ordered = sorted(parts.items(), key=lambda part: -part[1])
         return Reasons(parts=tuple(Part(view, value) for view, value in ordered))
 

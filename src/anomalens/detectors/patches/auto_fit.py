@@ -45,7 +45,7 @@ from anomalens.detectors.patches.left_out import FOLDS, banks_without
 from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
 from anomalens.detectors.patches.position_view import PositionView
 from anomalens.detectors.patches.shared_gaussians import SharedGaussians, SharedMoments
-from anomalens.progress import Progress
+from anomalens.job import Job
 
 if TYPE_CHECKING:
     from anomalens.detectors.patches.auto import AutoSettings
@@ -83,12 +83,11 @@ class AutoFit:
         self,
         settings: AutoSettings,
         images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int,
-        progress: Progress,
+        job: Job,
     ) -> None:
-        self._s, self._images, self._seed, self._progress = settings, images, seed, progress
+        self._s, self._images = settings, images
+        runtime, seed, progress = job.runtime, job.seed, job.progress
+        self._seed, self._progress = seed, progress
         self._groups = np.asarray(images.groups)
         self._folds = fold_of_groups(self._groups, FOLDS, seed)
         self._view_folds = self._folds % VIEW_FOLDS

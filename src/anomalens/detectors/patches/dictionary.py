@@ -50,7 +50,8 @@ from anomalens.detectors.patches.windows import Windows
 from anomalens.detectors.patches.words import Words
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
+from anomalens.progress import Progress
 
 Floats = NDArray[np.float32]
 
@@ -108,14 +109,7 @@ class Dictionary(Detector):
     _network: FeatureNetwork
     fusion_: Fusion
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores:
+    def fit(self, images: TrainingImages, job: Job) -> Scores:
         s = self.settings
         if s.step > s.side:
             raise SettingError(
@@ -127,19 +121,21 @@ class Dictionary(Detector):
         self._size = images.size
         windows = Windows.inside(images.size, s.side, s.step)
         network = window_network(
-            s.backbone, s.taps, s.pooled_taps, strides=STRIDES, windows=windows, runtime=runtime
+            s.backbone, s.taps, s.pooled_taps, strides=STRIDES, windows=windows, runtime=job.runtime
         )
-        sample = _read(network, images, seed, progress)
+        sample = _read(network, images, job.seed, job.progress)
 
         def learnt(part: _Sample) -> FeatureNetwork:
-            return network.with_graph(self._graph(network.graph, part, windows, seed), runtime=runtime)
+            return network.with_graph(
+                self._graph(network.graph, part, windows, job.seed), runtime=job.runtime
+            )
 
         def without(left_out: NDArray[np.bool_]) -> Judge | None:
             part = sample.subset(~left_out)
             return None if part is None else partial(_pair, learnt(part))
 
         self._network = learnt(sample)
-        pairs, maxima = out_of_fold(images, without, seed=seed, progress=progress)
+        pairs, maxima = out_of_fold(images, without, seed=job.seed, progress=job.progress)
         self.fusion_ = Fusion.learn(pairs)
         return Scores(self.fusion_(pairs), maxima)
 

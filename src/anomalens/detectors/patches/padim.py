@@ -56,7 +56,8 @@ from anomalens.detectors.patches.position_view import PositionView
 from anomalens.detectors.patches.search_graph import MAP, UNLIKELY, append_gaussians, append_map
 from anomalens.errors import ModelFileError, SettingError
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
+from anomalens.progress import Progress
 
 Floats = NDArray[np.float32]
 
@@ -105,28 +106,21 @@ class PaDiM(Detector):
     _grid: tuple[int, int]
     _size: tuple[int, int]
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores:
+    def fit(self, images: TrainingImages, job: Job) -> Scores:
         s = self.settings
         if not len(images):
             raise SettingError("PaDiM needs at least one normal image to fit and was given none.")
         self._size = images.size
         self._network = FeatureNetwork.from_backbone(
-            s.backbone, s.taps, neighbourhood=s.neighbourhood, size=images.size, runtime=runtime
+            s.backbone, s.taps, neighbourhood=s.neighbourhood, size=images.size, runtime=job.runtime
         )
-        rows, features = self._collect(images, seed, progress)
+        rows, features = self._collect(images, job.seed, job.progress)
         view = PositionView(
             features,
-            fold_of_groups(np.asarray(images.groups)[rows], FOLDS, seed),
+            fold_of_groups(np.asarray(images.groups)[rows], FOLDS, job.seed),
             dimensions=s.dimensions,
             components=s.components,
-            seed=seed,
+            seed=job.seed,
             regularisation=s.regularisation,
             shrinkage=s.shrinkage,
             rank=s.rank,
@@ -137,10 +131,10 @@ class PaDiM(Detector):
         maps = MapMaker(self._grid, self._size, s.sigma)
         append_map(edited, [(UNLIKELY, 1.0)], maps)
         graph = edited.finish([(UNLIKELY, [1, *self._grid]), (MAP, [1, *self._size])])
-        self._network = self._network.with_graph(graph, runtime=runtime)
+        self._network = self._network.with_graph(graph, runtime=job.runtime)
         scores = np.full(len(images), np.nan)
         maxima = np.full((len(images), 1, 1), np.nan, np.float32)
-        left_out, _ = view.left_out(progress)
+        left_out, _ = view.left_out(job.progress)
         for i, distances in zip(rows, left_out, strict=True):
             scores[i] = mean_of_highest(distances, TOP_SHARE)
             maxima[i] = maps(distances.reshape(self._grid)).max()

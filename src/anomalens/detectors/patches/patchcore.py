@@ -47,7 +47,8 @@ from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.search_graph import append_search
 from anomalens.errors import BackboneError, ModelFileError, SettingError
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
+from anomalens.progress import Progress
 
 Floats = NDArray[np.float32]
 
@@ -90,14 +91,7 @@ class PatchCore(Detector):
     _network: FeatureNetwork
     bank_: Bank
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores:
+    def fit(self, images: TrainingImages, job: Job) -> Scores:
         s = self.settings
         if s.min_bank > s.max_bank:
             raise SettingError(
@@ -110,16 +104,16 @@ class PatchCore(Detector):
             s.taps,
             neighbourhood=s.neighbourhood,
             size=images.size,
-            runtime=runtime,
+            runtime=job.runtime,
         )
-        store = self._collect(images, seed, progress)
+        store = self._collect(images, job.seed, job.progress)
         wanted = max(s.min_bank, round(s.coreset_ratio * store.seen))
-        coreset = store.coreset(min(wanted, s.max_bank), progress=progress)
+        coreset = store.coreset(min(wanted, s.max_bank), progress=job.progress)
         self._set_bank(store[coreset.chosen])
         graph = append_search(self._network.graph, self.bank_, self._make_map)
-        self._network = self._network.with_graph(graph, runtime=runtime)
-        self._check_search(next(iter(images)), runtime)
-        return self._out_of_fold(images, store, coreset, seed, progress)
+        self._network = self._network.with_graph(graph, runtime=job.runtime)
+        self._check_search(next(iter(images)), job.runtime)
+        return self._out_of_fold(images, store, coreset, job.seed, job.progress)
 
     def score(self, batch: Batch) -> Scores:
         scores = np.empty(len(batch), np.float64)

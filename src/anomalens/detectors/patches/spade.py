@@ -50,7 +50,8 @@ from anomalens.detectors.patches.window_network import window_network
 from anomalens.detectors.patches.windows import Windows
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
+from anomalens.progress import Progress
 
 Floats = NDArray[np.float32]
 
@@ -97,14 +98,7 @@ class Spade(Detector):
     _network: FeatureNetwork
     fusion_: Fusion
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores:
+    def fit(self, images: TrainingImages, job: Job) -> Scores:
         s = self.settings
         if s.image_score not in IMAGE_SCORES:
             raise SettingError(f"image_score is {s.image_score!r}; give one of {', '.join(IMAGE_SCORES)}.")
@@ -117,17 +111,17 @@ class Spade(Detector):
             s.pooled_taps,
             strides=STRIDES,
             windows=Windows.around_cells(images.size, _WINDOW, _POSITION),
-            runtime=runtime,
+            runtime=job.runtime,
         )
-        gallery, rows = self._collect(network, images, seed, progress)
+        gallery, rows = self._collect(network, images, job.seed, job.progress)
 
         def without(left_out: NDArray[np.bool_]) -> Judge | None:
             others = gallery.subset(~left_out[rows])
-            return None if others is None else partial(_pair, self._searching(network, others, runtime))
+            return None if others is None else partial(_pair, self._searching(network, others, job.runtime))
 
         # before the final graph, so that no two galleries are in memory at once
-        pairs, maxima = out_of_fold(images, without, seed=seed, progress=progress)
-        self._network = self._searching(network, gallery, runtime)
+        pairs, maxima = out_of_fold(images, without, seed=job.seed, progress=job.progress)
+        self._network = self._searching(network, gallery, job.runtime)
         self.fusion_ = Fusion.learn(pairs)
         return Scores(self._image_scores(pairs), maxima)
 

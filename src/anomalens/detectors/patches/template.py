@@ -49,7 +49,7 @@ from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.registration import aligned
 from anomalens.errors import ModelFileError, SettingError
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
 
 Floats = NDArray[np.float32]
 
@@ -89,28 +89,21 @@ class Template(Detector):
     scales_: Floats
     made_: tuple[int, int] = (0, 0)
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> Scores:
+    def fit(self, images: TrainingImages, job: Job) -> Scores:
         if not len(images):
             raise SettingError("template needs at least one normal image to fit and was given none.")
-        self._network, self._grids = _network(self.settings, size=images.size, runtime=runtime)
+        self._network, self._grids = _network(self.settings, size=images.size, runtime=job.runtime)
         self._set_maps(images.size)
-        wanted = some_groups(images.groups, MAX_CALIBRATION_IMAGES, seed)
+        wanted = some_groups(images.groups, MAX_CALIBRATION_IMAGES, job.seed)
         found: dict[int, list[Floats]] = {}
         made = 0
-        pairs = progress(_pairs(images), label="comparing pairs", total=len(images))
+        pairs = job.progress(_pairs(images), label="comparing pairs", total=len(images))
         for index, (image, reference) in enumerate(pairs):
             if not wanted[index]:
                 continue
             found[index] = self._differences(image, reference)
             if not any(layer.any() for layer in found[index]):
-                again = taken_again(image, np.random.default_rng([seed, index]))
+                again = taken_again(image, np.random.default_rng([job.seed, index]))
                 found[index] = self._differences(again, reference)
                 made += 1
         self.made_ = made, len(found)
@@ -119,7 +112,7 @@ class Template(Detector):
         self.scales_ = _scales(highest)
         scores = np.full(len(images), np.nan)
         maxima = np.full((len(images), 1, 1), np.nan, np.float32)
-        folds = fold_of_groups(images.groups[rows], FOLDS, seed)
+        folds = fold_of_groups(images.groups[rows], FOLDS, job.seed)
         for place, row in enumerate(rows):
             others = folds != folds[place]
             if others.any():

@@ -42,7 +42,8 @@ from anomalens.detectors.patches.texems import Texems
 from anomalens.detectors.patches.texture_features import PatchTexture, opponent
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress, silent
+from anomalens.job import Job
+from anomalens.progress import Progress
 
 Floats = NDArray[np.float32]
 
@@ -71,14 +72,7 @@ class TexturePatches(Detector):
 
     texems_: list[Texems]
 
-    def fit(
-        self,
-        images: TrainingImages,
-        *,
-        runtime: Runtime,
-        seed: int = 0,
-        progress: Progress = silent,
-    ) -> None:
+    def fit(self, images: TrainingImages, job: Job) -> None:
         """Learn the texems; out-of-fold scores are left to the caller, because a fit takes seconds."""
         s = self.settings
         if s.step > s.side:
@@ -89,7 +83,7 @@ class TexturePatches(Detector):
         if not len(images):
             raise SettingError("texture-patches needs at least one normal image to fit and was given none.")
         self._prepare(images.size)
-        self.texems_ = self._learn(images, seed, progress)
+        self.texems_ = self._learn(images, job.seed, job.progress)
 
     def score(self, batch: Batch) -> Scores:
         maps = np.empty((len(batch), *self._size), np.float32)

@@ -78,6 +78,6 @@ class FAnoGan(LearnedDetector):
             drawing_learner(game, critic_steps=s.critic_steps, penalty=s.penalty), stage="gan", plan=drawing
         )
         some = run.images.tensor(run.split.validation[:256])
-        notes = collapse_note(drawn_pictures(game, seed=run.seed), some)
+        notes = collapse_note(drawn_pictures(game, seed=run.job.seed), some)
         run.train(encoding_learner(game, kappa=s.kappa), stage="encoder")
         return Trained(ResidualScorer(game, run.size, kappa=s.kappa, sigma=s.sigma), notes)

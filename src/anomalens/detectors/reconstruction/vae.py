@@ -93,6 +93,6 @@ class Vae(LearnedDetector):
         run.train(variational_learner(network, beta=s.beta))
         means = run.validation_values(MeanCodes(network))
         scorer = SurpriseScorer(
-            network, run.size, samples=s.samples, seed=run.seed, sigma=s.sigma, image_score=s.image_score
+            network, run.size, samples=s.samples, seed=run.job.seed, sigma=s.sigma, image_score=s.image_score
         )
         return Trained(scorer, idle_note(means))

@@ -100,7 +100,7 @@ class RotNet(LearnedDetector):
         classifier = ViewClassifier(heads, run.size, side=s.side, width=s.width)
         run.train(classifier.learner())
         views = Views(classifier)
-        known, _ = answers(views, run.images.batches(_some(run.split.validation, run.seed), 1))
+        known, _ = answers(views, run.images.batches(_some(run.split.validation, run.job.seed), 1))
         told, notes = [], []
         for head in heads:
             right, chance = accuracy(known[head], views.choice(head)), 1 / CHOICES[head]
@@ -120,7 +120,7 @@ class RotNet(LearnedDetector):
             return Trained(FeatureScorer(views, GaussianDensity(features.numpy())), tuple(notes))
         weights = {head: torch.eye(CHOICES[head]) for head in told}
         if s.score == "dirichlet":
-            known, _ = answers(views, run.images.batches(_some(run.split.train, run.seed), 1))
+            known, _ = answers(views, run.images.batches(_some(run.split.train, run.job.seed), 1))
             weights = {head: dirichlet_weights(known[head], views.choice(head)) for head in told}
         return Trained(ViewScorer(views, weights), tuple(notes))
 
