@@ -86,7 +86,7 @@ def test_a_place_for_features_that_cannot_be_used_is_refused(woven, tmp_path, ca
     (tmp_path / "file").touch()
     arguments = ["evaluate", str(woven), "--detector", "knn", "--feature-cache"]
     assert run([*arguments, str(tmp_path / "file" / "below")]) == 2
-    assert "for features cannot be made" in capsys.readouterr().err
+    assert "of --feature-cache cannot be made" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_card_of_other_data_or_of_another_version_is_made_anew(suite, woven, t
     folder = tmp_path / "cards"
     ran = []
 
-    def evaluated(cell, path):
+    def evaluated(cell, path, kept):
         ran.append(path)
         return read_cards([path])[0]
 
