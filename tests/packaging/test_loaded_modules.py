@@ -12,7 +12,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 HEAVY = {
-    "torch", "scipy", "sklearn", "skimage", "matplotlib", "onnx", "onnxruntime", "openvino",
+    "torch", "scipy", "sklearn", "skimage", "onnx", "onnxruntime", "openvino",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from anomalens.demo.photographs import Tiles, load_photograph
 from anomalens.images import ImageSet
 from anomalens.inspector import Inspector
-from anomalens.reports import CheckReport
+from anomalens.reports import CheckReport, ModelRecord
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +49,9 @@ def photos(tiles: Tiles, tmp_path: Path) -> Path:
 def check(inspector: Inspector) -> Callable[..., Path]:
     def run(out: Path, images: object, **options: int) -> Path:
         image_set = ImageSet.open(images)
-        report = CheckReport(out, inspector, image_set, **options)
-        for index, finding in enumerate(inspector.check(image_set)):
-            report.add(index, finding)
+        report = CheckReport(out, ModelRecord.of(inspector), image_set, **options)
+        for finding in inspector.check(image_set):
+            report.add(finding)
         return report.finish()
 
     return run

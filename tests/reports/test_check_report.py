@@ -16,7 +16,7 @@ from PIL import Image
 from anomalens.calibration import Calibration, Policy
 from anomalens.errors import InputError
 from anomalens.images import ImageSet
-from anomalens.reports import CheckReport
+from anomalens.reports import CheckReport, ModelRecord
 
 
 class Page(HTMLParser):
@@ -111,8 +111,8 @@ def test_hostile_names_stay_text(check, tiles, tmp_path) -> None:
 
 def test_names_that_are_no_unicode(inspector, tiles, tmp_path) -> None:
     images = ImageSet.from_arrays([next(iter(tiles.test.values()))], ids=["caf\udce9.png"])
-    report = CheckReport(tmp_path / "report", inspector, images)
-    report.add(0, next(inspector.check(images)))
+    report = CheckReport(tmp_path / "report", ModelRecord.of(inspector), images)
+    report.add(next(inspector.check(images)))
     page = report.finish()
     assert "caf\\udce9.png" in page.read_text(encoding="utf-8")
     line = page.with_name("findings.jsonl").read_text(encoding="utf-8")
@@ -170,7 +170,7 @@ def test_a_place_that_cannot_hold_a_report(inspector, photos, tmp_path) -> None:
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InputError, match="folder"):
-            CheckReport(out, inspector, images)
+            CheckReport(out, ModelRecord.of(inspector), images)
 
 
 def test_stopping_leaves_the_former_report_as_it_was(check, inspector, photos, tmp_path) -> None:
@@ -179,8 +179,8 @@ def test_stopping_leaves_the_former_report_as_it_was(check, inspector, photos, t
     before = {name: (out / name).read_bytes() for name in files_below(out)}
     for place in (out, tmp_path / "new"):
         images = ImageSet.open(photos / "odd.png")
-        report = CheckReport(place, inspector, images)
-        report.add(0, next(inspector.check(images)))
+        report = CheckReport(place, ModelRecord.of(inspector), images)
+        report.add(next(inspector.check(images)))
         del report
         gc.collect()
     assert {name: (out / name).read_bytes() for name in files_below(out)} == before
@@ -208,8 +208,8 @@ def test_a_picture_that_vanished_keeps_its_verdict(inspector, photos, tmp_path) 
     images = ImageSet.open(photos / "odd.png")
     finding = next(inspector.check(images))
     (photos / "odd.png").unlink()
-    report = CheckReport(tmp_path / "report", inspector, images)
-    report.add(0, finding)
+    report = CheckReport(tmp_path / "report", ModelRecord.of(inspector), images)
+    report.add(finding)
     text = Page(report.finish()).text
     assert "1 of 1 image flagged" in text and "could not be read again" in text
 
@@ -221,8 +221,8 @@ def test_says_when_the_threshold_is_not_what_was_asked(inspector, photos, tmp_pa
     )
     images = ImageSet.open(photos / "odd.png")
     model = replace(inspector, calibration=few)
-    report = CheckReport(tmp_path / "report", model, images)
-    report.add(0, next(model.check(images)))
+    report = CheckReport(tmp_path / "report", ModelRecord.of(model), images)
+    report.add(next(model.check(images)))
     text = Page(report.finish()).text
     assert "Uncalibrated" in text and few.threshold.note in text
     assert "by chance" not in text
@@ -232,10 +232,10 @@ def test_two_thousand_images_make_a_page(inspector, tiles, tmp_path) -> None:
     tile = next(iter(tiles.test.values()))
     images = ImageSet.from_arrays([tile] * 2000)
     finding = next(inspector.check(images.subset([0])))
-    report = CheckReport(tmp_path / "report", inspector, images, unflagged_pictures=5)
+    report = CheckReport(tmp_path / "report", ModelRecord.of(inspector), images, unflagged_pictures=5)
     scores = np.random.default_rng(0).uniform(5, 20, 2000)
     for i in range(2000):
-        report.add(i, replace(finding, image=f"{i}.png", score=scores[i], anomalous=False))
+        report.add(replace(finding, image=f"{i}.png", score=scores[i], anomalous=False))
     page = Page(report.finish())
     assert "None of 2000 images flagged" in page.text
     assert page.source.count("<article") == 5

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from anomalens.evaluation.cards import ImageScore, ResultCard
-from anomalens.reports.evaluation_report import write_report
+from anomalens.reports.evaluation import write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

@@ -17,7 +17,7 @@ from anomalens.errors import InputError
 from anomalens.evaluation.card_figures import image_intervals, image_part
 from anomalens.evaluation.cards import ImageScore, ResultCard, read_cards, write_cards
 from anomalens.evaluation.image_figures import image_figures
-from anomalens.reports.evaluation_report import write_report
+from anomalens.reports.evaluation import write_report
 
 HOSTILE = "<script>alert(1)</script>|`x`\"'&\n‮*_[a](javascript:x)"
 
@@ -159,8 +159,8 @@ def test_json_twin_gives_the_cards_back(card, tmp_path):
 def test_markdown_twin_has_the_same_figures(card, tmp_path):
     write_report([card], tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert f"| image AUROC | {card.image_auroc:.4f} |" in text
-    assert f"| anomalous | {card.confusion['tp']} | {card.confusion['fn']} |" in text
+    assert f"| image AUROC | **{card.image_auroc:.4f}** |" in text
+    assert f"| anomalous | **{card.confusion['tp']}** found | **{card.confusion['fn']}** missed |" in text
     assert card.command in text
 
 
@@ -342,7 +342,7 @@ def test_cards_that_hold_nonsense_are_refused(card, wrong, tmp_path):
 
 def test_foreign_files_are_left_alone(card, tmp_path):
     (tmp_path / "report.md").write_text("mine")
-    with pytest.raises(InputError, match="no report of Anomalens wrote it"):
+    with pytest.raises(InputError, match="not listed as a file of an earlier report"):
         write_report([card], tmp_path)
     assert (tmp_path / "report.md").read_text() == "mine"
     with pytest.raises(InputError, match="is a file"):
@@ -351,7 +351,8 @@ def test_foreign_files_are_left_alone(card, tmp_path):
         write_report([], tmp_path / "r")
     write_report([card], tmp_path / "r")
     write_report([card], tmp_path / "r")
-    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == ["report.html", "report.json", "report.md"]
+    files = sorted(p.name for p in (tmp_path / "r").iterdir())
+    assert files == [".anomalens-evaluation.json", "report.html", "report.json", "report.md"]
 
 
 def test_the_command(card, tmp_path, capsys):

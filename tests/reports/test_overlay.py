@@ -11,7 +11,7 @@ from anomalens.calibration import Calibration, Region
 from anomalens.images import Picture, Preprocessing
 from anomalens.inspector import Finding
 from anomalens.reports import ColourScale, render_overlay
-from anomalens.reports.colours import TABLE
+from anomalens.reports.parts.colours import TABLE
 
 SCALE = ColourScale(0.1, 1.0)
 GREY = 90

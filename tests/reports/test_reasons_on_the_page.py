@@ -12,7 +12,7 @@ from PIL import Image
 from anomalens.demo.photographs import Tiles
 from anomalens.images import ImageSet
 from anomalens.inspector import Inspector
-from anomalens.reports import CheckReport
+from anomalens.reports import CheckReport, ModelRecord
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,9 @@ def knn(tiles: Tiles) -> Inspector:
 
 def page_of(inspector: Inspector, photos: Path, out: Path) -> str:
     images = ImageSet.open(photos)
-    report = CheckReport(out, inspector, images)
-    for index, finding in enumerate(inspector.check(images, explain="flagged")):
-        report.add(index, finding)
+    report = CheckReport(out, ModelRecord.of(inspector), images)
+    for finding in inspector.check(images, explain="flagged"):
+        report.add(finding)
     return report.finish().read_text()
 
 
@@ -33,11 +33,11 @@ def test_bars_and_similar_images_are_on_the_cards_of_flagged_images(
     knn: Inspector, photos: Path, tmp_path: Path
 ) -> None:
     page = page_of(knn, photos, tmp_path / "report")
-    flagged = page.count('<article class="card flagged">')
+    flagged = page.count('<article class="entry flagged">')
     assert flagged >= 1
-    assert page.count('<ul class="parts">') == page.count('<ul class="similar">') == flagged
+    assert page.count('<ul class="parts">') == page.count('<div class="similar">') == flagged
     assert re.search(r'style="width:\d+%"></span>stride\d+ (mean|std) <b>\d+ %</b>', page)
-    shown = re.findall(r'<li><img src="(pictures/normal-[^"]+)"', page)
+    shown = re.findall(r'<figure><img src="(pictures/normal-[^"]+)"', page)
     assert len(shown) == 3 * flagged
     for name in set(shown):
         with Image.open(tmp_path / "report" / name) as picture:
@@ -49,7 +49,7 @@ def test_without_thumbnails_the_names_stand_alone(knn: Inspector, photos: Path, 
     from dataclasses import replace
 
     page = page_of(replace(knn, thumbnails={}), photos, tmp_path / "report")
-    assert '<ul class="similar"><li>array-' in page
+    assert '<div class="similar"><figure><figcaption>array-' in page
     assert "pictures/normal-" not in page
 
 
@@ -66,4 +66,4 @@ def test_names_of_normal_images_are_escaped(tiles: Tiles, photos: Path, tmp_path
     images = ImageSet.from_arrays(stack, ids=[f"<b>{i}</b>" for i in range(len(stack))])
     fitted = Inspector.fit(images, detector="knn", size=64, policy="max")
     page = page_of(fitted, photos, tmp_path / "report")
-    assert "&lt;b&gt;" in page and "<li><b>" not in page
+    assert "&lt;b&gt;" in page and "<figcaption><b>" not in page

@@ -83,14 +83,14 @@ def check(
     steps = inspector.check(image_set, references=reference, explain=explain, workers=workers, progress=bar)
     report = None
     if out is not None:
-        from anomalens.reports.check_report import CheckReport
+        from anomalens.reports import CheckReport, ModelRecord
 
-        report = CheckReport(out, inspector, image_set)
+        report = CheckReport(out, ModelRecord.of(inspector), image_set)
     counts = {"normal": 0, "flagged": 0, "unreadable": 0}
-    for index, finding in enumerate(steps):
+    for finding in steps:
         counts[_kind(finding)] += 1
         if report is not None:
-            report.add(index, finding)
+            report.add(finding)
         if as_json:
             click.echo(json_text(finding.to_json()))
         elif report is None or _kind(finding) != "normal":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -115,8 +116,7 @@ def evaluate(
         given["backbone"] = backbone
     album = None
     if report is not None:
-        from anomalens.reports.evaluation_pictures import Album
-        from anomalens.reports.evaluation_report import report_folder, write_report
+        from anomalens.reports.evaluation import Album, report_folder, write_report
 
         report_folder(report)  # what is refused there is refused before the work
         album = Album()
@@ -162,18 +162,18 @@ def evaluate(
                     if value is not None:
                         words += [option, str(value)]
                 command = f"{shlex.join(words)} {settings.options()}"
-                fitted: list[Inspector] = []
                 card = evaluate_task(
-                    task, settings, seed=seed, against=against, model=tested, command=command,
-                    on_fitted=fitted.append, progress=bar,
+                    task, settings, seed=seed, model=tested, command=command,
+                    on_finding=None if album is None else album.see, progress=bar,
                 )  # fmt: skip
+                card = replace(card, against=against)
                 cards.append(card)
-                if album is not None and fitted:
-                    album.add(card, fitted[0], task)
+                if album is not None:
+                    album.keep(card)
                 if json_file is not None:  # after each, so that a killed run keeps what is done
                     write_cards(json_file, cards)
     for line in columns(summary_rows(cards)):
         click.echo(line)
     if report is not None:
-        click.echo(f"page: {write_report(cards, report, pictures=album)}")
+        click.echo(f"page: {write_report(cards, report, album=album)}")
     return 2 if any(card.error is not None for card in cards) else 0

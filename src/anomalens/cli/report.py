@@ -35,7 +35,7 @@ def report(cards: tuple[Path, ...], out: Path, max_mb: float) -> int:
     written while evaluating:  anomalens evaluate data/transistor --report report
     """
     from anomalens.evaluation.cards import read_cards
-    from anomalens.reports.evaluation_report import write_report
+    from anomalens.reports.evaluation import write_report
 
     click.echo(f"page: {write_report(read_cards(cards), out, max_bytes=int(max_mb * 1e6))}")
     return 0

@@ -93,10 +93,9 @@ def sweep(
     from anomalens.evaluation.cards import write_cards
     from anomalens.evaluation.results_table import require_place, write_whole
     from anomalens.evaluation.settings import FitSettings
+    from anomalens.reports.evaluation import report_folder, sweep_curves, write_report
 
     if report is not None:
-        from anomalens.reports.evaluation_report import report_folder, write_report
-
         report_folder(report)  # what is refused there is refused before the work
     for path, option in ((json_file, "--json"), (curves, "--curves")):
         if path is not None:
@@ -135,7 +134,7 @@ def sweep(
     for line in columns(room.sweep_rows(cards)):
         click.echo(line)
     if curves is not None:
-        write_whole(curves, room.draw(cards))
+        write_whole(curves, sweep_curves(cards))
         click.echo(f"curves: {curves}")
     if report is not None:
         click.echo(f"page: {write_report(cards, report)}")

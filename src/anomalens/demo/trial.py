@@ -18,7 +18,7 @@ from anomalens.images import ImageSet, recognise, test_set
 from anomalens.images.decode import decode
 from anomalens.inspector import Finding, Inspector
 from anomalens.progress import Progress, silent
-from anomalens.reports import CheckReport
+from anomalens.reports import CheckReport, ModelRecord
 
 SIZE: Final = 192
 RATE: Final = 0.05
@@ -117,9 +117,9 @@ def _try(workspace: Workspace, name: str, *, tile: int, size: int, seed: int, pr
     started = time.perf_counter()
     findings = list(inspector.check(images, progress=progress))
     check_seconds = time.perf_counter() - started
-    report = CheckReport(folder / "report", inspector, images)
-    for index, finding in enumerate(findings):
-        report.add(index, finding)
+    report = CheckReport(folder / "report", ModelRecord.of(inspector), images)
+    for finding in findings:
+        report.add(finding)
     good = [f for f, entry in zip(findings, images, strict=True) if entry.label == "good"]
     defects = [f for f, entry in zip(findings, images, strict=True) if entry.label != "good"]
     return Trial(

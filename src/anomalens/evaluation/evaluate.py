@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from anomalens.calibration import Calibration
 from anomalens.datasets.hygiene import check_hygiene
 from anomalens.datasets.task import Task
 from anomalens.errors import AnomalensError, AnomalensWarning, InputError
@@ -23,8 +24,9 @@ from anomalens.evaluation.ground_truth import Map, Mask, mask_on_map, visible_ma
 from anomalens.evaluation.image_figures import image_figures
 from anomalens.evaluation.memory import peak_mb, start_peak
 from anomalens.evaluation.settings import FitSettings
+from anomalens.images.image_set import ImageEntry
 from anomalens.images.layout import GOOD
-from anomalens.inspector import Inspector
+from anomalens.inspector import Finding, Inspector
 from anomalens.inspector.finding import calibration_summary
 from anomalens.inspector.model_card import short_hash
 from anomalens.progress import Progress, silent
@@ -37,10 +39,10 @@ def evaluate_task(
     settings: FitSettings,
     *,
     seed: int = 0,
-    against: str | None = None,
     model: Inspector | None = None,
     command: str | None = None,
     on_fitted: Callable[[Inspector], None] | None = None,
+    on_finding: Callable[[ImageEntry, Finding, Calibration], None] | None = None,
     progress: Progress = silent,
 ) -> ResultCard:
     """Fit, check, and put what came out on a card.
@@ -51,14 +53,15 @@ def evaluate_task(
     settings : FitSettings
         Ignored, but for the detector's name on the card, where a `model` is given.
     seed : int
-    against : str, optional
-        For in-vs-out: the name of the data whose images are the anomalies.
     model : Inspector, optional
         Test this one instead of fitting.
     command : str, optional
         The command that reproduces the card.
     on_fitted : callable, optional
         Is given the inspector before it is tested, for callers that ask it more afterwards.
+    on_finding : callable, optional
+        Is given each test image, its finding with the map, and the model's calibration, as they come; its
+        time is no part of checking.
 
     Returns
     -------
@@ -66,9 +69,9 @@ def evaluate_task(
         With an `error`, and no figures, where fitting or checking cannot be done: an evaluation of many
         tasks goes on.
     """
-    blank = {**_blank(task, settings, seed, command), "against": against}
+    blank = _blank(task, settings, seed, command)
     try:
-        return _evaluate(task, settings, seed, model, blank, on_fitted, progress)
+        return _evaluate(task, settings, seed, model, blank, on_fitted, on_finding, progress)
     except AnomalensError as error:
         return ResultCard(**{**blank, "error": str(error)})
 
@@ -80,6 +83,7 @@ def _evaluate(
     model: Inspector | None,
     blank: dict[str, Any],
     on_fitted: Callable[[Inspector], None] | None,
+    on_finding: Callable[[ImageEntry, Finding, Calibration], None] | None,
     progress: Progress,
 ) -> ResultCard:
     if not len(task.test):
@@ -102,7 +106,7 @@ def _evaluate(
     mask_notes: list[str] = []
     with_masks = any(entry.mask is not None for entry in task.test)  # else no map is kept
     start = time.perf_counter()
-    reading = 0.0  # masks are read between answers; that is no part of checking
+    reading = 0.0  # masks are read and pictures taken between answers; that is no part of checking
     paired = inspector.detector.uses_references and task.references is not None
     steps = inspector.check(task.test, references=task.references if paired else None, progress=progress)
     for entry, finding in zip(task.test, steps, strict=True):
@@ -114,6 +118,8 @@ def _evaluate(
             kinds = parts.setdefault(name, {"normal": [], "anomalous": []})
             kinds["normal" if label == GOOD else "anomalous"].append(value)
         begin = time.perf_counter()
+        if on_finding is not None:
+            on_finding(entry, finding, inspector.calibration)
         if finding.map is not None and with_masks:
             try:
                 mask = mask_on_map(entry, finding)

@@ -32,6 +32,7 @@ LEGEND: Final = (
     "scores. Times and memory are means over the seeds, on a machine that may have had other work; memory "
     "is the peak of the process, interpreter and libraries included."
 )
+Groups = dict[tuple[str, str, str], dict[int, ResultCard]]
 COSTS: Final = (("fit_seconds", "fit s", 1), ("ms_per_image", "ms/image", 1), ("peak_mb", "peak MB", 0))
 
 
@@ -56,7 +57,21 @@ def _remarks(page: Path | None) -> list[str]:
 
 
 def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
-    """One row per task, detector and settings; of cards that differ in nothing, seed included, the last.
+    """`result_rows` as Markdown, and what failed below."""
+    groups = _grouped(cards)
+    head, *rows = _rows(groups, classes=classes)
+    lines = [_row(head), _row(["---"] * 4 + ["--:"] * (len(head) - 4)), *map(_row, rows)]
+    for (_, _, detector), found in groups.items():
+        for card in found.values():
+            if card.error is not None:
+                lines += ["", f"Failed: {card.title}, {detector}, seed {card.seed}: {card.error}"]
+    return "\n".join(lines) + "\n"
+
+
+def result_rows(cards: Iterable[ResultCard], *, classes: bool = True) -> list[list[str]]:
+    """One row per task, detector and settings below a heading, as texts.
+
+    Of cards that differ in nothing, seed included, the last counts; failed ones have no row.
 
     Parameters
     ----------
@@ -64,20 +79,26 @@ def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
     classes : bool
         Whether each class of a one-vs-rest dataset has a row beside their mean.
     """
+    return list(_rows(_grouped(cards), classes=classes))
+
+
+def _grouped(cards: Iterable[ResultCard]) -> Groups:
+    """Cards by task, protocol and name, then by seed."""
     given = list(cards)
-    groups: dict[tuple[str, str, str], dict[int, ResultCard]] = defaultdict(dict)
+    groups: Groups = defaultdict(dict)
     for card, name in zip(given, card_names(given), strict=True):
         groups[card.title, card.protocol, name][card.seed] = card
-    heads = [
+    return groups
+
+
+def _rows(groups: Groups, *, classes: bool) -> Iterator[list[str]]:
+    yield [
         "task", "detector", "seeds", "train / test",
         *(head for _, head in FIGURES), *(head for _, head, _ in COSTS),
     ]  # fmt: skip
-    lines = [_row(heads), _row(["---"] * 4 + ["--:"] * (len(heads) - 4))]
     one_vs_rest: dict[tuple[str, int | None, str], list[list[ResultCard]]] = defaultdict(list)
-    failed = []
     for (title, _, detector), found in groups.items():
         good = [card for card in found.values() if card.error is None]
-        failed += [(detector, card) for card in found.values() if card.error is not None]
         if not good:
             continue
         # with a few shots it is still one class against the rest
@@ -85,15 +106,11 @@ def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
         if of_a_class:
             one_vs_rest[good[0].dataset, good[0].shots, detector].append(good)
         if classes or not of_a_class:
-            lines.append(_row(_cells(title, detector, good)))
+            yield _cells(title, detector, good)
     for (dataset, shots, detector), members in one_vs_rest.items():
-        if len(members) == 1:
-            continue
-        name = dataset if shots is None else f"{dataset} ({shots} shots)"
-        lines.append(_row(_mean_cells(name, detector, members)))
-    for detector, card in failed:
-        lines += ["", f"Failed: {card.title}, {detector}, seed {card.seed}: {card.error}"]
-    return "\n".join(lines) + "\n"
+        if len(members) > 1:
+            name = dataset if shots is None else f"{dataset} ({shots} shots)"
+            yield mean_cells(f"**{name}, mean of {len(members)} classes**", detector, members)
 
 
 def _cells(title: str, detector: str, cards: Sequence[ResultCard]) -> list[str]:
@@ -121,9 +138,17 @@ def _costs(cards: Sequence[ResultCard]) -> list[str]:
     return texts
 
 
-def _mean_cells(dataset: str, detector: str, members: Sequence[Sequence[ResultCard]]) -> list[str]:
-    """The mean over classes for each seed, then mean ± sd over the seeds."""
-    texts = [f"**{dataset}, mean of {len(members)} classes**", detector, str(len(members[0])), ""]
+def mean_cells(title: str, detector: str, members: Sequence[Sequence[ResultCard]]) -> list[str]:
+    """A row of means: over tasks for each seed, then mean ± sd over the seeds.
+
+    Parameters
+    ----------
+    title, detector : str
+        The first two cells.
+    members : sequence of sequences of ResultCard
+        Of each task the cards of all seeds, none of them failed.
+    """
+    texts = [title, detector, str(len(members[0])), ""]
     for name, _ in FIGURES:
         by_seed: dict[int, list[float]] = defaultdict(list)
         for cards in members:

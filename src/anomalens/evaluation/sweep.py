@@ -1,4 +1,4 @@
-"""Sweep: one detector over a grid of its parameters, on one task, and the curves of what came out."""
+"""Sweep: one detector over a grid of its parameters, on one task."""
 
 from __future__ import annotations
 
@@ -148,39 +148,3 @@ def sweep_rows(cards: Sequence[ResultCard]) -> Iterator[list[str]]:
             continue
         figures = [getattr(card, name) for name in shown]
         yield [*values, *("–" if value is None else f"{value:.4g}" for value in figures)]
-
-
-def draw(cards: Sequence[ResultCard]) -> str:
-    """The curves as one SVG: each figure against the first axis, one line per value of the others."""
-    import io
-
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    names = list(cards[0].settings["swept"])
-    first, others = names[0], names[1:]
-    good = [card for card in cards if card.error is None]
-    shown = [name for name in FIGURES if any(getattr(card, name) is not None for card in good)]
-    places = {text: i for i, text in enumerate(dict.fromkeys(c.settings["swept"][first] for c in cards))}
-    lines: dict[tuple[str, ...], list[ResultCard]] = {}
-    for card in good:
-        lines.setdefault(tuple(card.settings["swept"][name] for name in others), []).append(card)
-    rows = (len(shown) + 2) // 3
-    figure = Figure(figsize=(12, 3.2 * max(rows, 1)), layout="constrained")
-    for number, name in enumerate(shown, 1):
-        axes = figure.add_subplot(rows, 3, number)
-        for key, members in lines.items():
-            points = [(places[c.settings["swept"][first]], getattr(c, name)) for c in members]
-            points = [(x, y) for x, y in points if y is not None]
-            label = ", ".join(f"{n}={v}" for n, v in zip(others, key, strict=True)) or None
-            axes.plot([x for x, _ in points], [y for _, y in points], marker="o", label=label)
-        axes.set_xticks(list(places.values()), list(places), rotation=20)
-        axes.set_xlabel(first)
-        axes.set_title(name)
-        axes.grid(alpha=0.3)
-        if others and number == 1:
-            axes.legend(fontsize="small")
-    with matplotlib.rc_context({"svg.hashsalt": "anomalens", "svg.fonttype": "none"}):
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()

@@ -1,0 +1,199 @@
+"""Pictures for a report: the worst misses and false alarms, as they are and with their heat maps.
+
+They are taken while an evaluation runs, when each finding has its map, and kept as small JPEGs: of each group
+as many as a report shows, and of all cards together within a budget of bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from anomalens.calibration import Calibration
+from anomalens.datasets.masks import read_mask
+from anomalens.errors import AnomalensError
+from anomalens.evaluation.cards import ImageScore, ResultCard
+from anomalens.images import ImageEntry, ImageSet, Picture
+from anomalens.images.layout import GOOD
+from anomalens.inspector import Finding
+from anomalens.reports.evaluation.numbers import CardNumbers
+from anomalens.reports.parts.colours import ColourScale
+from anomalens.reports.parts.overlay import picture_to_show, plain_picture, render_overlay
+
+LONGEST: Final = 400  # px
+PER_GROUP: Final = 6
+NEAREST: Final = 3
+POOL_BYTES: Final = 16_000_000
+_QUALITY: Final = 80
+_MARK: Final = (80, 255, 120)
+_DARK: Final = (10, 30, 15)
+
+Group = Literal["miss", "false-alarm", "found", "quiet"]
+_KEPT: Final[dict[Group, int]] = {
+    "miss": PER_GROUP, "false-alarm": PER_GROUP, "found": NEAREST, "quiet": NEAREST
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One image of a report.
+
+    Attributes
+    ----------
+    image : str
+    plain, overlay : bytes
+        JPEG; the overlay is empty for detectors without maps.
+    size : (width, height)
+        Of both, in pixels.
+    outlined : bool
+        Whether the plain picture has the true defect's outline.
+    """
+
+    image: str
+    plain: bytes
+    overlay: bytes
+    size: tuple[int, int]
+    outlined: bool = False
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on a page, where pictures are written in base64."""
+        return 4 * (len(self.plain) + len(self.overlay)) // 3 + 1000
+
+
+def chosen(numbers: CardNumbers) -> list[tuple[Group, ImageScore]]:
+    """The images worth showing, misses and false alarms in turn, then the nearest to them."""
+    groups: list[tuple[Group, tuple[ImageScore, ...]]] = [
+        ("miss", numbers.misses[:PER_GROUP]),
+        ("false-alarm", numbers.false_alarms[:PER_GROUP]),
+    ]
+    if not numbers.misses:
+        groups.append(("found", numbers.found[:NEAREST]))
+    if not numbers.false_alarms:
+        groups.append(("quiet", numbers.quiet_normal[:NEAREST]))
+    longest = max(len(members) for _, members in groups)
+    return [(g, members[i]) for i in range(longest) for g, members in groups if i < len(members)]
+
+
+class Album:
+    """Takes pictures while evaluations run, one after the other.
+
+    Parameters
+    ----------
+    pool_bytes : int
+        Of all cards together; the least telling pictures of each card give way first.
+    """
+
+    def __init__(self, *, pool_bytes: int = POOL_BYTES) -> None:
+        self._pool = pool_bytes
+        self._seen = 0
+        # of the running evaluation, by group: how telling (lowest first), order, the pictures
+        self._running: dict[Group, list[tuple[float, int, Exhibit]]] = {}
+        self._kept: list[tuple[ResultCard, list[Exhibit]]] = []
+
+    def see(
+        self, entry: ImageEntry, finding: Finding, calibration: Calibration, picture: Picture | None = None
+    ) -> None:
+        """Take a finding with its map; its pictures are kept while they are among the most telling.
+
+        Parameters
+        ----------
+        entry : ImageEntry
+            The image with its label and mask.
+        finding : Finding
+        calibration : Calibration
+            The model's, which the colours of its maps follow.
+        picture : Picture, optional
+            The image as the caller has decoded it.
+        """
+        if finding.score is None:
+            return
+        good = (entry.label or GOOD) == GOOD
+        group: Group = (
+            ("false-alarm" if good else "found") if finding.anomalous else "quiet" if good else "miss"
+        )
+        telling = -finding.score if good else finding.score
+        members = self._running.setdefault(group, [])
+        if len(members) == _KEPT[group] and members[-1][0] <= telling:
+            return
+        try:
+            exhibit = _exhibit(entry, finding, ColourScale.of(calibration), picture)
+        except AnomalensError:
+            return  # it was there when it was scored: its score stands, its picture is gone
+        self._seen += 1
+        insort(members, (telling, self._seen, exhibit), key=lambda item: item[:2])
+        del members[_KEPT[group] :]
+
+    def keep(self, card: ResultCard) -> None:
+        """The evaluation is over, and this is its card: keep the pictures that its report shows."""
+        taken = {exhibit.image: exhibit for group in self._running.values() for _, _, exhibit in group}
+        self._running = {}
+        if card.error is not None:
+            return
+        wanted = [taken[score.image] for _, score in chosen(CardNumbers(card)) if score.image in taken]
+        self._kept.append((card, wanted))
+        fits = within([kept for _, kept in self._kept], self._pool)
+        for (_, kept), n in zip(self._kept, fits, strict=True):
+            del kept[n:]
+
+    def of(self, card: ResultCard) -> Sequence[Exhibit]:
+        """The exhibits of a card, the most telling first; none where there are none."""
+        return next((kept for taken, kept in self._kept if taken == card), [])
+
+
+def within(exhibits: Sequence[Sequence[Exhibit]], budget: int) -> list[int]:
+    """How many exhibits of each card fit into a budget: every card's first before any card's second."""
+    counts = [0] * len(exhibits)
+    longest = max((len(one) for one in exhibits), default=0)
+    for place in range(longest):
+        for i, one in enumerate(exhibits):
+            if place < len(one) and counts[i] == place and one[place].n_bytes <= budget:
+                budget -= one[place].n_bytes
+                counts[i] += 1
+    return counts
+
+
+def _exhibit(
+    entry: ImageEntry, finding: Finding, scale: ColourScale | None, picture: Picture | None
+) -> Exhibit:
+    picture = picture_to_show(ImageSet((entry,), entry.id), 0, picture, long_side=LONGEST)
+    size = finding.original_size or picture.size
+    plain = plain_picture(picture.pixels, size)
+    overlay = b""
+    if scale is not None and finding.map is not None:
+        overlay = _jpeg(render_overlay(picture.pixels, finding, scale))
+    plain.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    outlined = _outline(plain, entry, size)
+    return Exhibit(entry.id, _jpeg(plain), overlay, plain.size, outlined)
+
+
+def _outline(picture: Image.Image, entry: ImageEntry, size: tuple[int, int]) -> bool:
+    """Draw a line around the true defect, a little outside of it; False where none is known."""
+    try:
+        mask = read_mask(entry, size)
+    except AnomalensError:
+        return False
+    if mask is None or not mask.any() or mask.all():
+        return False
+    # reduced by "any", or a scratch thinner than a shown pixel would vanish
+    shown = Image.fromarray(np.asarray(mask, np.uint8) * 255).resize(picture.size, Image.Resampling.BOX)
+    there = shown.point([0] + [255] * 255)
+    inner, line, outer = (there.filter(ImageFilter.MaxFilter(n)) for n in (5, 7, 9))
+    for colour, grown, less in ((_DARK, outer, inner), (_MARK, line, inner)):
+        ring = Image.fromarray((np.asarray(grown) > 0) & (np.asarray(less) == 0))
+        picture.paste(colour, mask=ring)
+    return True
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    small = picture.copy()
+    small.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    held = io.BytesIO()
+    small.save(held, "JPEG", quality=_QUALITY, optimize=True)
+    return held.getvalue()
