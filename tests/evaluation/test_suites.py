@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -18,8 +19,9 @@ from anomalens.evaluation.data_hash import data_hash
 from anomalens.evaluation.results_table import LEGEND, results_page, results_table, summary_rows
 from anomalens.evaluation.settings import FitSettings
 from anomalens.evaluation.suite import Cell, Suite
-from anomalens.evaluation.sweep import draw, grid, sweep, sweep_rows
+from anomalens.evaluation.sweep import grid, sweep, sweep_rows
 from anomalens.images.image_set import ImageSet
+from anomalens.reports.evaluation import sweep_curves
 
 SETTINGS = FitSettings(
     detector="patchcore", size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1
@@ -335,8 +337,9 @@ def test_a_sweep_takes_every_combination_and_draws_it(task):
     assert all(c.error is None for c in cards)
     rows = list(sweep_rows(cards))
     assert rows[0][:2] == ["coreset_ratio", "taps"] and len(rows) == 5
-    svg = draw(cards)
-    assert "image_auroc" in svg and "taps=stride8" in svg
+    svg = ElementTree.fromstring(sweep_curves(cards))
+    texts = [text for part in svg.iter() if (text := (part.text or "").strip())]
+    assert "image_auroc" in texts and "taps stride8" in texts and "coreset_ratio" in texts
 
 
 def test_the_plus_of_a_number_is_no_comma(task):
@@ -448,17 +451,22 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     assert "may not be written to" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["benchmark --out", "evaluate --report"])
-def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(
-    command, suite, woven, tmp_path, capsys, monkeypatch
-):
-    name, option = command.split()
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(suite, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("os.access", lambda _, mode: not mode & os.W_OK)
-    data = str({"benchmark": suite, "evaluate": woven}[name])
-    assert run([name, data, option, str(tmp_path / "folder")]) == 2
+    assert run(["benchmark", str(suite), "--out", str(tmp_path / "folder")]) == 2
     said = capsys.readouterr()
     assert "may not be written to" in said.err and "patchcore" not in said.out
     assert not list((tmp_path / "folder").iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody may write")
+@pytest.mark.parametrize("command", ["evaluate", "sweep --over n_neighbors=1,3"])
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(command, woven, capsys):
+    name, *options = command.split()
+    assert run([name, str(woven), *options, "--report", "/proc/self/report"]) == 2
+    said = capsys.readouterr()
+    assert "cannot be written to /proc/self/report" in said.err and "choose another" in said.err
+    assert "patchcore" not in said.out
 
 
 def test_a_table_is_written_whole(card, tmp_path):

@@ -39,6 +39,8 @@ def test_it_holds_every_module_and_the_type_marker(wheel):
     assert "anomalens/cli/main.py" in modules
     assert modules <= names
     assert "anomalens/py.typed" in names
+    data = {path.relative_to(source).as_posix() for path in (source / "anomalens/reports").rglob("*.[!p]*")}
+    assert "anomalens/reports/parts/style.css" in data and data <= names
 
 
 @pytest.mark.parametrize("name", ["LICENSE", "NOTICE"])

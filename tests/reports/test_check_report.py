@@ -15,7 +15,8 @@ from PIL import Image
 
 from anomalens.calibration import Calibration, Policy
 from anomalens.errors import InputError
-from anomalens.images import ImageSet
+from anomalens.images import ImageSet, Picture
+from anomalens.inspector import Finding
 from anomalens.reports import CheckReport, ModelRecord
 
 
@@ -226,6 +227,47 @@ def test_says_when_the_threshold_is_not_what_was_asked(inspector, photos, tmp_pa
     text = Page(report.finish()).text
     assert "Uncalibrated" in text and few.threshold.note in text
     assert "by chance" not in text
+
+
+def test_the_page_is_made_from_what_programs_read(inspector, photos, tmp_path) -> None:
+    """A page from the lines of `check --json`, without the model: the same but for heat maps."""
+    images, model = ImageSet.open(photos), ModelRecord.of(inspector)
+    pages = []
+    for name, reread in (("live", False), ("read", True)):
+        report = CheckReport(tmp_path / name, model, images)
+        for finding in inspector.check(images):
+            report.add(Finding.from_json(finding.to_json()) if reread else finding)
+        pages.append(Page(report.finish()).text.partition("Written")[0])
+    assert findings_in(tmp_path / "live") == findings_in(tmp_path / "read")
+    assert pages[0].replace(" heat map", "") == pages[1].replace(" heat map", "")
+
+
+@pytest.mark.parametrize(
+    ("decoded", "original", "read_again"), [(100, 100, False), (900, 1000, False), (100, 1000, True)]
+)
+def test_a_picture_that_is_handed_over_is_shown_unless_it_is_too_small(
+    decoded, original, read_again, inspector, photos, tmp_path
+) -> None:
+    """The caller's picture is grey, the file's is red: what is shown tells where it came from."""
+    Image.new("RGB", (original, original), (255, 0, 0)).save(photos / "odd.png")
+    images = ImageSet.open(photos / "odd.png")
+    finding = replace(next(inspector.check(images)), anomalous=True)
+    grey = Picture(np.full((decoded, decoded, 3), 90, np.uint8), (original, original))
+    report = CheckReport(tmp_path / "report", ModelRecord.of(inspector), images)
+    report.add(finding, grey)
+    with Image.open(report.finish().parent / "pictures" / "0001-odd.jpg") as shown:
+        red, green, _ = shown.convert("RGB").getpixel((50, 50))
+    assert (red > 200 and green < 50) if read_again else abs(red - green) < 5
+
+
+def test_a_picture_that_is_handed_over_is_not_read(inspector, photos, tmp_path) -> None:
+    images = ImageSet.open(photos / "odd.png")
+    finding, picture = next(inspector.check(images)), images.read(0)
+    (photos / "odd.png").unlink()
+    report = CheckReport(tmp_path / "report", ModelRecord.of(inspector), images)
+    report.add(finding, picture)
+    assert "could not be read again" not in Page(report.finish()).text
+    assert (tmp_path / "report" / "overlays" / "0001-odd.jpg").is_file()
 
 
 def test_two_thousand_images_make_a_page(inspector, tiles, tmp_path) -> None:

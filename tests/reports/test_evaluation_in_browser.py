@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +36,12 @@ out.id = 'probe'; out.textContent = JSON.stringify(told); document.body.append(o
 """
 
 
-def dom(page: Path, profile: Path) -> str:
+def dom(page: Path, profile: Path, *options: str) -> str:
     """The page's HTML after its script ran."""
     done = subprocess.run(
         [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         f"--user-data-dir={profile}", "--dump-dom", page.as_uri()],
+         f"--user-data-dir={profile}", *options, "--dump-dom", page.as_uri()],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     return done.stdout
@@ -89,3 +90,27 @@ def test_the_slider_counts(card, tmp_path):
         assert float(line.rstrip("%")) == pytest.approx(step / 4, abs=1e-6)
     assert told[-1][0] == "1" and told[-1][3] == "true"
     assert told[-1][1].startswith(f"{int(np.sum(normal > 1))} of 70")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(width, card, tmp_path):
+    """At a phone's width too: what is wider, such as tables, scrolls inside its own box."""
+    cards = [replace(card, detector=name, dataset="a-dataset-with-a-long-name") for name in ("knn", "padim")]
+    page = write_report(cards, tmp_path / "r")
+    source = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text(encoding="utf-8"))
+    # a frame of that width: browsers without a screen have no narrow windows
+    (tmp_path / "inner.html").write_text(source, encoding="utf-8")
+    outer = tmp_path / "outer.html"
+    outer.write_text(
+        f'<iframe src="inner.html" width="{width}" height="900"></iframe><output></output><script>'
+        "const frame = document.querySelector('iframe'); frame.onload = () => {"
+        "const root = frame.contentDocument.documentElement;"
+        "const cut = [...root.querySelectorAll('table, svg, p, h2')].filter(part => "
+        "!part.closest('.scroll') && part.getBoundingClientRect().right > root.clientWidth + 1);"
+        "document.querySelector('output').textContent = JSON.stringify("
+        "[root.clientWidth, root.scrollWidth, cut.length]); };</script>",
+        encoding="utf-8",
+    )
+    text = dom(outer, tmp_path / "profile", "--allow-file-access-from-files")
+    shown, wide, cut = json.loads(re.search(r"<output>(.*?)</output>", text)[1])
+    assert width - 30 < shown <= width and wide == shown and cut == 0

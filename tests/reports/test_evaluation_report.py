@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from anomalens.detectors import detector_names
 from anomalens.errors import InputError
 from anomalens.evaluation.card_figures import image_intervals, image_part
 from anomalens.evaluation.cards import ImageScore, ResultCard, read_cards, write_cards
 from anomalens.evaluation.image_figures import image_figures
-from anomalens.reports.evaluation import write_report
+from anomalens.reports.evaluation import sweep_curves, write_report
+from anomalens.reports.evaluation.method import method_of
+from anomalens.reports.parts.as_markdown import as_markdown
 
+DOCS = Path(__file__).parents[2] / "docs" / "detectors"
 HOSTILE = "<script>alert(1)</script>|`x`\"'&\n‮*_[a](javascript:x)"
 
 
@@ -223,6 +227,81 @@ def test_remarks_follow_from_the_figures(card, tmp_path):
     assert "a false-alarm rate of 10 % would have found 60 instead of" in page_of([high], tmp_path / "d").text
 
 
+def badge_of(page: Page) -> str:
+    return re.search(r'class="badge (\w+)">[^<]*</span></h2>', page.source)[1]
+
+
+ORDER = ["weak", "mixed", "few", "good"]
+
+
+@pytest.mark.parametrize("n_normal", [12, 16, 25, 40])
+def test_who_does_better_in_everything_is_never_graded_lower(n_normal, tmp_path):
+    """The same test images, ever fewer misses: the badge never falls, and of 48 the best has no worse one."""
+    rng = np.random.default_rng(0)
+    normal = np.linspace(-1, 0.9, n_normal)
+    badges = []
+    for overlapping in (30, 12, 6, 2, 0):
+        bad = np.concatenate([rng.uniform(-0.5, 0.9, overlapping), rng.uniform(2, 3, 48 - overlapping)])
+        badges.append(badge_of(page_of([make_card(normal, bad)], tmp_path / f"{overlapping}")))
+    ranks = [ORDER.index(badge) for badge in badges]
+    assert ranks == sorted(ranks) and ranks[0] < ranks[-1]
+    assert badges[-1] == ("good" if n_normal >= 20 else "few")
+    assert "good, on few images" in page_of([make_card(normal[:12], bad)], tmp_path / "few").text
+
+
+def test_who_finds_nothing_has_no_credit_for_false_alarms_or_speed(card, tmp_path):
+    rng = np.random.default_rng(0)
+    nothing = make_card(rng.normal(0, 0.3, 60), rng.normal(0.3, 0.1, 40), threshold=5.0)
+    text = page_of([nothing], tmp_path / "a").text
+    assert "0 of 40 anomalies found" in text and "Keeps the false-alarm rate" not in text
+    assert "Fast:" not in text and "None that these figures prove." in text
+    text = page_of([make_card(rng.normal(0, 0.3, 60), rng.normal(3, 0.1, 40))], tmp_path / "b").text
+    assert "Keeps the false-alarm rate" in text and "Fast:" in text
+
+
+def test_several_detectors_have_means_and_curves_together(card, tmp_path):
+    cards = [
+        replace(card, dataset=dataset, detector=name, image_auroc=auroc)
+        for dataset, name, auroc in (
+            ("plates", "knn", 0.9), ("bolts", "knn", 0.8), ("plates", "padim", 0.7), ("bolts", "padim", 0.6)
+        )
+    ]  # fmt: skip
+    page = page_of(cards, tmp_path)
+    rows = re.findall(r"<tr><td><b>mean of 2 tasks</b></td><td><b>(\w+)</b></td>.*?</tr>", page.source)
+    assert rows == ["knn", "padim"]
+    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "| **mean of 2 tasks** | **knn** | **1** |  | **0.8500** |" in markdown
+    assert "| **mean of 2 tasks** | **padim** | **1** |  | **0.6500** |" in markdown
+    overview = page.source.partition("Each evaluation")[0]
+    charts = re.findall(r'<svg class="curve".*?</svg>', overview)
+    assert len(charts) == 2  # one a task
+    for chart in charts:
+        assert [chart.count(f"<title>{name}</title>") for name in ("knn", "padim")] == [1, 1]
+        assert chart.count('class="line c0"') == chart.count('class="line c1"') == 2  # with the legend
+    # one task has no mean, one detector no curve beside others
+    assert "mean of" not in page_of(cards[::2], tmp_path / "one").text
+    assert "ROC curves" not in page_of(cards[:2], tmp_path / "alone").text
+
+
+def test_every_table_scrolls_inside_its_own_box(card, tmp_path):
+    page = page_of([card, replace(card, detector="padim")], tmp_path)
+    assert page.source.count("<table") == page.source.count('<div class="scroll"><table') > 6
+
+
+@pytest.mark.parametrize("detector", [*detector_names(), "combine:knn,gmm", "tiled:padim"])
+def test_every_detector_has_a_method_in_plain_words(detector, tmp_path):
+    names = [name for part in detector.split(":") for name in part.split(",")]
+    blocks = list(method_of(detector))
+    text = as_markdown(blocks)
+    assert all(f"**{name}** (" in text for name in names) and "not installed" not in text
+    sentences = re.split(r"(?<=[.])\s", text.strip())
+    assert len(sentences) >= 2 * len(names) and all(part.rstrip("*")[-1] in ".)" for part in sentences)
+    for name in names:
+        page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+        for year in re.findall(r"\b(?:19|20)\d\d\b", text.partition(f"**{name}** (")[2].partition(")")[0]):
+            assert year in page, f"the paper of {name} is not on its page"
+
+
 def test_hostile_names_stay_text(card, tmp_path):
     scores = tuple(replace(s, image=f"{HOSTILE}{i}", label=HOSTILE if s.label == "dent" else s.label)
                    for i, s in enumerate(card.scores))  # fmt: skip
@@ -303,6 +382,25 @@ def test_the_curves_of_a_sweep_are_drawn(card, tmp_path):
     assert "| 64 | max | 0.9 |" in text and "failed: no room" in text
     hostile = replace(card, settings={**card.settings, "swept": "<script>"})
     assert "Sweep over" not in page_of([hostile, card], tmp_path / "hostile").text
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.9961, 0.9999), (0.98712, 0.98713), (1.0, 1.0), (0.0, 0.0), (0.2, 0.9), (3e-9, 4e-9)]
+)
+def test_the_axis_of_a_sweep_tells_its_values_apart(low, high, card, tmp_path):
+    cards = [
+        replace(card, image_auroc=value, settings={**card.settings, "swept": {"size": size}})
+        for size, value in (("64", low), ("128", high), ("256", low))
+    ]
+    for source in (page_of(cards, tmp_path).source, sweep_curves(cards)):
+        chart = re.search(r'<svg[^>]*aria-label="image_auroc.*?</svg>', source)[0]
+        ticks = re.findall(r'<text x="42" y="([\d.]+)" text-anchor="end">([^<]+)</text>', chart)
+        places, texts = [float(y) for y, _ in ticks], [text for _, text in ticks]
+        assert len(texts) > 1 and len(set(texts)) == len(texts)
+        assert sorted(texts, key=float, reverse=True) == [
+            t for _, t in sorted(zip(places, texts, strict=True))
+        ]
+        assert re.findall(r'text-anchor="\w+">(64|128|256)<', chart) == ["64", "128", "256"]
 
 
 def test_ten_thousand_images_and_many_cards_stay_small(tmp_path):

@@ -45,6 +45,24 @@ def test_bars_and_similar_images_are_on_the_cards_of_flagged_images(
     assert len(list((tmp_path / "report" / "pictures").glob("normal-*"))) == len(set(shown))
 
 
+def test_a_second_report_leaves_no_picture_of_the_first(knn: Inspector, photos: Path, tmp_path: Path) -> None:
+    page_of(knn, photos, tmp_path / "report")
+    first = {path.name for path in (tmp_path / "report" / "pictures").iterdir()}
+    page_of(knn, photos, tmp_path / "report")
+    assert {path.name for path in (tmp_path / "report" / "pictures").iterdir()} == first
+
+
+def test_normal_images_of_one_name_have_pictures_of_their_own(
+    tiles: Tiles, photos: Path, tmp_path: Path
+) -> None:
+    stack = list(tiles.normal.values())
+    images = ImageSet.from_arrays(stack, ids=[f"{i}/same.png" for i in range(len(stack))])
+    options = {"detector": "knn", "size": 64, "policy": "max", "keep_thumbnails": 1000}
+    page = page_of(Inspector.fit(images, **options), photos, tmp_path / "report")
+    shown = re.findall(r'<img src="(pictures/normal-[^"]+)"[^>]*></?[^>]*>(\d+)/same.png', page)
+    assert len({name for name, _ in shown}) == len({image for _, image in shown}) > 1
+
+
 def test_without_thumbnails_the_names_stand_alone(knn: Inspector, photos: Path, tmp_path: Path) -> None:
     from dataclasses import replace
 

@@ -10,13 +10,13 @@ from anomalens.evaluation.cards import ResultCard
 from anomalens.evaluation.compare import Comparison, compare_cards
 from anomalens.evaluation.names import card_names
 from anomalens.evaluation.results_table import mean_cells, result_rows
-from anomalens.reports.evaluation.curves import ranking_curves
+from anomalens.reports.evaluation.curves import roc_chart
 from anomalens.reports.evaluation.numbers import CardNumbers
 from anomalens.reports.parts import document as doc
 
 ROWS_SHOWN: Final = 400
 DIFFERENCES_SHOWN: Final = 60
-_TASKS_DRAWN: Final = 6
+_TASKS_DRAWN: Final = 12
 _LINES_DRAWN: Final = 8
 # a row that no screen is wide enough for hides what matters; each section has them all
 _LEFT_OUT: Final = ("F1-max", "pixel AP", "fit s", "peak MB")
@@ -60,7 +60,7 @@ def overview(cards: Sequence[ResultCard], *, curves: bool = True) -> Iterator[do
 def _cell(row: Sequence[str], column: int) -> doc.Words:
     text = row[column]
     if row[0].startswith("**"):  # a mean
-        return (doc.Mark(text.strip("*")),)
+        return (doc.Mark(text.strip("*")),) if text else ""
     value, bracket, interval = text.partition(" (")
     if column < _NAMES or not bracket:
         return text
@@ -88,16 +88,20 @@ def _curves(cards: Sequence[ResultCard]) -> Iterator[doc.Block]:
     """For each task that several detectors share, a line for each of them: the first seed's."""
     tasks: dict[tuple[str, str], dict[str, CardNumbers]] = {}
     for card, name in zip(cards, card_names(cards), strict=True):
-        if card.error is None:
-            tasks.setdefault((card.title, card.protocol), {}).setdefault(name, CardNumbers(card))
-    several = [(title, found) for (title, _), found in tasks.items() if len(found) > 1]
-    for title, found in several[:_TASKS_DRAWN]:
-        yield doc.Heading(3, f"Curves: {title}")
-        yield from ranking_curves(dict(list(found.items())[:_LINES_DRAWN]))
-        if len(found) > _LINES_DRAWN:
-            yield doc.Paragraph(f"{len(found) - _LINES_DRAWN} more detectors are not drawn.", "soft")
-    if len(several) > _TASKS_DRAWN:
-        yield doc.Paragraph(f"The curves of {len(several) - _TASKS_DRAWN} more tasks are not drawn.", "soft")
+        numbers = CardNumbers(card)
+        if card.error is None and len(numbers.normal) and len(numbers.anomalous):
+            tasks.setdefault((card.title, card.protocol), {}).setdefault(name, numbers)
+    charts = [
+        roc_chart(dict(list(found.items())[:_LINES_DRAWN]), title)
+        for (title, _), found in tasks.items()
+        if len(found) > 1
+    ]
+    if charts:
+        yield doc.Heading(3, "ROC curves")
+        yield doc.Box(tuple(charts[:_TASKS_DRAWN]), "curves")
+        if len(charts) > _TASKS_DRAWN or max(map(len, tasks.values())) > _LINES_DRAWN:
+            most = f"{_TASKS_DRAWN} tasks and {_LINES_DRAWN} detectors"
+            yield doc.Paragraph(f"At most {most} are drawn; report.json has all cards.", "soft")
 
 
 def _compared(found: Comparison) -> Iterator[doc.Block]:

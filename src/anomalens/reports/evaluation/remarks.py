@@ -18,9 +18,10 @@ from anomalens.calibration import Policy
 from anomalens.reports.evaluation.numbers import CardNumbers, Kind
 from anomalens.reports.parts.texts import counted, listed, per_cent, rate_text
 
-Grade = Literal["good", "mixed", "weak", "open"]
-GRADES: Final = {
+Grade = Literal["good", "few", "mixed", "weak", "open"]
+GRADES: Final[dict[Grade, str]] = {
     "good": "good on this data",
+    "few": "good, on few images",
     "mixed": "usable with care",
     "weak": "not good enough on this data",
     "open": "cannot be judged from this data",
@@ -87,12 +88,12 @@ def _grade(numbers: CardNumbers) -> tuple[Grade, str]:
         grade: Grade = "weak" if (alarms.value or 0.0) > 0.2 else "mixed"
         return grade, f"Far more false alarms than asked: {rate_text(alarms)}; {told}."
     if (found.value or 0.0) < 0.8:
-        grade = "weak" if (found.value or 0.0) < 0.3 else "mixed"
+        grade = "weak" if _finds_few(numbers) else "mixed"
         return grade, f"The threshold lets many anomalies pass: {rate_text(found)} found; {told}."
     if low < 0.9:
         return "mixed", f"The ranking is fair: {told}."
     if smaller < _FEW:
-        return "mixed", f"{few} to call it good: {told}."
+        return "few", f"{few} to be sure: {told}; found: {rate_text(found)}."
     return "good", f"{told[0].upper()}{told[1:]}; found: {rate_text(found)}."
 
 
@@ -240,8 +241,8 @@ def _told(kinds: list[Kind]) -> list[str]:
 
 def _recommendations(numbers: CardNumbers, grade: Grade) -> Iterator[str]:
     card = numbers.card
-    if grade == "open":
-        missing = "anomalous" if len(numbers.normal) else "normal"
+    if grade in ("open", "few"):
+        missing = "normal" if len(numbers.normal) <= len(numbers.anomalous) else "anomalous"
         yield f"Add {missing} test images, with labels, and evaluate again."
     drift = numbers.drift
     off = _too_many_alarms(numbers) or (drift is not None and drift.visible)

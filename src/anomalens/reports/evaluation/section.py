@@ -112,7 +112,8 @@ def _figures(numbers: CardNumbers) -> Iterator[doc.Block]:
         yield from chart
     yield doc.Heading(3, "Figures")
     yield doc.Box((doc.Box(tuple(figures_table(numbers))), *confusion_table(numbers)), "beside")
-    yield from ranking_curves({"": numbers})
+    if curves := tuple(ranking_curves(numbers)):
+        yield doc.Box(curves, "curves")
     if numbers.kinds:
         yield doc.Heading(3, "Kinds of anomaly")
         yield from kinds_table(numbers)

@@ -56,7 +56,7 @@ def figures_table(numbers: CardNumbers) -> Iterator[doc.Block]:
     for head, members in (
         ("On raw scores", ranking), ("At the threshold", _verdict_rows(numbers)), ("Pixels", pixels)
     ):  # fmt: skip
-        rows += [(head,), *members] if members else []
+        rows += [((doc.Mark(head),),), *members] if members else []
     yield doc.Table(("figure", "value", "95 % interval", "what it says"), tuple(rows), style="figures")
     if not ranking:
         yield doc.Paragraph(

@@ -36,8 +36,8 @@ def _block(block: doc.Block) -> Iterator[str]:
             yield "\n".join([lines[0], "|" + " --- |" * len(head), *lines[1:]])
         case doc.Command(text):
             yield f"    {seen(text)}"
-        case doc.Drawing(_, spoken, caption):
-            yield " ".join(dict.fromkeys(filter(None, (_inline(caption), _plain(spoken)))))
+        case doc.Drawing(_, spoken):
+            yield _plain(spoken)
         case doc.Entry(badge, name, _, _, figures, inside):
             told = ", ".join(map(_inline, figures))
             yield f"- **{_plain(badge)}** {_plain(name)}" + (f": {told}" if told else "")
@@ -66,7 +66,7 @@ def _mark(part: str | doc.Mark) -> str:
         case "code":
             return f"`{seen(part.text)}`"
         case "link":
-            return f"[{text}]({part.text})"
+            return text
         case "under":
             return f" {text}"
         case "bar":

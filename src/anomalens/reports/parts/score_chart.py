@@ -121,7 +121,7 @@ def score_chart(
     middle = TOP + upper.height
     end = middle + 1 + lower.height
     beyond = np.concatenate([half.scores[half.scores > axis.high] for half in (upper, lower)])
-    spoken = f"Scores over one axis: {upper.told(threshold)}; {lower.told(threshold)}."
+    spoken = f"{caption or 'Scores'} over one axis: {upper.told(threshold)}; {lower.told(threshold)}."
     parts = [
         f'<svg class="chart" role="img" width="100%" height="{end + (72 if len(beyond) else 55)}" '
         f'aria-label="{escaped(spoken)}">',
