@@ -37,7 +37,7 @@ def test_bars_and_similar_images_are_on_the_cards_of_flagged_images(
     assert flagged >= 1
     assert page.count('<ul class="parts">') == page.count('<div class="similar">') == flagged
     assert re.search(r'style="width:\d+%"></span>stride\d+ (mean|std) <b>\d+ %</b>', page)
-    shown = re.findall(r'<figure><img src="(pictures/normal-[^"]+)"', page)
+    shown = re.findall(r'<figure><a href="(pictures/normal-[^"]+)"', page)
     assert len(shown) == 3 * flagged
     for name in set(shown):
         with Image.open(tmp_path / "report" / name) as picture:
@@ -59,7 +59,7 @@ def test_normal_images_of_one_name_have_pictures_of_their_own(
     images = ImageSet.from_arrays(stack, ids=[f"{i}/same.png" for i in range(len(stack))])
     options = {"detector": "knn", "size": 64, "policy": "max", "keep_thumbnails": 1000}
     page = page_of(Inspector.fit(images, **options), photos, tmp_path / "report")
-    shown = re.findall(r'<img src="(pictures/normal-[^"]+)"[^>]*></?[^>]*>(\d+)/same.png', page)
+    shown = re.findall(r'<a href="(pictures/normal-[^"]+)"><img [^>]*></a><figcaption>(\d+)/same.png', page)
     assert len({name for name, _ in shown}) == len({image for _, image in shown}) > 1
 
 

@@ -15,22 +15,18 @@ _PARTS_SHOWN: Final = 5
 
 @dataclass(frozen=True)
 class Checked:
-    """One checked image, and where its pictures are.
+    """One checked image: its finding without the map, and its pictures as files below the report's folder.
 
     Attributes
     ----------
-    finding : Finding
-        Without its map.
     index : int
         Place in the set.
     label : str or None
         What the image is known to be.
-    picture, overlay : str or None
-        Files below the report's folder.
     shown : (width, height)
-        Of both, in pixels.
+        Of picture and overlay, in pixels.
     similar : dict of str to str
-        Files below the report's folder that show normal images, by the images' ids.
+        Pictures of normal images, by the images' ids.
     """
 
     finding: Finding
@@ -44,10 +40,8 @@ class Checked:
     @property
     def name(self) -> str:
         """The image's id, with its page where the id does not say it."""
-        finding = self.finding
-        return finding.image + (
-            "" if finding.page is None or "#page" in finding.image else f" (page {finding.page})"
-        )
+        image, page = self.finding.image, self.finding.page
+        return image if page is None or "#page" in image else f"{image} (page {page})"
 
 
 def entry_of(checked: Checked) -> doc.Entry:
@@ -75,10 +69,10 @@ def _photos(checked: Checked) -> tuple[doc.Photo, ...]:
     if checked.picture is None:
         return ()
     name = checked.finding.image
-    photos = [doc.Photo(checked.picture, f"The picture {name}", "as it is", checked.shown, link=True)]
+    photos = [doc.Photo(checked.picture, f"The picture {name}", "as it is", checked.shown)]
     if checked.overlay is not None:
         told = f"Heat map and regions over {name}"
-        photos.append(doc.Photo(checked.overlay, told, "heat map", checked.shown, link=True))
+        photos.append(doc.Photo(checked.overlay, told, "heat map", checked.shown))
     return tuple(photos)
 
 

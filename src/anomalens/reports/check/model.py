@@ -12,25 +12,16 @@ from anomalens.inspector import Inspector
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """A model that was asked, without its detector: enough for a page, and readable long afterwards.
+    """A model that was asked, without its detector.
 
-    Attributes
-    ----------
-    name, detector : str
-        Of the model file, and of what is in it.
-    calibration : Calibration
-    card : dict
-        How the model was made.
-    crops : bool
-        Whether preparation cuts parts of a picture off: nobody looked at those.
-    thumbnails : dict of str to bytes
-        Small JPEGs of normal images by id.
+    `model_card` says how it was made, `crops` whether it cuts parts of a picture off, at which nobody looked;
+    `thumbnails` are small JPEGs of normal images by id.
     """
 
     name: str
     detector: str
     calibration: Calibration
-    card: Mapping[str, Any]
+    model_card: Mapping[str, Any]
     crops: bool = False
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
 

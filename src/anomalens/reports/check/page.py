@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from anomalens.reports.check.chart import check_chart
@@ -32,29 +32,21 @@ _POLICIES: Final = {
 
 
 def check_page(model: ModelRecord, images: Sequence[Checked], *, origin: str) -> str:
-    """The page of one check as HTML.
-
-    Parameters
-    ----------
-    model : ModelRecord
-        The model that was asked.
-    images : sequence of Checked
-        In any order; the page sorts them.
-    origin : str
-        Where the images come from.
-    """
+    """The page of one check as HTML; the images are in any order and come from `origin`."""
     unreadable = [one for one in images if one.finding.error is not None]
-    flagged = _by_score(one for one in images if one.finding.error is None and one.finding.anomalous)
-    unflagged = _by_score(one for one in images if one.finding.error is None and not one.finding.anomalous)
+    answered = sorted(
+        (one for one in images if one.finding.error is None), key=lambda one: (-_score(one), one.index)
+    )
+    flagged = [one for one in answered if one.finding.anomalous]
+    unflagged = [one for one in answered if not one.finding.anomalous]
     pictured = [one for one in unflagged if one.picture is not None]
-    readable = len(flagged) + len(unflagged)
-    title = f"{len(flagged) or 'None'} of {counted(readable, 'image')} flagged"
+    title = f"{len(flagged) or 'None'} of {counted(len(answered), 'image')} flagged"
     blocks: list[doc.Block] = [
         doc.Heading(1, title, "flagged" if flagged else "unflagged"),
-        *_leads(model, readable, len(unreadable)),
+        *_leads(model, len(answered), len(unreadable)),
         *(doc.Paragraph(note, "note") for note in _notes(model)),
         doc.Facts(tuple(_facts(model, origin))),
-        check_chart(model.calibration, _scores(flagged), _scores(unflagged)),
+        check_chart(model.calibration, [*map(_score, flagged)], [*map(_score, unflagged)]),
         _filter(len(unreadable), len(flagged), len(unflagged)),
         *_legend(model),
         doc.Box(tuple(map(entry_of, [*unreadable, *flagged, *pictured])), "entries", "main"),
@@ -64,12 +56,8 @@ def check_page(model: ModelRecord, images: Sequence[Checked], *, origin: str) ->
     return html_page(title, blocks, beside=beside, images="'self' file:")
 
 
-def _by_score(images: Iterable[Checked]) -> list[Checked]:
-    return sorted(images, key=lambda one: (-(one.finding.score or 0.0), one.index))
-
-
-def _scores(images: Iterable[Checked]) -> list[float]:
-    return [one.finding.score or 0.0 for one in images]
+def _score(checked: Checked) -> float:
+    return checked.finding.score or 0.0
 
 
 def _leads(model: ModelRecord, readable: int, unreadable: int) -> Iterator[doc.Block]:
@@ -99,33 +87,22 @@ def _notes(model: ModelRecord) -> list[str]:
         )
     if model.calibration.threshold.note:
         found.append(model.calibration.threshold.note)
-    found += [str(note) for note in model.card.get("notes", ())]
+    found += [str(note) for note in model.model_card.get("notes", ())]
     return list(dict.fromkeys(found))
 
 
 def _facts(model: ModelRecord, origin: str) -> Iterator[tuple[str, doc.Words]]:
     calibration = model.calibration
     n, groups = len(calibration.scores), calibration.n_groups
-    learnt = model.card.get("data", {}).get("n_images")
+    learnt = model.model_card.get("data", {}).get("n_images")
     yield "Images", origin
     yield "Model", model.name
-    yield (
-        "Detector",
-        model.detector + ("" if learnt is None else f", learnt from {int(learnt)} normal images"),
-    )
-    yield (
-        "Threshold",
-        (
-            f"{calibration.threshold.value:.4g}, by ",
-            doc.Mark(str(calibration.policy), "code"),
-            f": {_POLICIES.get(calibration.policy.kind, '')}",
-        ),
-    )
-    grouped = "" if groups == n else f" in {groups} groups"
-    yield (
-        "Calibration",
-        f"{n} scores of normal images{grouped}, {_METHODS[calibration.method]} ({calibration.method})",
-    )
+    yield "Detector", model.detector + ("" if learnt is None else f", learnt from {learnt} normal images")
+    policy, meaning = calibration.policy, _POLICIES.get(calibration.policy.kind, "")
+    value = f"{calibration.threshold.value:.4g}, by "
+    yield "Threshold", (value, doc.Mark(str(policy), "code"), f": {meaning}")
+    method, grouped = calibration.method, "" if groups == n else f" in {groups} groups"
+    yield "Calibration", f"{n} scores of normal images{grouped}, {_METHODS[method]} ({method})"
 
 
 def _filter(unreadable: int, flagged: int, unflagged: int) -> doc.Html:
@@ -162,19 +139,18 @@ def _rest(images: Sequence[Checked], *, shown: int) -> Iterator[doc.Block]:
     """The images that are not flagged and have no pictures, as a list."""
     if not images:
         return
-    rows = tuple(
-        (one.name, f"{one.finding.score or 0:.4g}", f"{one.finding.p_value or 0:.2g}")
-        for one in images[:MAX_LISTED]
+    told = (
+        f"Of the images that are not flagged, the {shown} that score highest have pictures above; the other "
+        f"{len(images)} are listed here"
     )
-    listed: list[doc.Block] = [
-        doc.Paragraph(
-            f"Of the images that are not flagged, the {shown} that score highest have pictures above; the "
-            f"other {len(images)} are listed here."
-        ),
-        doc.Table(("Image", "Score", "p-value"), rows),
+    told += (
+        f", but for {len(images) - MAX_LISTED} that only findings.jsonl has."
+        if len(images) > MAX_LISTED
+        else "."
+    )
+    rows = [
+        (one.name, f"{_score(one):.4g}", f"{one.finding.p_value or 0:.2g}") for one in images[:MAX_LISTED]
     ]
-    if len(images) > MAX_LISTED:
-        listed.append(doc.Paragraph(f"{len(images) - MAX_LISTED} more are in findings.jsonl."))
-    yield doc.Box(
-        (doc.Fold((doc.Heading(2, "Not flagged, without pictures"),), tuple(listed)),), "rest", "section"
-    )
+    table = doc.Table(("Image", "Score", "p-value"), tuple(rows))
+    fold = doc.Fold((doc.Heading(2, "Not flagged, without pictures"),), (doc.Paragraph(told), table))
+    yield doc.Box((fold,), "rest", "section")

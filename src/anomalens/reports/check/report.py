@@ -82,12 +82,10 @@ class CheckReport:
             The image as the caller has decoded it. Without one, or where it was decoded too small to be shown
             well, the image is decoded again if the page shows it.
         """
-        line = json.dumps(finding.to_json(), ensure_ascii=False)
-        # A name that is no Unicode text (surrogates) can only be written as escapes.
-        if not line.isascii() and any("\ud800" <= c <= "\udfff" for c in line):
-            line = json.dumps(finding.to_json())
-        with self._folder.writing(), self._lines.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        line = json.dumps(finding.to_json(), ensure_ascii=False) + "\n"
+        with self._folder.writing(), self._lines.open("ab") as file:
+            # a name that is no Unicode text; in JSON its escape is read back as it was
+            file.write(line.encode("utf-8", "backslashreplace"))
         index = len(self._checked)
         checked = Checked(replace(finding, map=None), index, self._images[index].label)
         if finding.error is None and (finding.anomalous or self._is_worth_room(finding)):

@@ -10,7 +10,7 @@ import io
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -22,37 +22,25 @@ from anomalens.evaluation.cards import ImageScore, ResultCard
 from anomalens.images import ImageEntry, ImageSet, Picture
 from anomalens.images.layout import GOOD
 from anomalens.inspector import Finding
-from anomalens.reports.evaluation.numbers import CardNumbers
+from anomalens.reports.evaluation.numbers import CardNumbers, Group, group_of, telling
 from anomalens.reports.parts.colours import ColourScale
 from anomalens.reports.parts.overlay import picture_to_show, plain_picture, render_overlay
 
 LONGEST: Final = 400  # px
-PER_GROUP: Final = 6
-NEAREST: Final = 3
 POOL_BYTES: Final = 16_000_000
 _QUALITY: Final = 80
 _MARK: Final = (80, 255, 120)
 _DARK: Final = (10, 30, 15)
 
-Group = Literal["miss", "false-alarm", "found", "quiet"]
-_KEPT: Final[dict[Group, int]] = {
-    "miss": PER_GROUP, "false-alarm": PER_GROUP, "found": NEAREST, "quiet": NEAREST
-}  # fmt: skip
+_KEPT: Final[dict[Group, int]] = {"miss": 6, "false-alarm": 6, "found": 3, "quiet": 3}
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One image of a report.
+    """One image of a report, as it is and with its heat map: JPEGs of `size` (width, height).
 
-    Attributes
-    ----------
-    image : str
-    plain, overlay : bytes
-        JPEG; the overlay is empty for detectors without maps.
-    size : (width, height)
-        Of both, in pixels.
-    outlined : bool
-        Whether the plain picture has the true defect's outline.
+    The overlay is empty for detectors without maps; `outlined` tells whether the plain picture has the true
+    defect's outline.
     """
 
     image: str
@@ -68,26 +56,24 @@ class Exhibit:
 
 
 def chosen(numbers: CardNumbers) -> list[tuple[Group, ImageScore]]:
-    """The images worth showing, misses and false alarms in turn, then the nearest to them."""
-    groups: list[tuple[Group, tuple[ImageScore, ...]]] = [
-        ("miss", numbers.misses[:PER_GROUP]),
-        ("false-alarm", numbers.false_alarms[:PER_GROUP]),
+    """The images worth showing: misses and false alarms in turn, or those nearest to one."""
+    shown: list[Group] = [
+        "miss" if numbers.groups["miss"] else "found",
+        "false-alarm" if numbers.groups["false-alarm"] else "quiet",
     ]
-    if not numbers.misses:
-        groups.append(("found", numbers.found[:NEAREST]))
-    if not numbers.false_alarms:
-        groups.append(("quiet", numbers.quiet_normal[:NEAREST]))
-    longest = max(len(members) for _, members in groups)
-    return [(g, members[i]) for i in range(longest) for g, members in groups if i < len(members)]
+    shown.sort(key=lambda group: _KEPT[group], reverse=True)
+    return [
+        (group, numbers.groups[group][i])
+        for i in range(max(_KEPT.values()))
+        for group in shown
+        if i < min(_KEPT[group], len(numbers.groups[group]))
+    ]
 
 
 class Album:
     """Takes pictures while evaluations run, one after the other.
 
-    Parameters
-    ----------
-    pool_bytes : int
-        Of all cards together; the least telling pictures of each card give way first.
+    Of all cards together it keeps `pool_bytes`; the least telling pictures of each card give way first.
     """
 
     def __init__(self, *, pool_bytes: int = POOL_BYTES) -> None:
@@ -105,7 +91,6 @@ class Album:
         Parameters
         ----------
         entry : ImageEntry
-            The image with its label and mask.
         finding : Finding
         calibration : Calibration
             The model's, which the colours of its maps follow.
@@ -114,20 +99,17 @@ class Album:
         """
         if finding.score is None:
             return
-        good = (entry.label or GOOD) == GOOD
-        group: Group = (
-            ("false-alarm" if good else "found") if finding.anomalous else "quiet" if good else "miss"
-        )
-        telling = -finding.score if good else finding.score
+        label = entry.label or GOOD
+        group, place = group_of(label, bool(finding.anomalous)), telling(label, finding.score)
         members = self._running.setdefault(group, [])
-        if len(members) == _KEPT[group] and members[-1][0] <= telling:
+        if len(members) == _KEPT[group] and members[-1][0] <= place:
             return
         try:
             exhibit = _exhibit(entry, finding, ColourScale.of(calibration), picture)
         except AnomalensError:
             return  # it was there when it was scored: its score stands, its picture is gone
         self._seen += 1
-        insort(members, (telling, self._seen, exhibit), key=lambda item: item[:2])
+        insort(members, (place, self._seen, exhibit), key=lambda item: item[:2])
         del members[_KEPT[group] :]
 
     def keep(self, card: ResultCard) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
 from anomalens.errors import InputError
-from anomalens.evaluation.cards import ResultCard
-
-_COUNTS: Final = ("tp", "fp", "fn", "tn")
+from anomalens.evaluation.cards import ImageScore, ResultCard
 
 
 def checked_card(card: ResultCard) -> ResultCard:
@@ -22,8 +20,9 @@ def checked_card(card: ResultCard) -> ResultCard:
         The sentence names the card and the value.
     """
     for f in fields(card):
-        value = getattr(card, f.name)
-        if not _fits(f.name, str(f.type), value):
+        value, kind = getattr(card, f.name), str(f.type)
+        rule = _RULES.get(f.name) or _RULES.get(kind.partition("[")[0].partition(" ")[0], _is_text)
+        if not ("None" in kind if value is None else rule(value)):
             raise InputError(
                 f"The result card of {str(card.dataset)!r:.60} says {f.name} = {value!r:.60}, which is no "
                 "value for it; evaluate again."
@@ -31,44 +30,43 @@ def checked_card(card: ResultCard) -> ResultCard:
     return card
 
 
-def _fits(name: str, kind: str, value: Any) -> bool:
-    if value is None:
-        return "None" in kind
-    if name == "scores":
-        return all(
-            isinstance(s.image, str)
-            and isinstance(s.label, str)
-            and _number_or_none(s.score)
-            and _number_or_none(s.p_value)
-            and (s.anomalous is None or isinstance(s.anomalous, bool))
-            and (s.error is None or isinstance(s.error, str))
-            for s in value
-        )
-    if name == "confusion":
-        return isinstance(value, Mapping) and all(type(value.get(key)) is int for key in _COUNTS)
-    if name == "ci":
-        return isinstance(value, Mapping) and all(
-            isinstance(v, Sequence) and len(v) == 2 and all(_finite(x) for x in v) for v in value.values()
-        )
-    if name == "calibration":
-        scores = value.get("scores") if isinstance(value, Mapping) else ()
-        return isinstance(value, Mapping) and (
-            scores is None or (isinstance(scores, list) and all(_finite(x) for x in scores))
-        )
-    if name == "notes":
-        return isinstance(value, list | tuple) and all(isinstance(x, str) for x in value)
-    if kind.startswith("Mapping"):
-        return isinstance(value, Mapping)
-    if kind.startswith("float"):
-        return _finite(value)
-    if kind.startswith("int"):
-        return type(value) is int
+def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _finite(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-def _number_or_none(value: Any) -> bool:
-    return value is None or type(value) in (int, float)
+def _is_score(score: ImageScore) -> bool:
+    return (
+        isinstance(score.image, str)
+        and isinstance(score.label, str)
+        and all(value is None or type(value) in (int, float) for value in (score.score, score.p_value))
+        and (score.anomalous is None or isinstance(score.anomalous, bool))
+        and (score.error is None or isinstance(score.error, str))
+    )
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, Sequence) and len(value) == 2 and all(map(_is_number, value))
+
+
+def _is_calibration(value: Any) -> bool:
+    scores = value.get("scores") if isinstance(value, Mapping) else "none"
+    return scores is None or (isinstance(scores, list) and all(map(_is_number, scores)))
+
+
+# by the field's name, else by the beginning of its type; anything else is a text
+_RULES: Final[dict[str, Callable[[Any], bool]]] = {
+    "scores": lambda value: all(map(_is_score, value)),
+    "confusion": lambda value: (
+        isinstance(value, Mapping) and all(type(value.get(key)) is int for key in ("tp", "fp", "fn", "tn"))
+    ),
+    "ci": lambda value: isinstance(value, Mapping) and all(map(_is_interval, value.values())),
+    "calibration": _is_calibration,
+    "notes": lambda value: isinstance(value, list | tuple) and all(map(_is_text, value)),
+    "Mapping": lambda value: isinstance(value, Mapping),
+    "float": _is_number,
+    "int": lambda value: type(value) is int,
+}

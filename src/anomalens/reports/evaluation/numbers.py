@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +17,20 @@ from anomalens.evaluation.metrics import image_auroc
 from anomalens.evaluation.verdict_metrics import Rate, clopper_pearson
 from anomalens.images.layout import GOOD
 from anomalens.reports.parts.score_chart import Scores
+
+Group = Literal["miss", "false-alarm", "found", "quiet"]
+
+
+def group_of(label: str, flagged: bool) -> Group:
+    """What a verdict is, by what the image is known to be."""
+    if label == GOOD:
+        return "false-alarm" if flagged else "quiet"
+    return "found" if flagged else "miss"
+
+
+def telling(label: str, score: float) -> float:
+    """How far a score is on its right side: lowest for the worst misses and the worst false alarms."""
+    return -score if label == GOOD else score
 
 
 @dataclass(frozen=True)
@@ -30,15 +45,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Drift:
-    """Normal test images against the normal images of the calibration.
-
-    Attributes
-    ----------
-    higher : float
-        P(a test normal scores above a calibration normal), ties half; 0.5 where they are alike.
-    p : float
-        One-sided Mann–Whitney test of "test normals score higher".
-    """
+    """Normal test images against those of the calibration: how often higher (alike: 0.5), Mann–Whitney p."""
 
     higher: float
     p: float
@@ -82,32 +89,20 @@ class CardNumbers:
         return np.sort(np.array(values, np.float64))
 
     @cached_property
-    def false_alarms(self) -> tuple[ImageScore, ...]:
-        """Flagged normal images, highest score first."""
-        return self._sorted(lambda s: s.label == GOOD and bool(s.anomalous), descending=True)
-
-    @cached_property
-    def misses(self) -> tuple[ImageScore, ...]:
-        """Anomalous images that are not flagged, lowest score first."""
-        return self._sorted(lambda s: s.label != GOOD and not s.anomalous, descending=False)
-
-    @cached_property
-    def quiet_normal(self) -> tuple[ImageScore, ...]:
-        """Normal images that are not flagged, highest score first."""
-        return self._sorted(lambda s: s.label == GOOD and not s.anomalous, descending=True)
-
-    @cached_property
-    def found(self) -> tuple[ImageScore, ...]:
-        """Flagged anomalous images, lowest score first."""
-        return self._sorted(lambda s: s.label != GOOD and bool(s.anomalous), descending=False)
+    def groups(self) -> dict[Group, tuple[ImageScore, ...]]:
+        """Images by what they are and what was said of them, the most telling first."""
+        found: dict[Group, list[ImageScore]] = {"miss": [], "false-alarm": [], "found": [], "quiet": []}
+        for score in sorted(self.answered, key=lambda s: telling(s.label, s.score or 0.0)):
+            found[group_of(score.label, bool(score.anomalous))].append(score)
+        return {group: tuple(members) for group, members in found.items()}
 
     @cached_property
     def false_alarm_rate(self) -> Rate:
-        return clopper_pearson(len(self.false_alarms), len(self.normal))
+        return clopper_pearson(len(self.groups["false-alarm"]), len(self.normal))
 
     @cached_property
     def detection_rate(self) -> Rate:
-        return clopper_pearson(len(self.found), len(self.anomalous))
+        return clopper_pearson(len(self.groups["found"]), len(self.anomalous))
 
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
@@ -167,7 +162,7 @@ class CardNumbers:
         if not len(self.anomalous):
             return ()
         middle = float(np.median(self.anomalous))
-        both = (*self.false_alarms, *self.quiet_normal)
+        both = (*self.groups["false-alarm"], *self.groups["quiet"])
         return tuple(s for s in both if (s.score or 0.0) > middle)
 
     def counts_above(self, threshold: float) -> tuple[int, int, int]:
@@ -177,10 +172,6 @@ class CardNumbers:
             int(np.searchsorted(self.anomalous, threshold, side="right")),
             len(self.calibration) - int(np.searchsorted(self.calibration, threshold, side="right")),
         )
-
-    def _sorted(self, wanted: Callable[[ImageScore], bool], *, descending: bool) -> tuple[ImageScore, ...]:
-        members = [s for s in self.answered if wanted(s)]
-        return tuple(sorted(members, key=lambda s: s.score or 0.0, reverse=descending))
 
 
 def _ascending(scores: Iterable[ImageScore]) -> Scores:

@@ -45,13 +45,8 @@ class Remarks:
 def remarks_on(numbers: CardNumbers) -> Remarks:
     """Apply every rule to a card without an error."""
     grade, why = _grade(numbers)
-    return Remarks(
-        grade,
-        why,
-        tuple(_strengths(numbers, grade)),
-        tuple(_limits(numbers)),
-        tuple(_recommendations(numbers, grade)),
-    )
+    strengths, advice = tuple(_strengths(numbers, grade)), tuple(_recommendations(numbers, grade))
+    return Remarks(grade, why, strengths, tuple(_limits(numbers)), advice)
 
 
 def headline(numbers: CardNumbers) -> str:

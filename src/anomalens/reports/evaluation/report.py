@@ -23,11 +23,7 @@ _FILES: Final = ("report.html", "report.md", "report.json")
 
 
 def write_report(
-    cards: Sequence[ResultCard],
-    out: str | Path,
-    *,
-    album: Album | None = None,
-    max_bytes: int = MAX_BYTES,
+    cards: Sequence[ResultCard], out: str | Path, *, album: Album | None = None, max_bytes: int = MAX_BYTES
 ) -> Path:
     """Write the report of one or many result cards.
 
@@ -68,12 +64,5 @@ def write_report(
 
 
 def report_folder(out: str | Path) -> OwnedFolder:
-    """The folder, made if need be; refused early where a report cannot be written there.
-
-    Raises
-    ------
-    InputError
-        It is a file, cannot be made or written to, or holds files of a report's name that no report of ours
-        wrote.
-    """
+    """The folder, made if need be; `InputError` where a report cannot be written there."""
     return OwnedFolder(Path(out), fixed=_FILES, listed_in=".anomalens-evaluation.json")

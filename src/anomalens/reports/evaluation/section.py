@@ -8,11 +8,11 @@ from typing import Final
 
 from anomalens.evaluation.cards import ImageScore, ResultCard
 from anomalens.images.layout import GOOD
-from anomalens.reports.evaluation.album import Exhibit, Group, chosen
+from anomalens.reports.evaluation.album import Exhibit, chosen
 from anomalens.reports.evaluation.charts import calibration_chart, live_chart
 from anomalens.reports.evaluation.curves import ranking_curves, training_curves
 from anomalens.reports.evaluation.method import method_of
-from anomalens.reports.evaluation.numbers import CardNumbers
+from anomalens.reports.evaluation.numbers import CardNumbers, Group
 from anomalens.reports.evaluation.remarks import GRADES, Remarks, headline, remarks_on
 from anomalens.reports.evaluation.score_parts import score_parts
 from anomalens.reports.evaluation.tables import (
@@ -34,14 +34,11 @@ _GROUPS: Final[dict[Group, tuple[str, str]]] = {
 }
 
 
-def failed_section(card: ResultCard, name: str) -> doc.Block:
-    """The section of a card that holds an error."""
-    blocks = (_head(card, name, "weak", "failed"), doc.Paragraph(card.error or "", "note"), *_command(card))
-    return doc.Box(blocks, "result", "section")
-
-
 def brief_section(card: ResultCard, name: str) -> doc.Block:
-    """The heading and the headline, where the page has no room for more."""
+    """The heading and the headline, where the page has no room for more; of a failed card, why it failed."""
+    if card.error is not None:
+        failed = (_head(card, name, "weak", "failed"), doc.Paragraph(card.error, "note"), *_command(card))
+        return doc.Box(failed, "result", "section")
     numbers = CardNumbers(card)
     return doc.Box(_summary(numbers, name, remarks_on(numbers)), "result", "section")
 
@@ -49,7 +46,7 @@ def brief_section(card: ResultCard, name: str) -> doc.Block:
 def section(
     card: ResultCard, name: str, exhibits: Sequence[Exhibit], *, bare: str, fold: bool | None
 ) -> doc.Block:
-    """The section of a card that holds figures.
+    """Everything about a card.
 
     Parameters
     ----------
@@ -63,6 +60,8 @@ def section(
     fold : bool or None
         Whether the section is open at first; None where it cannot be folded.
     """
+    if card.error is not None:
+        return brief_section(card, name)
     numbers = CardNumbers(card)
     remarks = remarks_on(numbers)
     summary = _summary(numbers, name, remarks)
@@ -122,13 +121,13 @@ def _figures(numbers: CardNumbers) -> Iterator[doc.Block]:
 def _exhibits(numbers: CardNumbers, exhibits: Sequence[Exhibit], bare: str) -> Iterator[doc.Block]:
     wanted = chosen(numbers)
     shown = {exhibit.image: exhibit for exhibit in exhibits}
-    totals = {"miss": len(numbers.misses), "false-alarm": len(numbers.false_alarms)}
+    wrong = ("miss", "false-alarm")
     for group, (head, badge) in _GROUPS.items():
         members = [score for g, score in wanted if g == group]
         if members:
-            total = totals.get(group, 0)
+            total = len(numbers.groups[group]) if group in wrong else 0
             yield doc.Heading(3, head + (f" ({len(members)} of {total})" if total > len(members) else ""))
-            style = "flagged" if group in totals else "unflagged"
+            style = "flagged" if group in wrong else "unflagged"
             yield doc.Box(
                 tuple(_entry(one, badge, style, shown.get(one.image)) for one in members), "entries"
             )

@@ -8,7 +8,7 @@ from typing import Final
 from anomalens.evaluation.names import setting_text
 from anomalens.reports.evaluation.numbers import CardNumbers
 from anomalens.reports.parts import document as doc
-from anomalens.reports.parts.texts import between, counted, figure, listed, per_cent, rate_text
+from anomalens.reports.parts.texts import counted, listed, per_cent, rate_text
 
 KINDS_SHOWN: Final = 40
 _TOLD_ELSEWHERE: Final = (
@@ -83,12 +83,13 @@ def _verdict_rows(numbers: CardNumbers) -> list[Row]:
 
 
 def _rows(numbers: CardNumbers, names: tuple[tuple[str, str, str], ...]) -> list[Row]:
-    card = numbers.card
-    return [
-        (text, (doc.Mark(figure(value)),), between(card.ci.get(name)), meaning)
-        for name, text, meaning in names
-        if (value := getattr(card, name)) is not None
-    ]
+    rows: list[Row] = []
+    for name, text, meaning in names:
+        value, limits = getattr(numbers.card, name), numbers.card.ci.get(name)
+        if value is not None:
+            interval = "" if limits is None else f"{limits[0]:.3f} to {limits[1]:.3f}"
+            rows.append((text, (doc.Mark(f"{value:.4f}"),), interval, meaning))
+    return rows
 
 
 def confusion_table(numbers: CardNumbers) -> Iterator[doc.Block]:
@@ -112,8 +113,9 @@ def kinds_table(numbers: CardNumbers) -> Iterator[doc.Block]:
     for kind in numbers.kinds[:KINDS_SHOWN]:
         rate = kind.found
         limits = f"({per_cent(rate.value)}; {100 * rate.low:.0f} to {100 * rate.high:.0f} %)"
+        auroc = "–" if kind.auroc is None else f"{kind.auroc:.4f}"
         found = (f"{rate.count} of {rate.total}", doc.Mark(limits, "under"))
-        rows.append((kind.name, str(rate.total), found, figure(kind.auroc), f"{kind.median:.4g}"))
+        rows.append((kind.name, str(rate.total), found, auroc, f"{kind.median:.4g}"))
     head = ("kind", "images", "found at the threshold (95 %)", "AUROC against normal", "median score")
     yield doc.Table(head, tuple(rows))
     if (more := len(numbers.kinds) - KINDS_SHOWN) > 0:

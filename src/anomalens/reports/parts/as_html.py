@@ -101,7 +101,7 @@ def _photo(photo: doc.Photo) -> str:
         source = escaped(photo.source)
         size = "" if photo.size is None else f' width="{photo.size[0]}" height="{photo.size[1]}"'
         shown = f'<img src="{source}" alt="{escaped(photo.told)}"{size} loading="lazy" decoding="async">'
-        if photo.link:
+        if not source.startswith("data:"):  # a click opens the file
             shown = f'<a href="{source}">{shown}</a>'
     return f"<figure>{shown}<figcaption>{_inline(photo.caption)}</figcaption></figure>"
 

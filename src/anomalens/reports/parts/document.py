@@ -91,15 +91,13 @@ class Drawing:
 class Photo:
     """A picture, a file beside the page or a `data:` address, or only its caption where that is gone.
 
-    `told` says in words what it is, unless the caption does; `size` is (width, height) in pixels; `link` lets
-    a click open the file.
+    `told` says in words what it is, unless the caption does; `size` is (width, height) in pixels.
     """
 
     source: str | None
     told: str
     caption: Words
     size: tuple[int, int] | None = None
-    link: bool = False
 
 
 @dataclass(frozen=True)

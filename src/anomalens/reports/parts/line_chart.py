@@ -78,20 +78,7 @@ def line_chart(
     aside: Points | None = None,
     dot: str = "",
 ) -> Drawing:
-    """A chart of lines.
-
-    Parameters
-    ----------
-    lines : sequence of Line
-    x, y : Scale
-    spoken : str
-        What the chart shows, in words.
-    caption : Words
-    aside : float64 [n, 2], optional
-        A thin dashed line to compare with.
-    dot : str
-        One dot more, as SVG: see `dot_at`.
-    """
+    """A chart of lines, with a thin dashed line `aside` [n, 2] to compare with and one `dot` of `dot_at`."""
     labelled = [line for line in lines if line.label]
     parts = [
         f'<svg class="curve" role="img" viewBox="0 0 {WIDTH} {chart_height(len(labelled))}" '

@@ -23,21 +23,9 @@ _VEIL: Final = 0.45
 def picture_to_show(
     images: ImageSet, index: int, given: Picture | None = None, *, long_side: int = LONG_SIDE
 ) -> Picture:
-    """A picture that can be shown well: the given one, or the image decoded again.
+    """The given picture of an image, or the image decoded again where that is too small to be shown well.
 
-    Parameters
-    ----------
-    images : ImageSet
-    index : int
-    given : Picture, optional
-        The image as somebody has decoded it, perhaps at reduced size and then perhaps too small.
-    long_side : int
-        At which it is shown at most, in pixels.
-
-    Raises
-    ------
-    ImageError
-        It has to be decoded again and cannot be.
+    Shown it has a long side of at most `long_side` pixels. Raises `ImageError` where it cannot be decoded.
     """
     if given is not None:
         height, width = given.pixels.shape[:2]

@@ -22,13 +22,10 @@ def html_page(
     images: str,
     script: str = "",
 ) -> str:
-    """A whole page.
+    """A whole page; `title` is the window's.
 
     Parameters
     ----------
-    title : str
-        Of the window.
-    blocks : iterable of Block
     beside : tuple of str and Mark
         What the footer says of the files beside the page.
     images : str

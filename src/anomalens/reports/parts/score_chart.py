@@ -35,15 +35,7 @@ class Axis:
     def around(cls, normal: Scores, checked: Scores, threshold: float) -> Axis | None:
         """From the lowest to the highest, but no outlier may squeeze the rest into a corner.
 
-        Parameters
-        ----------
-        normal : float64 [n], ascending, n > 0
-        checked : float64 [m]
-        threshold : float
-
-        Returns
-        -------
-        Axis, or None where its length is no finite number
+        The normal scores ascend, and there is one at least. None where the length is no finite number.
         """
         low, high = min(float(normal[0]), threshold), max(float(normal[-1]), threshold)
         with np.errstate(over="ignore"):
@@ -66,18 +58,9 @@ class Axis:
 
 @dataclass(frozen=True)
 class Half:
-    """What lies above or below the axis.
+    """What lies above or below the axis: scores of what `noun` says, a line of text, and their drawing.
 
-    Attributes
-    ----------
-    scores : float64 [n]
-    noun : str
-        What has these scores.
-    text : str
-        The line that names them.
-    drawing : str
-        SVG, `WIDE` units wide and `height` px high.
-    height : int
+    The drawing is SVG, `WIDE` units wide and `height` px high.
     """
 
     scores: Scores
@@ -103,19 +86,14 @@ class Half:
 
     def told(self, threshold: float | None) -> str:
         """What it shows, in words."""
-        above = 0 if threshold is None else int(np.sum(self.scores > threshold))
-        over = "" if threshold is None else f", {above} above the threshold of {threshold:.4g}"
-        return f"{counted(len(self.scores), self.noun)}{over}"
+        text = counted(len(self.scores), self.noun)
+        if threshold is None:
+            return text
+        return f"{text}, {int(np.sum(self.scores > threshold))} above the threshold of {threshold:.4g}"
 
 
 def score_chart(
-    upper: Half,
-    lower: Half,
-    axis: Axis,
-    threshold: float | None,
-    *,
-    caption: str = "",
-    tinted: bool = False,
+    upper: Half, lower: Half, axis: Axis, threshold: float | None, *, caption: str = "", tinted: bool = False
 ) -> Drawing:
     """The chart; `tinted` marks false alarms above and misses below."""
     middle = TOP + upper.height
@@ -126,8 +104,11 @@ def score_chart(
         f'<svg class="chart" role="img" width="100%" height="{end + (72 if len(beyond) else 55)}" '
         f'aria-label="{escaped(spoken)}">',
         "" if threshold is None or not tinted else _tint(axis.per_cent(threshold), middle, end),
-        _stretched(TOP, upper),
-        _stretched(middle + 1, lower),
+        *(
+            f'<svg x="0" y="{y}" width="100%" height="{half.height}" viewBox="0 0 {WIDE} {half.height}" '
+            f'preserveAspectRatio="none">{half.drawing}</svg>'
+            for y, half in ((TOP, upper), (middle + 1, lower))
+        ),
         f'<text x="0" y="13">{escaped(upper.text)}</text>'
         f'<text x="0" y="{end + 15}">{escaped(lower.text)}</text>'
         f'<line class="axis" x1="0" x2="100%" y1="{middle + 0.5}" y2="{middle + 0.5}"/>',
@@ -142,14 +123,6 @@ def score_chart(
             f"{float(beyond.max()):.4g} →</text>"
         )
     return Drawing("".join([*parts, "</svg>"]), spoken, caption, "scores")
-
-
-def _stretched(y: int, half: Half) -> str:
-    """A drawing over the whole width, which keeps its height."""
-    return (
-        f'<svg x="0" y="{y}" width="100%" height="{half.height}" viewBox="0 0 {WIDE} {half.height}" '
-        f'preserveAspectRatio="none">{half.drawing}</svg>'
-    )
 
 
 def _tint(at: str, middle: int, end: int) -> str:

@@ -10,11 +10,6 @@ if TYPE_CHECKING:
     from anomalens.evaluation.verdict_metrics import Rate
 
 
-def figure(value: float | None) -> str:
-    """A figure between 0 and 1."""
-    return "–" if value is None else f"{value:.4f}"
-
-
 def per_cent(share: float | None) -> str:
     """A share in per cent, three digits; what is not quite 100 % never becomes 100 %."""
     if share is None:
@@ -22,11 +17,6 @@ def per_cent(share: float | None) -> str:
     if 0.999 < share < 1:
         return f"{math.floor(1e5 * share) / 1e3:g} %"
     return f"{100 * share:.3g} %"
-
-
-def between(limits: Sequence[float] | None) -> str:
-    """An interval of a figure."""
-    return "" if limits is None else f"{limits[0]:.3f} to {limits[1]:.3f}"
 
 
 def rate_text(rate: Rate) -> str:
