@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,19 @@ def test_an_evaluation_has_its_pictures(evaluated, tmp_path):
     assert len(re.findall(r'<img src="data:image/jpeg;base64,', text)) == 2 * len(exhibits)
     assert "Pictures are left out" not in text and "empty.png (" in text
     assert path.stat().st_size < 5_000_000
+
+
+def test_every_finding_is_handed_over_with_its_map_and_costs_no_checking_time(task, inspector):
+    seen = []
+
+    def slow(entry, finding, calibration):
+        seen.append((entry.id, finding.map is not None, calibration.threshold.value))
+        time.sleep(0.2)
+
+    card = evaluate_task(task, FitSettings(), model=inspector, on_finding=slow)
+    threshold = inspector.calibration.threshold.value
+    assert seen == [(s.image, s.error is None, threshold) for s in card.scores]
+    assert card.ms_per_image < 200
 
 
 def test_a_small_page_leaves_pictures_out_and_says_so(evaluated, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +19,6 @@ from anomalens.inspector import Finding
 from anomalens.reports import CheckReport, ModelRecord
 
 
-class Page(HTMLParser):
-    """The tags, links and texts of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.texts: list[str] = []
-        self.headings: list[str] = []
-        self.source = path.read_text(encoding="utf-8")
-        self.feed(self.source)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
-        assert not any(name.startswith("on") for name, _ in attrs)
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.texts)
-
-
 def findings_in(folder: Path) -> list[dict[str, Any]]:
     lines = (folder / "findings.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
@@ -54,10 +28,12 @@ def files_below(folder: Path) -> set[str]:
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_page_tells_verdicts_model_and_problems(check, inspector, photos, tmp_path) -> None:
+def test_page_tells_verdicts_model_and_problems(check, inspector, photos, tmp_path, page_at) -> None:
     path = check(tmp_path / "report", photos)
     assert path == tmp_path / "report" / "index.html"
-    page = Page(path)
+    page = page_at(path)
+    assert "default-src &#x27;none&#x27;; img-src &#x27;self&#x27; file:;" in page.source
+    assert "script" not in page.source and "http:" not in page.source
     findings = findings_in(path.parent)
     assert [f["image"] for f in findings] == [e.id for e in ImageSet.open(photos)]
     flagged = [f for f in findings if f["anomalous"]]
@@ -74,8 +50,8 @@ def test_page_tells_verdicts_model_and_problems(check, inspector, photos, tmp_pa
     assert len(page.links) == 5 * 4 + 1
 
 
-def test_cards_are_sorted_by_score(check, photos, tmp_path) -> None:
-    page = Page(check(tmp_path / "report", photos))
+def test_cards_are_sorted_by_score(check, photos, tmp_path, page_at) -> None:
+    page = page_at(check(tmp_path / "report", photos))
     findings = findings_in(tmp_path / "report")
     scored = [f for f in findings if f["score"] is not None]
     scored.sort(key=lambda f: (not f["anomalous"], -f["score"]))
@@ -83,7 +59,7 @@ def test_cards_are_sorted_by_score(check, photos, tmp_path) -> None:
     assert [f["image"] in card for f, card in zip(scored, cards[1:], strict=True)] == [True] * 5
 
 
-def test_hostile_names_stay_text(check, tiles, tmp_path) -> None:
+def test_hostile_names_stay_text(check, tiles, tmp_path, page_at) -> None:
     folder = tmp_path / "photos"
     tile = next(iter(tiles.test.values()))
     names = [
@@ -99,7 +75,7 @@ def test_hostile_names_stay_text(check, tiles, tmp_path) -> None:
         path = folder / name / "script>.png" if "." not in name else folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(tile).save(path)
-    page = Page(check(tmp_path / "report", folder))
+    page = page_at(check(tmp_path / "report", folder))
     assert "script" not in page.tags
     assert "<script>alert(1)</script>.png" in page.text
     assert "&amp;.png" in page.texts
@@ -188,13 +164,13 @@ def test_stopping_leaves_the_former_report_as_it_was(check, inspector, photos, t
     assert not (tmp_path / "new").exists()
 
 
-def test_the_most_suspicious_of_many_unflagged_get_the_pictures(check, tiles, tmp_path) -> None:
+def test_the_most_suspicious_of_many_unflagged_get_the_pictures(check, tiles, tmp_path, page_at) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     for i, tile in enumerate(list(tiles.normal.values())[:8]):
         Image.fromarray(tile).save(folder / f"{i}.png")
     out = tmp_path / "report"
-    page = Page(check(out, folder, unflagged_pictures=3))
+    page = page_at(check(out, folder, unflagged_pictures=3))
     findings = findings_in(out)
     unflagged = sorted((f for f in findings if not f["anomalous"]), key=lambda f: -f["score"])
     assert len(unflagged) > 4
@@ -205,17 +181,17 @@ def test_the_most_suspicious_of_many_unflagged_get_the_pictures(check, tiles, tm
     assert f"the other {len(unflagged) - 3} are listed here" in page.text
 
 
-def test_a_picture_that_vanished_keeps_its_verdict(inspector, photos, tmp_path) -> None:
+def test_a_picture_that_vanished_keeps_its_verdict(inspector, photos, tmp_path, page_at) -> None:
     images = ImageSet.open(photos / "odd.png")
     finding = next(inspector.check(images))
     (photos / "odd.png").unlink()
     report = CheckReport(tmp_path / "report", ModelRecord.of(inspector), images)
     report.add(finding)
-    text = Page(report.finish()).text
+    text = page_at(report.finish()).text
     assert "1 of 1 image flagged" in text and "could not be read again" in text
 
 
-def test_says_when_the_threshold_is_not_what_was_asked(inspector, photos, tmp_path) -> None:
+def test_says_when_the_threshold_is_not_what_was_asked(inspector, photos, tmp_path, page_at) -> None:
     scores = inspector.calibration.scores
     few = Calibration.from_scores(
         scores[:4], scores[:4], policy=Policy("false-alarm-rate", 0.01), method="augmented"
@@ -224,12 +200,12 @@ def test_says_when_the_threshold_is_not_what_was_asked(inspector, photos, tmp_pa
     model = replace(inspector, calibration=few)
     report = CheckReport(tmp_path / "report", ModelRecord.of(model), images)
     report.add(next(model.check(images)))
-    text = Page(report.finish()).text
+    text = page_at(report.finish()).text
     assert "Uncalibrated" in text and few.threshold.note in text
     assert "by chance" not in text
 
 
-def test_the_page_is_made_from_what_programs_read(inspector, photos, tmp_path) -> None:
+def test_the_page_is_made_from_what_programs_read(inspector, photos, tmp_path, page_at) -> None:
     """A page from the lines of `check --json`, without the model: the same but for heat maps."""
     images, model = ImageSet.open(photos), ModelRecord.of(inspector)
     pages = []
@@ -237,7 +213,7 @@ def test_the_page_is_made_from_what_programs_read(inspector, photos, tmp_path) -
         report = CheckReport(tmp_path / name, model, images)
         for finding in inspector.check(images):
             report.add(Finding.from_json(finding.to_json()) if reread else finding)
-        pages.append(Page(report.finish()).text.partition("Written")[0])
+        pages.append(page_at(report.finish()).text.partition("Written")[0])
     assert findings_in(tmp_path / "live") == findings_in(tmp_path / "read")
     assert pages[0].replace(" heat map", "") == pages[1].replace(" heat map", "")
 
@@ -260,17 +236,17 @@ def test_a_picture_that_is_handed_over_is_shown_unless_it_is_too_small(
     assert (red > 200 and green < 50) if read_again else abs(red - green) < 5
 
 
-def test_a_picture_that_is_handed_over_is_not_read(inspector, photos, tmp_path) -> None:
+def test_a_picture_that_is_handed_over_is_not_read(inspector, photos, tmp_path, page_at) -> None:
     images = ImageSet.open(photos / "odd.png")
     finding, picture = next(inspector.check(images)), images.read(0)
     (photos / "odd.png").unlink()
     report = CheckReport(tmp_path / "report", ModelRecord.of(inspector), images)
     report.add(finding, picture)
-    assert "could not be read again" not in Page(report.finish()).text
+    assert "could not be read again" not in page_at(report.finish()).text
     assert (tmp_path / "report" / "overlays" / "0001-odd.jpg").is_file()
 
 
-def test_two_thousand_images_make_a_page(inspector, tiles, tmp_path) -> None:
+def test_two_thousand_images_make_a_page(inspector, tiles, tmp_path, page_at) -> None:
     tile = next(iter(tiles.test.values()))
     images = ImageSet.from_arrays([tile] * 2000)
     finding = next(inspector.check(images.subset([0])))
@@ -278,7 +254,7 @@ def test_two_thousand_images_make_a_page(inspector, tiles, tmp_path) -> None:
     scores = np.random.default_rng(0).uniform(5, 20, 2000)
     for i in range(2000):
         report.add(replace(finding, image=f"{i}.png", score=scores[i], anomalous=False))
-    page = Page(report.finish())
+    page = page_at(report.finish())
     assert "None of 2000 images flagged" in page.text
     assert page.source.count("<article") == 5
     assert len(page.source) < 500_000

@@ -6,95 +6,19 @@ import json
 import re
 from dataclasses import replace
 from html import unescape
-from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from anomalens.detectors import detector_names
 from anomalens.errors import InputError
-from anomalens.evaluation.card_figures import image_intervals, image_part
 from anomalens.evaluation.cards import ImageScore, ResultCard, read_cards, write_cards
-from anomalens.evaluation.image_figures import image_figures
-from anomalens.reports.evaluation import sweep_curves, write_report
-from anomalens.reports.evaluation.method import method_of
-from anomalens.reports.parts.as_markdown import as_markdown
+from anomalens.reports.evaluation import write_report
 
-DOCS = Path(__file__).parents[2] / "docs" / "detectors"
 HOSTILE = "<script>alert(1)</script>|`x`\"'&\n‮*_[a](javascript:x)"
 
 
-class Page(HTMLParser):
-    """Tags, attributes and texts of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.source = path.read_text(encoding="utf-8")
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.texts: list[str] = []
-        self.feed(self.source)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
-        assert not any(name.startswith("on") for name, _ in attrs)
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.texts).split())
-
-
-def make_card(
-    normal: Any, anomalous: Any, *, threshold: float = 1.0, seed: int = 0, **changed: Any
-) -> ResultCard:
-    """A card as `evaluate_task` makes it, from scores."""
-    rng = np.random.default_rng(seed)
-    scores = [
-        ImageScore(f"good/{i}.png", "good", float(s), 0.5, bool(s > threshold)) for i, s in enumerate(normal)
-    ]
-    scores += [
-        ImageScore(f"bad/{i}.png", ("dent", "crack")[i % 2], float(s), 0.01, bool(s > threshold))
-        for i, s in enumerate(anomalous)
-    ]
-    values = np.array([s.score for s in scores], np.float64)
-    labels = np.array([s.label != "good" for s in scores])
-    figures = image_figures(values, labels, values > threshold)
-    return replace(
-        ResultCard(
-            dataset="plates",
-            protocol="split",
-            detector="patchcore",
-            seed=seed,
-            n_train=99,
-            n_test=len(scores),
-            threshold=threshold,
-            fit_seconds=3.2,
-            ms_per_image=12.5,
-            peak_mb=300.0,
-            data_sha256="ab" * 32,
-            settings={"fitted_size": [128, 128], "parameters": {"sigma": 4.0}, "preprocess": "stretch"},
-            calibration={
-                "method": "out-of-fold", "calibrated": True, "n": 99, "n_groups": 99, "supported": True,
-                "policy": "false-alarm-rate=0.05", "rate": 0.05, "note": None,
-                "scores": np.sort(rng.normal(0, 0.5, 99)).tolist(),
-            },
-            notes=("A note of the data.",),
-            command="anomalens evaluate plates --seed 0 --detector patchcore",
-            scores=tuple(scores),
-            ci=image_intervals(values, labels, figures),
-            **image_part(figures),
-        ),
-        **changed,
-    )  # fmt: skip
-
-
-def test_intervals_of_pixel_figures_are_on_the_page_and_its_twin(card, tmp_path):
+def test_intervals_of_pixel_figures_are_on_the_page_and_its_twin(card, tmp_path, page_of):
     told = replace(card, pixel_auroc=0.91, aupro=0.8, aupimo=0.5)
     told = replace(told, ci={**card.ci, "pixel_auroc": [0.881, 0.943], "aupro": [0.717, 0.866]})
     page = page_of([told], tmp_path / "r")
@@ -107,17 +31,7 @@ def test_intervals_of_pixel_figures_are_on_the_page_and_its_twin(card, tmp_path)
     assert "0.9100" in old.text and "0.881" not in old.text
 
 
-@pytest.fixture(scope="module")
-def card() -> ResultCard:
-    rng = np.random.default_rng(1)
-    return make_card(rng.normal(0, 0.5, 60), rng.normal(2, 1, 40))
-
-
-def page_of(cards: list[ResultCard], out: Path, **options: Any) -> Page:
-    return Page(write_report(cards, out, **options))
-
-
-def test_the_page_says_what_the_card_says(card, tmp_path):
+def test_the_page_says_what_the_card_says(card, tmp_path, page_of):
     page = page_of([card], tmp_path / "r")
     counts = card.confusion
     assert f"{counts['tp']} of 40 anomalies found" in page.text
@@ -143,7 +57,7 @@ def test_the_page_says_what_the_card_says(card, tmp_path):
         assert data["misses"][step] == sum(s <= cut for s in bad)
 
 
-def test_nothing_from_outside_and_only_our_script(card, tmp_path):
+def test_nothing_from_outside_and_only_our_script(card, tmp_path, page_of):
     page = page_of([card, replace(card, seed=1)], tmp_path / "r")
     assert page.links == [] and page.tags.count("script") == 1
     assert not {"link", "iframe", "object", "embed", "form", "base"} & set(page.tags)
@@ -184,14 +98,14 @@ STATES: dict[str, tuple[Any, Any, str]] = {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_state_has_a_page(state, tmp_path):
+def test_every_state_has_a_page(state, tmp_path, page_of, make_card):
     normal, anomalous, words = STATES[state]
     page = page_of([make_card(normal, anomalous)], tmp_path)
     assert words in page.text
     assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", page.source.lower().split("<script>")[0])
 
 
-def test_failed_and_bare_cards(tmp_path):
+def test_failed_and_bare_cards(tmp_path, page_of):
     failed = ResultCard(
         dataset="x", protocol="split", detector="nobody-has", seed=0, error="None can be read."
     )
@@ -201,7 +115,7 @@ def test_failed_and_bare_cards(tmp_path):
     assert "is not installed here" in page.text
 
 
-def test_unreadable_images_are_counted_and_named(card, tmp_path):
+def test_unreadable_images_are_counted_and_named(card, tmp_path, page_of):
     broken = (
         ImageScore("bad/gone.png", "dent", None, None, None, "the file is empty"),
         ImageScore("bad/nan.png", "dent", float("nan"), None, None),
@@ -211,98 +125,12 @@ def test_unreadable_images_are_counted_and_named(card, tmp_path):
     assert "bad/gone.png (the file is empty)" in page.text
 
 
-def test_remarks_follow_from_the_figures(card, tmp_path):
-    rng = np.random.default_rng(3)
-    shifted = make_card(rng.normal(1.5, 0.5, 80), rng.normal(3, 0.4, 40), threshold=1.0)
-    page = page_of([shifted], tmp_path / "a")
-    assert "Normal test images score visibly higher" in page.text
-    assert "More false alarms than the 5 % that was asked" in page.text and "not good enough" in page.text
-    pixels = replace(card, image_auroc=0.97, pixel_auroc=0.98, pixel_ap=0.1, aupro=0.4)
-    page = page_of([pixels], tmp_path / "b")
-    assert "outlines defects poorly (AUPRO 0.400)" in page.text and "flatters" in page.text
-    mislabelled = make_card([*rng.normal(0, 0.1, 40), 9.0], rng.normal(2, 0.2, 40))
-    page = page_of([mislabelled], tmp_path / "c")
-    assert "1 normal image above the middle anomaly, perhaps labelled wrongly: good/40.png" in page.text
-    high = make_card(rng.normal(0, 0.3, 60), rng.normal(1.6, 0.2, 60), threshold=1.7)
-    assert "a false-alarm rate of 10 % would have found 60 instead of" in page_of([high], tmp_path / "d").text
-
-
-def badge_of(page: Page) -> str:
-    return re.search(r'class="badge (\w+)">[^<]*</span></h2>', page.source)[1]
-
-
-ORDER = ["weak", "mixed", "few", "good"]
-
-
-@pytest.mark.parametrize("n_normal", [12, 16, 25, 40])
-def test_who_does_better_in_everything_is_never_graded_lower(n_normal, tmp_path):
-    """The same test images, ever fewer misses: the badge never falls, and of 48 the best has no worse one."""
-    rng = np.random.default_rng(0)
-    normal = np.linspace(-1, 0.9, n_normal)
-    badges = []
-    for overlapping in (30, 12, 6, 2, 0):
-        bad = np.concatenate([rng.uniform(-0.5, 0.9, overlapping), rng.uniform(2, 3, 48 - overlapping)])
-        badges.append(badge_of(page_of([make_card(normal, bad)], tmp_path / f"{overlapping}")))
-    ranks = [ORDER.index(badge) for badge in badges]
-    assert ranks == sorted(ranks) and ranks[0] < ranks[-1]
-    assert badges[-1] == ("good" if n_normal >= 20 else "few")
-    assert "good, on few images" in page_of([make_card(normal[:12], bad)], tmp_path / "few").text
-
-
-def test_who_finds_nothing_has_no_credit_for_false_alarms_or_speed(card, tmp_path):
-    rng = np.random.default_rng(0)
-    nothing = make_card(rng.normal(0, 0.3, 60), rng.normal(0.3, 0.1, 40), threshold=5.0)
-    text = page_of([nothing], tmp_path / "a").text
-    assert "0 of 40 anomalies found" in text and "Keeps the false-alarm rate" not in text
-    assert "Fast:" not in text and "None that these figures prove." in text
-    text = page_of([make_card(rng.normal(0, 0.3, 60), rng.normal(3, 0.1, 40))], tmp_path / "b").text
-    assert "Keeps the false-alarm rate" in text and "Fast:" in text
-
-
-def test_several_detectors_have_means_and_curves_together(card, tmp_path):
-    cards = [
-        replace(card, dataset=dataset, detector=name, image_auroc=auroc)
-        for dataset, name, auroc in (
-            ("plates", "knn", 0.9), ("bolts", "knn", 0.8), ("plates", "padim", 0.7), ("bolts", "padim", 0.6)
-        )
-    ]  # fmt: skip
-    page = page_of(cards, tmp_path)
-    rows = re.findall(r"<tr><td><b>mean of 2 tasks</b></td><td><b>(\w+)</b></td>.*?</tr>", page.source)
-    assert rows == ["knn", "padim"]
-    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "| **mean of 2 tasks** | **knn** | **1** |  | **0.8500** |" in markdown
-    assert "| **mean of 2 tasks** | **padim** | **1** |  | **0.6500** |" in markdown
-    overview = page.source.partition("Each evaluation")[0]
-    charts = re.findall(r'<svg class="curve".*?</svg>', overview)
-    assert len(charts) == 2  # one a task
-    for chart in charts:
-        assert [chart.count(f"<title>{name}</title>") for name in ("knn", "padim")] == [1, 1]
-        assert chart.count('class="line c0"') == chart.count('class="line c1"') == 2  # with the legend
-    # one task has no mean, one detector no curve beside others
-    assert "<b>mean of" not in page_of(cards[::2], tmp_path / "one").source
-    assert "ROC curves" not in page_of(cards[:2], tmp_path / "alone").text
-
-
-def test_every_table_scrolls_inside_its_own_box(card, tmp_path):
+def test_every_table_scrolls_inside_its_own_box(card, tmp_path, page_of):
     page = page_of([card, replace(card, detector="padim")], tmp_path)
     assert page.source.count("<table") == page.source.count('<div class="scroll"><table') > 6
 
 
-@pytest.mark.parametrize("detector", [*detector_names(), "combine:knn,gmm", "tiled:padim"])
-def test_every_detector_has_a_method_in_plain_words(detector, tmp_path):
-    names = [name for part in detector.split(":") for name in part.split(",")]
-    blocks = list(method_of(detector))
-    text = as_markdown(blocks)
-    assert all(f"**{name}** (" in text for name in names) and "not installed" not in text
-    sentences = re.split(r"(?<=[.])\s", text.strip())
-    assert len(sentences) >= 2 * len(names) and all(part.rstrip("*")[-1] in ".)" for part in sentences)
-    for name in names:
-        page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
-        for year in re.findall(r"\b(?:19|20)\d\d\b", text.partition(f"**{name}** (")[2].partition(")")[0]):
-            assert year in page, f"the paper of {name} is not on its page"
-
-
-def test_hostile_names_stay_text(card, tmp_path):
+def test_hostile_names_stay_text(card, tmp_path, page_of):
     scores = tuple(replace(s, image=f"{HOSTILE}{i}", label=HOSTILE if s.label == "dent" else s.label)
                    for i, s in enumerate(card.scores))  # fmt: skip
     bad = replace(
@@ -326,7 +154,7 @@ def test_names_that_are_no_unicode(card, tmp_path):
     assert read_cards([tmp_path / "report.json"])[0].scores[0].image == "bad/\udcff.png"
 
 
-def test_curves_and_densities_are_drawn(card, tmp_path):
+def test_curves_and_densities_are_drawn(card, tmp_path, page_of):
     settings = {
         **card.settings,
         "curves": {"loss": [3.0, 2.0, 1.0], "val": {"x": [10, 20], "y": [1.0, float("inf")]}, "bad": "text"},
@@ -340,7 +168,7 @@ def test_curves_and_densities_are_drawn(card, tmp_path):
     assert "val:" not in page.text
 
 
-def test_parts_of_the_score_have_a_table_and_a_threshold(card, tmp_path):
+def test_parts_of_the_score_have_a_table_and_a_threshold(card, tmp_path, page_of):
     settings = {
         **card.settings,
         "densities": {
@@ -357,53 +185,7 @@ def test_parts_of_the_score_have_a_table_and_a_threshold(card, tmp_path):
     assert "part_thresholds" not in page.text.partition("Settings")[2]
 
 
-def test_the_curves_of_a_sweep_are_drawn(card, tmp_path):
-    cards = [
-        replace(card, image_auroc=auroc, settings={**card.settings, "swept": {"latent": n, "policy": policy}})
-        for n, auroc in (("8", 0.7), ("64", 0.9), ("512", 0.8))
-        for policy in ("max", "mean-sigma=3")
-    ]
-    failed = replace(
-        card, error="no room", settings={**card.settings, "swept": {"latent": "0", "policy": "max"}}
-    )
-    page = page_of([*cards, failed], tmp_path)
-    assert "Sweep over latent and policy" in page.text
-    assert 'aria-label="image_auroc over latent, from 0.7 to 0.9"' in page.source
-    assert "policy mean-sigma=3" in page.text
-    # ranking does not depend on the policy: one line, where rates have two
-    ranking, rates = (
-        page.source.partition(f'aria-label="{name} over latent')[2].partition("</figcaption>")[0]
-        for name in ("image_auroc", "false_alarm_rate")
-    )
-    assert (ranking.count("<path"), rates.count("<path")) == (1, 4)  # with samples in a legend
-    assert "Paired differences" not in page.text and "mean rank" not in page.text
-    assert page.text.index("Sweep over") < page.text.index("Each evaluation")
-    text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "| 64 | max | 0.9 |" in text and "failed: no room" in text
-    hostile = replace(card, settings={**card.settings, "swept": "<script>"})
-    assert "Sweep over" not in page_of([hostile, card], tmp_path / "hostile").text
-
-
-@pytest.mark.parametrize(
-    ("low", "high"), [(0.9961, 0.9999), (0.98712, 0.98713), (1.0, 1.0), (0.0, 0.0), (0.2, 0.9), (3e-9, 4e-9)]
-)
-def test_the_axis_of_a_sweep_tells_its_values_apart(low, high, card, tmp_path):
-    cards = [
-        replace(card, image_auroc=value, settings={**card.settings, "swept": {"size": size}})
-        for size, value in (("64", low), ("128", high), ("256", low))
-    ]
-    for source in (page_of(cards, tmp_path).source, sweep_curves(cards)):
-        chart = re.search(r'<svg[^>]*aria-label="image_auroc.*?</svg>', source)[0]
-        ticks = re.findall(r'<text x="42" y="([\d.]+)" text-anchor="end">([^<]+)</text>', chart)
-        places, texts = [float(y) for y, _ in ticks], [text for _, text in ticks]
-        assert len(texts) > 1 and len(set(texts)) == len(texts)
-        assert sorted(texts, key=float, reverse=True) == [
-            t for _, t in sorted(zip(places, texts, strict=True))
-        ]
-        assert re.findall(r'text-anchor="\w+">(64|128|256)<', chart) == ["64", "128", "256"]
-
-
-def test_ten_thousand_images_and_many_cards_stay_small(tmp_path):
+def test_ten_thousand_images_and_many_cards_stay_small(tmp_path, page_of, page_at, make_card):
     rng = np.random.default_rng(0)
     large = make_card(rng.normal(0, 0.5, 5000), rng.normal(1.5, 1, 5000))
     page = page_of([large], tmp_path / "one")
@@ -412,19 +194,11 @@ def test_ten_thousand_images_and_many_cards_stay_small(tmp_path):
     many = [replace(small, dataset=f"set {i % 20}", seed=i // 20) for i in range(59)]
     path = write_report([large, *many], tmp_path / "many")
     assert path.stat().st_size < 5_000_000
-    page = Page(path)
+    page = page_at(path)
     assert page.tags.count("details") == 60 and "± " in page.text
     cut = page_of(many, tmp_path / "cut", max_bytes=300_000)
     assert len(cut.source.encode()) <= 300_000
     assert "shortened" in cut.text and "set 19" in cut.text
-
-
-def test_sweeps_are_no_seeds_and_are_compared(card, tmp_path):
-    other = make_card([s.score for s in card.scores[:60]], [s.score * 0.5 for s in card.scores[60:]])
-    other = replace(other, settings={**card.settings, "parameters": {"sigma": 2.0}})
-    page = page_of([card, other], tmp_path)
-    assert "patchcore (sigma 4)" in page.text and "patchcore (sigma 2)" in page.text
-    assert "Paired differences on the same images" in page.text and "mean rank" in page.text
 
 
 @pytest.mark.parametrize(

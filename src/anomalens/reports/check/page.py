@@ -143,11 +143,8 @@ def _rest(images: Sequence[Checked], *, shown: int) -> Iterator[doc.Block]:
         f"Of the images that are not flagged, the {shown} that score highest have pictures above; the other "
         f"{len(images)} are listed here"
     )
-    told += (
-        f", but for {len(images) - MAX_LISTED} that only findings.jsonl has."
-        if len(images) > MAX_LISTED
-        else "."
-    )
+    more = len(images) - MAX_LISTED
+    told += f", but for {more} that only findings.jsonl has." if more > 0 else "."
     rows = [
         (one.name, f"{_score(one):.4g}", f"{one.finding.p_value or 0:.2g}") for one in images[:MAX_LISTED]
     ]

@@ -27,8 +27,7 @@ def method_of(detector: str) -> Iterator[doc.Block]:
             yield doc.Paragraph((doc.Mark(name), f": {_announced(name)}"))
             continue
         yield doc.Paragraph((doc.Mark(name), f" ({told['source']}). {told['does']}"))
-        if told["fails"]:
-            yield doc.Paragraph((doc.Mark("When it fails."), f" {told['fails']}"))
+        yield doc.Paragraph((doc.Mark("When it fails."), f" {told['fails']}"))
 
 
 def _announced(name: str) -> str:
