@@ -34,11 +34,10 @@ def overview(cards: Sequence[ResultCard], *, curves: bool = True) -> Iterator[do
     """
     yield doc.Heading(2, "Overview")
     head, *rows = result_rows(cards)
-    rows += _means(cards)
     kept = [i for i, name in enumerate(head) if name not in _LEFT_OUT]
     yield doc.Table(
         tuple(head[i] for i in kept),
-        tuple(tuple(_cell(row, i) for i in kept) for row in rows[:ROWS_SHOWN]),
+        tuple(tuple(_cell(row, i) for i in kept) for row in rows[:ROWS_SHOWN] + _means(cards)),
     )
     yield doc.Paragraph(
         "Mean ± standard deviation over seeds; of one seed (95 % interval). More figures: in each evaluation "
