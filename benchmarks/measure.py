@@ -154,8 +154,8 @@ def _times(model: Path, data: RealSet, runtime: str, precision: str) -> dict[str
 
 def _cold(model: Path, data: RealSet) -> dict[str, Any]:
     """A fresh process that checks one image: median wall seconds and peak memory of five."""
-    image = data.test[0].source
-    if not isinstance(image, Path):
+    image = data.test[0].file
+    if image is None:
         return {}
     found: dict[str, Any] = {}
     code = (

@@ -191,7 +191,7 @@ def one_way(way: str, data: str, model: str, row: str) -> None:
     seconds, cpu, scores, labels, maps = [], [], [], [], []
     for entry in test_set(recognise(data)):
         start, cpu_start = time.perf_counter(), time.process_time()
-        (finding,) = inspector.check(entry.source)
+        (finding,) = inspector.check(entry.file)
         seconds.append(time.perf_counter() - start)
         cpu.append(time.process_time() - cpu_start)
         scores.append(finding.score)

@@ -128,7 +128,7 @@ def test_arrays_without_names_and_a_class_called_good(tmp_path):
 def test_arrays_are_read_only_views(tmp_path):
     task = load_tasks(save_npz(tmp_path / "a.npz"))[0]
     with pytest.raises(ValueError, match="read-only"):
-        task.train[0].source[0, 0] = 1
+        task.train[0].source.array[0, 0] = 1
 
 
 @pytest.mark.parametrize(

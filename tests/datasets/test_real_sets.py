@@ -203,7 +203,7 @@ def test_the_whole_of_fashion_mnist_loads_in_about_a_second():
     assert tasks[0].test.read(0).pixels.shape == (28, 28, 3)
     # entries of anomalies and all pixels are shared between the tasks
     assert tasks[0].test[0] is tasks[1].test[0]
-    assert np.shares_memory(tasks[0].test[1].source.base, tasks[9].test[2].source.base)
+    assert np.shares_memory(tasks[0].test[1].source.array.base, tasks[9].test[2].source.array.base)
     assert tasks[9].normal_class == "ankle boot"
 
 

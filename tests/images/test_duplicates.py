@@ -134,7 +134,7 @@ def test_declared_groups_join_with_found_ones() -> None:
 def test_thumbnails_collected_on_the_way(real_set: RealSet) -> None:
     images = ImageSet.open(real_set("paper_piped") / "fvn01_tl/train/good")
     thumbnails = Thumbnails()
-    for index, pixels in stream(images, lambda picture: picture.pixels):
+    for index, (_, pixels) in enumerate(stream(images, lambda entry: entry.read().pixels)):
         thumbnails.add(index, pixels)
     assert len(thumbnails) == len(images)
     assert find_duplicates(images, thumbnails) == find_duplicates(images)

@@ -11,7 +11,7 @@ import click
 T = TypeVar("T")
 
 
-def bar(items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
+def bar(items: Iterable[T], *, label: str, total: int | None) -> Iterator[T]:
     """Draw a bar with the time left while the items pass."""
     if not sys.stderr.isatty():
         yield from items

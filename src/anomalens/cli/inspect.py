@@ -89,8 +89,8 @@ def _read(images: Any, name: str) -> dict[str, Any]:
     sizes: list[str] = []
     readable: list[int] = []
     unreadable: list[str] = []
-    steps = stream(images, lambda picture: picture, reduce_to=128)
-    for index, picture in bar(steps, label=f"reading {name}", total=len(images)):
+    steps = stream(images, lambda entry: entry.read(reduce_to=128))
+    for index, (_, picture) in enumerate(bar(steps, label=f"reading {name}", total=len(images))):
         if isinstance(picture, ImageError):
             unreadable.append(str(picture))
             continue

@@ -86,14 +86,16 @@ def preprocess(
     augmentation = None if augment is None else Augmentation.parse(augment)
     rows: list[dict[str, str]] = []
     sources: dict[str, str] = {}
-    prepared_images = stream(images, preprocessing.apply, reduce_to=preprocessing.reduce_to)
+    prepared_images = stream(
+        images, lambda entry: preprocessing.apply(entry.read(reduce_to=preprocessing.reduce_to))
+    )
     with _appearing(out) as folder:
-        for index, prepared in bar(prepared_images, label="preparing", total=len(images)):
+        each = bar(prepared_images, label="preparing", total=len(images))
+        for index, (entry, prepared) in enumerate(each):
             if isinstance(prepared, ImageError):
                 problems += 1
                 click.echo(f"ERROR  {prepared}", err=True)
                 continue
-            entry = images[index]
             versions = [prepared.pixels]
             if augmentation is not None:
                 versions += augmentation.copies(prepared.pixels, image_index=index, n=copies, seed=seed)

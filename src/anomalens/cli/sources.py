@@ -88,5 +88,5 @@ def _open(argument: str, *, alone: bool, normal: bool, labelled: bool) -> ImageS
     found = ImageSet.from_glob(argument)
     if alone:
         return found
-    paths = dict.fromkeys(entry.source for entry in found if isinstance(entry.source, Path))
+    paths = dict.fromkeys(entry.file for entry in found if entry.file is not None)
     return replace(ImageSet.from_paths(list(paths)), ignored=found.ignored)

@@ -110,8 +110,8 @@ def collect(image_set: ImageSet) -> Thumbnails:
     """Decode a set for its thumbnails alone."""
     thumbnails = Thumbnails()
     wanted = image_set if len(image_set) <= LIMIT else image_set.subset(range(LIMIT))
-    images = stream(wanted, lambda picture: resize(picture.pixels, (SIDE, SIDE)), reduce_to=2 * SIDE)
-    for index, small in images:
+    images = stream(wanted, lambda entry: resize(entry.read(reduce_to=2 * SIDE).pixels, (SIDE, SIDE)))
+    for index, (_, small) in enumerate(images):
         if not isinstance(small, ImageError):
             thumbnails.add(index, small)
     return thumbnails

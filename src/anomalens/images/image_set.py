@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 
 from anomalens.errors import ImageError, ImageSetError
-from anomalens.images.arrays import as_pixels, split_stack
-from anomalens.images.decode import SUFFIXES, Picture, count_pages, decode, decode_bytes
+from anomalens.images.arrays import split_stack
+from anomalens.images.decode import SUFFIXES, Picture, count_pages
 from anomalens.images.files import find_files, natural_key
 from anomalens.images.folder_names import is_good
 from anomalens.images.layout import (
@@ -32,7 +32,7 @@ from anomalens.images.layout import (
     recognise,
 )
 from anomalens.images.mask_files import Masks, is_mask_folder, marked_in, split_off_masks
-from anomalens.images.packed import Packed
+from anomalens.images.source import ArraySource, FileSource, Source
 
 _GLOB_CHARACTERS = frozenset("*?[")
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
@@ -52,7 +52,8 @@ class ImageEntry:
     id : str
         Stable and unique in its set: the path below the set's root with forward slashes,
         `name.tif#page2` (from 1) for a page, `array-0007` (from 0) for an array.
-    source : Path, ndarray or Packed
+    source : Source
+        A path or an array becomes one.
     page : int
         Page of a multi-page TIFF, from 0.
     label : str or None
@@ -66,12 +67,39 @@ class ImageEntry:
     """
 
     id: str
-    source: Path | np.ndarray | Packed
+    source: Source
     page: int = 0
     label: str | None = None
     mask: Path | None = None
     group: str | None = None
     reference: ImageEntry | None = None
+
+    def __init__(
+        self,
+        id: str,
+        source: Source | Path | np.ndarray,
+        page: int = 0,
+        label: str | None = None,
+        mask: Path | None = None,
+        group: str | None = None,
+        reference: ImageEntry | None = None,
+    ) -> None:
+        if isinstance(source, Path):
+            source = FileSource(source, page)
+        elif isinstance(source, np.ndarray):
+            source = ArraySource(source)
+        values = (id, source, page, label, mask, group, reference)
+        for field_, value in zip(self.__dataclass_fields__, values, strict=True):
+            object.__setattr__(self, field_, value)
+
+    @property
+    def file(self) -> Path | None:
+        """The image file, where it is one."""
+        return self.source.path if isinstance(self.source, FileSource) else None
+
+    def read(self, *, reduce_to: int | None = None) -> Picture:
+        """Decode the image; see `anomalens.images.decode.decode`. Raises `ImageError`."""
+        return self.source.read(self.id, reduce_to=reduce_to)
 
 
 @dataclass(frozen=True, eq=False)
@@ -373,18 +401,7 @@ class ImageSet:
 
     def read(self, index: int, *, reduce_to: int | None = None) -> Picture:
         """Decode one image; see `anomalens.images.decode.decode`. Raises `ImageError`."""
-        entry = self.entries[index]
-        if isinstance(entry.source, np.ndarray):
-            pixels = as_pixels(entry.source, entry.id)
-            return Picture(pixels, (pixels.shape[1], pixels.shape[0]))
-        if isinstance(entry.source, Packed):
-            return decode_bytes(
-                entry.source.read_bytes(entry.id),
-                name=entry.id,
-                suffix=entry.source.suffix,
-                reduce_to=reduce_to,
-            )
-        return decode(entry.source, page=entry.page, reduce_to=reduce_to, name=entry.id)
+        return self.entries[index].read(reduce_to=reduce_to)
 
     def sha256(self, index: int) -> str:
         """Hash one image's bytes: the file's (and the page), or the array's values, shape, dtype.
@@ -395,21 +412,7 @@ class ImageSet:
             When the file cannot be read.
         """
         entry = self.entries[index]
-        digest = hashlib.sha256()
-        if isinstance(entry.source, np.ndarray):
-            digest.update(f"{entry.source.dtype.str}{entry.source.shape}".encode())
-            digest.update(np.ascontiguousarray(entry.source).data)
-            return digest.hexdigest()
-        if isinstance(entry.source, Packed):
-            return hashlib.sha256(entry.source.read_bytes(entry.id)).hexdigest()
-        try:
-            with entry.source.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256")
-        except (OSError, ValueError) as error:
-            raise ImageError(entry.id, f"the file cannot be read ({error}).") from None
-        if entry.page:
-            digest.update(f"#page{entry.page + 1}".encode())
-        return digest.hexdigest()
+        return entry.source.sha256(entry.id)
 
     def data_sha256(self) -> str:
         """Hash the whole set, whatever its order: over sorted ids and hashes, one file at a time.
@@ -424,6 +427,31 @@ class ImageSet:
                 content = "unreadable"
             digest.update(f"{self.entries[index].id}\0{content}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
+
+
+def entries_of(images: Iterator[object]) -> Iterator[ImageEntry]:
+    """Entries of whatever comes: entries, arrays, paths, or (id, array); arrays alone are numbered.
+
+    Raises
+    ------
+    ImageSetError
+        For anything else, when it comes.
+    """
+    for number, item in enumerate(images):
+        name = f"array-{number:04d}"
+        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+            name, item = item
+        if isinstance(item, ImageEntry):
+            yield item
+        elif isinstance(item, np.ndarray):
+            yield ImageEntry(name, item)
+        elif isinstance(item, str | os.PathLike):
+            path = Path(item)
+            yield ImageEntry(path.as_posix(), path)
+        else:
+            raise ImageSetError(
+                f"Image {number + 1} is a {type(item).__name__}; give arrays, paths, or (id, array)."
+            )
 
 
 def test_set(layout: Layout) -> ImageSet:
@@ -462,7 +490,7 @@ def _without_marked(images: ImageSet, layout: Layout) -> ImageSet:
     masks: Masks = masks_below(layout.root)
     marked: dict[str, str] = {}
     for entry in images:
-        mask = masks.of(entry.source) if isinstance(entry.source, Path) else None
+        mask = None if entry.file is None else masks.of(entry.file)
         if mask is not None and marked_in(mask).any():
             marked[entry.id] = MARKED
     if not marked:

@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from anomalens.errors import ImageSetError
@@ -95,9 +95,9 @@ def _only(image: ImageEntry, candidates: Iterable[ImageEntry]) -> ImageEntry | N
 
 
 def _same_file(a: ImageEntry, b: ImageEntry) -> bool:
-    if not (isinstance(a.source, Path) and isinstance(b.source, Path)):
+    if a.file is None or b.file is None:
         return False
-    return a.page == b.page and a.source.resolve() == b.source.resolve()
+    return a.page == b.page and a.file.resolve() == b.file.resolve()
 
 
 def _path(entry: ImageEntry) -> str:

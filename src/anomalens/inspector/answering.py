@@ -68,6 +68,7 @@ def answer(
         map=anomaly_map,
         map_to_original=prepared.to_original,
         original_size=prepared.original_size,
+        picture=pair.picture,
     )
 
 

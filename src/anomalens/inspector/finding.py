@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from anomalens.calibration import Calibration, Region
 from anomalens.detectors.contract import Part, Reasons
 from anomalens.errors import InputError
+from anomalens.images.decode import Picture
 from anomalens.images.geometry import Affine
 
 _PARTS_TOLD: Final = 3
@@ -61,6 +62,8 @@ class Finding:
     map_to_original : Affine or None
         From the map's pixels to the original image's.
     original_size : (width, height) or None
+    picture : Picture or None
+        The decoded picture, where it was asked for.
     label, confidence : str, float or None
         For classifiers.
     """
@@ -85,6 +88,7 @@ class Finding:
     map: NDArray[np.float32] | None = None
     map_to_original: Affine | None = None
     original_size: tuple[int, int] | None = None
+    picture: Picture | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The stable keys of `check --json`; what does not apply is None."""

@@ -44,13 +44,13 @@ def calibrated_on(inspector: Inspector, given: ImageSet, policy: Policy, progres
     maxima: list[float] = []
     unreadable = equal = 0
     pairs = stream_pairs(images, inspector.preprocessing, paired=paired)
-    for i, pair in progress(pairs, label="checking", total=len(images)):
-        is_normal = images[i].label in (None, GOOD)
+    for i, (entry, pair) in enumerate(progress(pairs, label="checking", total=len(images))):
+        is_normal = entry.label in (None, GOOD)
         if is_normal and not isinstance(pair, ImageError) and pair.equal:
             equal += 1
             continue
         finding = answer(
-            images[i],
+            entry,
             pair,
             detector=inspector.detector,
             calibration=inspector.calibration,

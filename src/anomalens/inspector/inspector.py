@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NoReturn, Self
@@ -15,9 +15,9 @@ from anomalens.calibration import Calibration, Policy
 from anomalens.detectors.contract import Detector, State
 from anomalens.detectors.registry import detector_names, load_detector
 from anomalens.detectors.tiled_settings import is_tiled, on_tiles
-from anomalens.errors import AnomalensWarning, SettingError
+from anomalens.errors import AnomalensWarning, ImageError, SettingError
 from anomalens.images.augment import Augmentation
-from anomalens.images.image_set import ImageSet
+from anomalens.images.image_set import ImageEntry, ImageSet, entries_of
 from anomalens.images.preprocess import Preprocessing
 from anomalens.images.sizes import Size, lost_by_shrinking
 from anomalens.inspector.answering import Explain, answer
@@ -27,7 +27,7 @@ from anomalens.inspector.golden import score_golden
 from anomalens.inspector.held_out import calibrated_on
 from anomalens.inspector.loading import detector_class, naming, on_faithful_runtime, wanted_runtime
 from anomalens.inspector.model_card import data_card, plain_settings, versions, warn_about, without_folders
-from anomalens.inspector.pairs import stream_pairs
+from anomalens.inspector.pairs import Pair, stream_pairs
 from anomalens.inspector.preparation import may_be_tiled, preparation
 from anomalens.inspector.thumbnails import ARRAY, collect, packed, unpacked
 from anomalens.inspector.training_set import TrainingSet
@@ -209,6 +209,7 @@ class Inspector:
         *,
         references: object | None = None,
         explain: Explain = "none",
+        pictures: bool = False,
         workers: int = 2,
         progress: Progress = silent,
     ) -> Iterator[Finding]:
@@ -216,11 +217,15 @@ class Inspector:
 
         Parameters
         ----------
-        images : anything that `ImageSet.open` takes
+        images : anything that `ImageSet.open` takes, or an iterator of images
+            An iterator, such as a generator over a camera's pictures, may give arrays, paths, entries of a
+            set, or (id, array); each is answered as it comes.
         references : optional
             Each image's own template, as `fit` takes them; detectors that use none ignore them.
         explain : "none", "flagged" or "all"
             Of which images the findings say why.
+        pictures : bool
+            Whether findings carry the decoded pictures, for reports.
         workers : int
             Threads that decode and prepare ahead of scoring.
 
@@ -229,8 +234,50 @@ class Inspector:
         InputError
             Nothing names an image, or the model needs references and there are none.
         """
-        images = self._with_references(ImageSet.open(images), references)
-        return self._answers(images, explain=explain, workers=workers, progress=progress)
+        if isinstance(images, Iterator):
+            entries: Iterable[ImageEntry] = entries_of(images)
+            total = None
+        else:
+            opened = self._with_references(ImageSet.open(images), references)
+            entries, total = opened, len(opened)
+        paired = self.detector.uses_references
+        steps = stream_pairs(entries, self.preprocessing, paired=paired, pictures=pictures, workers=workers)
+        return (
+            self._answer(entry, pair, explain)
+            for entry, pair in progress(steps, label="checking", total=total)
+        )
+
+    def answer(
+        self, pixels: object, id: str = "image", *, reference: object | None = None, explain: Explain = "none"
+    ) -> Finding:
+        """Answer one picture in hand.
+
+        Parameters
+        ----------
+        pixels : array [h, w] or [h, w, 3]
+            As `check` takes them.
+        id : str
+            What the finding calls it.
+        reference : array, optional
+            Its own template, for models that compare pairs.
+        """
+        entry = next(entries_of(iter([(id, pixels)])))
+        if reference is not None:
+            (template,) = entries_of(iter([(f"reference of {id}", reference)]))
+            entry = replace(entry, reference=template)
+        steps = stream_pairs(ImageSet((entry,), id), self.preprocessing, paired=self.detector.uses_references)
+        ((_, pair),) = steps
+        return self._answer(entry, pair, explain)
+
+    def _answer(self, entry: ImageEntry, pair: Pair | ImageError, explain: Explain) -> Finding:
+        return answer(
+            entry,
+            pair,
+            detector=self.detector,
+            calibration=self.calibration,
+            model=self.name,
+            why=explain,
+        )
 
     def _with_references(self, images: ImageSet, references: object | None) -> ImageSet:
         needed = self.detector.uses_references
@@ -248,22 +295,6 @@ class Inspector:
                 stacklevel=3,
             )
         return images
-
-    def _answers(
-        self, images: ImageSet, *, explain: Explain, workers: int, progress: Progress
-    ) -> Iterator[Finding]:
-        steps = stream_pairs(
-            images, self.preprocessing, paired=self.detector.uses_references, workers=workers
-        )
-        for index, pair in progress(steps, label="checking", total=len(images)):
-            yield answer(
-                images[index],
-                pair,
-                detector=self.detector,
-                calibration=self.calibration,
-                model=self.name,
-                why=explain,
-            )
 
     def calibrate(
         self,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,9 +10,10 @@ import numpy as np
 
 from anomalens.errors import ImageError
 from anomalens.images.arrays import Pixels
+from anomalens.images.decode import Picture
 from anomalens.images.geometry import Prepared
-from anomalens.images.image_set import ImageEntry, ImageSet
-from anomalens.images.prefetch import stream
+from anomalens.images.image_set import ImageEntry
+from anomalens.images.prefetch import Answers, stream
 from anomalens.images.preprocess import Preprocessing
 
 # Another resolution is fine, another shape shows another part of the scene.
@@ -22,10 +22,14 @@ _SAME_SHAPE: Final = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A prepared image, and its reference prepared in the same way where it has one."""
+    """A prepared image, and its reference prepared in the same way where it has one.
+
+    `picture` is what was decoded, where it was asked for.
+    """
 
     image: Prepared
     reference: Pixels | None = None
+    picture: Picture | None = None
 
     @property
     def equal(self) -> bool:
@@ -34,54 +38,69 @@ class Pair:
 
 
 def stream_pairs(
-    images: ImageSet, preprocessing: Preprocessing, *, paired: bool, workers: int = 2
-) -> Generator[tuple[int, Pair | ImageError], None, None]:
+    images: Iterable[ImageEntry],
+    preprocessing: Preprocessing,
+    *,
+    paired: bool,
+    pictures: bool = False,
+    workers: int = 2,
+) -> Answers[Pair]:
     """Read and prepare all images, in order, each with its reference.
 
     Parameters
     ----------
     paired : bool
         Whether references are needed; else none is read.
+    pictures : bool
+        Whether the decoded picture is kept beside the prepared image.
 
     Yields
     ------
-    (int, Pair or ImageError)
-        Index in the set, and the error of the image or of its reference: one bad file costs one answer.
+    (ImageEntry, Pair or ImageError)
+        With the error of the image or of its reference: one bad file costs one answer.
     """
+    references = _References(preprocessing)
 
-    def prepared(some: ImageSet) -> Generator[tuple[int, Prepared | ImageError], None, None]:
-        return stream(some, preprocessing.apply, workers=workers, reduce_to=preprocessing.reduce_to)
+    def prepare(entry: ImageEntry) -> Pair:
+        picture = entry.read(reduce_to=preprocessing.reduce_to)
+        image = preprocessing.apply(picture)
+        reference = references.of(entry, image) if paired else None
+        return Pair(image, reference, picture if pictures else None)
 
-    with closing(prepared(images)) as pictures:
-        if not paired:
-            for index, image in pictures:
-                yield index, image if isinstance(image, ImageError) else Pair(image)
-            return
-        # one golden picture may be the reference of thousands: while it stays the same it is prepared once
-        wanted = [entry.reference for entry in images]
-        changes = [one for one, before in zip(wanted, [None, *wanted], strict=False) if one is not before]
-        named = ImageSet(tuple(one for one in changes if one is not None), images.origin)
-        with closing(prepared(named)) as references:
-            reference: Prepared | ImageError | None = None
-            before: ImageEntry | None = None
-            for index, image in pictures:
-                entry = images[index]
-                if entry.reference is not before:
-                    reference = None if entry.reference is None else next(references)[1]
-                    before = entry.reference
-                yield index, image if isinstance(image, ImageError) else _pair(entry, image, reference)
+    return stream(images, prepare, workers=workers)
 
 
-def _pair(entry: ImageEntry, image: Prepared, reference: Prepared | ImageError | None) -> Pair | ImageError:
-    if entry.reference is None or reference is None:
-        return ImageError(entry.id, "it has no reference of its name; add one, or leave the image out.")
-    if isinstance(reference, ImageError):
-        return ImageError(entry.id, f"its reference {entry.reference.id} cannot be used: {reference.problem}")
-    (width, height), (other_width, other_height) = image.original_size, reference.original_size
-    if abs(width * other_height / (height * other_width) - 1) > _SAME_SHAPE:
-        return ImageError(
-            entry.id,
-            f"it has {width} x {height} pixels and its reference {entry.reference.id} {other_width} x "
-            f"{other_height}; give a reference that shows the same view in the same shape.",
-        )
-    return Pair(image, reference.pixels)
+class _References:
+    """Prepared references; the last one is remembered, for one golden picture may be that of thousands."""
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self._preprocessing = preprocessing
+        self._last: tuple[ImageEntry, Prepared] | None = None
+
+    def of(self, entry: ImageEntry, image: Prepared) -> Pixels:
+        """The prepared reference of an entry; ImageError where it cannot be compared with the image."""
+        if entry.reference is None:
+            raise ImageError(entry.id, "it has no reference of its name; add one, or leave the image out.")
+        try:
+            reference = self._prepared(entry.reference)
+        except ImageError as error:
+            raise ImageError(
+                entry.id, f"its reference {entry.reference.id} cannot be used: {error.problem}"
+            ) from None
+        (width, height), (other_width, other_height) = image.original_size, reference.original_size
+        if abs(width * other_height / (height * other_width) - 1) > _SAME_SHAPE:
+            raise ImageError(
+                entry.id,
+                f"it has {width} x {height} pixels and its reference {entry.reference.id} {other_width} x "
+                f"{other_height}; give a reference that shows the same view in the same shape.",
+            )
+        return reference.pixels
+
+    def _prepared(self, reference: ImageEntry) -> Prepared:
+        last = self._last  # two threads may prepare the same one at first, which does no harm
+        if last is not None and last[0] is reference:
+            return last[1]
+        picture = reference.read(reduce_to=self._preprocessing.reduce_to)
+        prepared = self._preprocessing.apply(picture)
+        self._last = reference, prepared
+        return prepared

@@ -90,7 +90,7 @@ class TrainingSet:
         cache: list[Pair] | None = []
         held = 0
         steps = stream_pairs(images, preprocessing, paired=paired, workers=workers)
-        for index, pair in progress(steps, label="reading images", total=len(images)):
+        for index, (_, pair) in enumerate(progress(steps, label="reading images", total=len(images))):
             if isinstance(pair, ImageError):
                 problems.append(pair)
                 continue

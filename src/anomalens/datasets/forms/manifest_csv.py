@@ -37,7 +37,7 @@ def read_labelled_manifest(file: Path, seed: int) -> Contents:
         train, test, notes = split_normals(images, seed=seed)
         return (Split(None, train, test, notes),)
     train, test = (
-        replace(images, entries=tuple(e for e in images if splits.get(Path(str(e.source))) == part))
+        replace(images, entries=tuple(e for e in images if e.file is not None and splits.get(e.file) == part))
         for part in ("train", "test")
     )
     bare_splits = len(images) - len(train) - len(test)

@@ -38,8 +38,8 @@ def read_mvtec_3d(root: Path, seed: int) -> tuple[Split, ...]:
             if not (kind / "rgb").is_dir():
                 continue
             for entry in labelled_files(kind / "rgb", folder, kind.name):
-                assert isinstance(entry.source, Path)
-                mask = kind / "gt" / f"{entry.source.stem}.png"
+                assert entry.file is not None
+                mask = kind / "gt" / f"{entry.file.stem}.png"
                 marked = kind.name != GOOD and mask.is_file()
                 test.append(replace(entry, mask=mask if marked else None))
         splits.append(

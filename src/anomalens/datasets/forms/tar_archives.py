@@ -22,13 +22,13 @@ from anomalens.images.decode import SUFFIXES
 from anomalens.images.files import natural_key
 from anomalens.images.image_set import ImageEntry, ImageSet
 from anomalens.images.layout import DEFECT, GOOD
-from anomalens.images.packed import Packed
+from anomalens.images.source import PackedSource
 
 _CLIP: Final = re.compile(r"(train|test)_(\w+)\.tar", re.IGNORECASE)
 _COMPRESSED: Final = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 
 
-def list_images(file: Path) -> list[tuple[PurePosixPath, Packed]]:
+def list_images(file: Path) -> list[tuple[PurePosixPath, PackedSource]]:
     """The image files of a tar, in natural order of their names.
 
     Raises
@@ -37,7 +37,7 @@ def list_images(file: Path) -> list[tuple[PurePosixPath, Packed]]:
         For a compressed or damaged archive, a link, a name that leads out, or too many or too large
         members.
     """
-    found: list[tuple[PurePosixPath, Packed]] = []
+    found: list[tuple[PurePosixPath, PackedSource]] = []
     count = -1
     try:
         with file.open("rb") as stream:
@@ -60,7 +60,7 @@ def list_images(file: Path) -> list[tuple[PurePosixPath, Packed]]:
                         f"{file}: {member.name[:80]} is truncated or larger than "
                         f"{MAX_MEMBER_BYTES // 1024**2} MiB; fetch the archive again."
                     )
-                found.append((name, Packed(file, member.offset_data, member.size, name.suffix.lower())))
+                found.append((name, PackedSource(file, member.offset_data, member.size, name.suffix.lower())))
         with file.open("rb") as stream:
             stream.seek(end)
             # tarfile takes a damaged header for the end, which would silently drop what follows
