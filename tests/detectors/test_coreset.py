@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from anomalens.detectors.patches import coreset
-from anomalens.detectors.patches.bank import Bank
-from anomalens.detectors.patches.coreset import greedy_coreset, projection
-from anomalens.detectors.patches.feature_store import FeatureStore
-from anomalens.detectors.patches.maps import MapMaker
+from anomalens.detectors.patches.views.bank import Bank
+from anomalens.detectors.patches.views.coreset import greedy_coreset, projection
+from anomalens.detectors.patches.views.feature_store import FeatureStore
+from anomalens.detectors.patches.views.maps import MapMaker
 from anomalens.errors import SettingError
 from anomalens.images.enlarging import enlarging_matrix
 
@@ -44,20 +43,17 @@ def radius(x: np.ndarray, centres: np.ndarray) -> float:
 
 @pytest.mark.parametrize("candidates", [1, 7, 64, 10_000])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_choice_is_the_naive_greedy_one(
-    candidates: int, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(coreset, "CANDIDATES", candidates)
+def test_the_choice_is_the_naive_greedy_one(candidates: int, seed: int) -> None:
     x = vectors(700, 12, seed)
-    chosen = greedy_coreset(x, 120, seed=seed).chosen
+    chosen = greedy_coreset(x, 120, seed=seed, candidates=candidates).chosen
     assert chosen.tolist() == naive(x, int(chosen[0]), 120)
 
 
 def test_halves_are_chosen_as_their_numbers_are() -> None:
     x = vectors(3000, 100).astype(np.float16)
     found = greedy_coreset(x, 120)
-    assert found._x.dtype == np.float16
-    kept = found._x.astype(np.float32)
+    assert found.vectors.dtype == np.float16
+    kept = found.vectors.astype(np.float32)
     assert found.chosen.tolist() == naive(kept, int(found.chosen[0]), 120)
     expected = (x - x.mean(0, dtype=np.float64)) @ projection(x, 64, 0) / 32
     np.testing.assert_allclose(kept, expected, atol=2e-4)
@@ -75,7 +71,7 @@ def test_features_of_one_sign_after_a_faint_first_image_are_all_told_apart(
     store.add(features[:300], 0)
     store.add(features[300:], 1)
     found = store.coreset(50)
-    assert np.isfinite(found._x).all() and np.isfinite(found._norms).all()
+    assert np.isfinite(found.vectors).all() and np.isfinite(found.norms).all()
     assert len(set(found.chosen.tolist())) == 50
 
 
@@ -88,7 +84,7 @@ def test_every_row_knows_its_nearest_chosen_row() -> None:
     x = vectors(500, 6)
     found = greedy_coreset(x, 40)
     expected = distances(x, x[found.chosen]).argmin(1)
-    np.testing.assert_array_equal(found._nearest, expected)
+    np.testing.assert_array_equal(found.nearest, expected)
 
 
 @pytest.mark.parametrize(("size", "expected"), [(0, 1), (1, 1), (30, 30), (31, 30), (10**9, 30)])
@@ -98,11 +94,10 @@ def test_the_size_is_clipped_to_what_there_is(size: int, expected: int) -> None:
 
 
 @pytest.mark.parametrize("candidates", [3, 10_000])
-def test_copies_are_chosen_once(candidates: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coreset, "CANDIDATES", candidates)
+def test_copies_are_chosen_once(candidates: int) -> None:
     different = np.arange(20, dtype=np.float32).reshape(5, 4) ** 2
     x = np.repeat(different, 8, axis=0)
-    chosen = greedy_coreset(x, 40).chosen
+    chosen = greedy_coreset(x, 40, candidates=candidates).chosen
     assert len(chosen) == 5
     assert len(np.unique(x[chosen], axis=0)) == 5
 
@@ -172,12 +167,12 @@ def test_leaving_nothing_out_changes_nothing() -> None:
 def test_the_nearest_vector_is_found_as_by_brute_force(n: int, m: int, d: int, shift: float) -> None:
     queries, bank = vectors(n, d, 1) + np.float32(shift), vectors(m, d, 2) + np.float32(shift)
     exact = distances(queries, bank)
-    np.testing.assert_allclose(Bank(bank).nearest(queries), exact.min(1), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(Bank(bank).distances(queries), exact.min(1), rtol=1e-3, atol=1e-3)
 
 
 def test_a_vector_of_the_bank_is_at_distance_nought() -> None:
     bank = vectors(50, 30)
-    assert Bank(bank).nearest(bank).max() < 5e-3
+    assert Bank(bank).distances(bank).max() < 5e-3
 
 
 def spread_out(n: int, seed: int) -> np.ndarray:
@@ -188,7 +183,7 @@ def spread_out(n: int, seed: int) -> np.ndarray:
 def test_along_fewer_axes_nearly_all_nearest_vectors_are_found_and_measured_exactly() -> None:
     bank, queries = Bank(spread_out(1003, 0)), spread_out(400, 1)
     assert bank.axes is not None and bank.axes.shape == (160, 95)
-    found, exact = bank.nearest(queries), distances(queries, bank.vectors)
+    found, exact = bank.distances(queries), distances(queries, bank.vectors)
     nearest = exact.min(1)
     assert (found > nearest * (1 - 1e-5)).all()
     assert (found < nearest * (1 + 1e-5)).mean() > 0.8
@@ -199,7 +194,7 @@ def test_along_fewer_axes_nearly_all_nearest_vectors_are_found_and_measured_exac
 def test_the_best_of_the_last_part_is_found_where_parts_are_uneven() -> None:
     for n in (1, 2, 3, 5, 1001, 1002, 1003):
         bank = Bank(spread_out(n, 2))
-        np.testing.assert_allclose(bank.nearest(bank.vectors), 0, atol=1e-6)
+        np.testing.assert_allclose(bank.distances(bank.vectors), 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("norm", [20, 40, 80])
@@ -209,7 +204,7 @@ def test_a_rare_vector_off_the_axes_is_found(norm: float) -> None:
     vectors_of = np.concatenate([spread_out(1000, 0), rare, spread_out(1001, 1)])
     bank = Bank(vectors_of)
     assert (bank.axes is None) == (norm < 80)  # a variance of its own beyond that
-    np.testing.assert_allclose(bank.nearest(rare), 0, atol=1e-6)
+    np.testing.assert_allclose(bank.distances(rare), 0, atol=1e-6)
     assert Bank(spread_out(1000, 0)).axes is not None
 
 
@@ -308,8 +303,8 @@ def test_reductions_stay_in_the_budget_and_keep_what_is_rare() -> None:
         if image == 3:
             features[17] = rare
         store.add(features, image)
-        assert store._features.nbytes + store._groups.nbytes == (2 * channels + 8) * len(store._features)
-        assert len(store._features) * (2 * channels + 8 + 2 * 64 + 16) <= budget * 10**6
+        rows, rest = divmod(store.nbytes, 2 * channels + 8)
+        assert not rest and rows * (2 * channels + 8 + 2 * 64 + 16) <= budget * 10**6
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert store.reduced

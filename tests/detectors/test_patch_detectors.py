@@ -13,13 +13,15 @@ from anomalens.backbones.runtimes import Runtime
 from anomalens.datasets import load_tasks
 from anomalens.detectors import Batch, Detector, State, load_detector
 from anomalens.detectors.checks import TexturedImages, yield_checks
-from anomalens.detectors.patches.fusion import Fusion
+from anomalens.detectors.patches.detector import LeftOut
+from anomalens.detectors.patches.smooth_maximum import SmoothMaximum
 from anomalens.detectors.patches.texems import Texems
 from anomalens.detectors.patches.texture_features import NAMES as FEATURES
 from anomalens.detectors.patches.texture_features import PatchTexture, opponent
+from anomalens.detectors.patches.views.maps import MapMaker
+from anomalens.detectors.patches.views.words import Words, k_means, normalised
 from anomalens.detectors.patches.window_network import window_network
 from anomalens.detectors.patches.windows import Windows
-from anomalens.detectors.patches.words import Words, k_means, normalised
 from anomalens.errors import AnomalensError, BackboneError, SettingError
 from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.settings import FitSettings
@@ -200,14 +202,15 @@ def test_spade_is_the_paper_s_two_distances(images: TexturedImages) -> None:
     features, pooled = network(fresh)
     to_images = np.array([np.linalg.norm(pooled - vector) for _, vector in known])
     order = np.argsort(to_images)
-    _, retrieval, nearest, _ = fitted._network(fresh)
-    assert float(retrieval) == pytest.approx(to_images[order[:3]].mean(), rel=1e-4)
+    found = fitted.look(fresh)
+    assert float(found["retrieval"]) == pytest.approx(to_images[order[:3]].mean(), rel=1e-4)
     searched = np.concatenate([known[i][0].reshape(-1, features.shape[2]) for i in order[:2]])
     flat = features.reshape(-1, features.shape[2])
     distances = np.linalg.norm(flat[:, None] - searched[None], axis=2).min(1)
     # all axes are kept, so that only the common scale and the half precision differ
-    scaled = distances * (nearest.reshape(-1).mean() / distances.mean())
-    np.testing.assert_allclose(nearest.reshape(-1), scaled, rtol=5e-3)
+    expected = MapMaker(features.shape[:2], SIZE, 0.0)(distances.reshape(features.shape[:2]))
+    drawn = found["anomaly_map"]
+    np.testing.assert_allclose(drawn, expected * (drawn.mean() / expected.mean()), rtol=5e-3)
 
 
 def test_the_gallery_stays_within_its_budget() -> None:
@@ -217,19 +220,19 @@ def test_the_gallery_stays_within_its_budget() -> None:
     for budget in ("1", "64"):
         fitted = detector("spade", gallery_mb=budget, dimensions="2000", n_references="1")
         fitted.fit(many, Job(RUNTIME))
-        sizes.append(len(fitted.state().graphs["spade"]))
+        sizes.append(len(fitted.state().graphs["patches"]))
         assert np.isfinite(scores(fitted, many).image).all()
     assert (sizes[1] - sizes[0]) / (2 * 96 * 176) == pytest.approx(40 - 29, rel=0.05)
 
 
 def test_fused_scores_grow_with_either_score() -> None:
-    fusion = Fusion.learn(np.random.default_rng(0).normal([5, 80], [1, 20], (50, 2)))
-    pairs = np.stack([np.linspace(-50, 50, 101), np.full(101, 100.0)], axis=1)
-    rising = fusion(pairs)
+    pairs = np.random.default_rng(0).normal([5, 80], [1, 20], (50, 2))
+    normal = [LeftOut(i, {"a": a, "b": b}, 0.0) for i, (a, b) in enumerate(pairs)]
+    fusion = SmoothMaximum.learn(normal)
+    rising = [fusion({"a": a, "b": 100.0}) for a in np.linspace(-50, 50, 101)]
     assert (np.diff(rising[60:]) > 0).all() and (np.diff(rising) >= 0).all()
-    assert fusion(np.array([[5.0, 500.0]])) > fusion(np.array([[5.0, 120.0]]))
-    assert np.isnan(fusion(np.array([[np.nan, 1.0]]))).all()
-    assert Fusion.from_json(fusion.to_json()) == fusion
+    assert fusion({"a": 5.0, "b": 500.0}) > fusion({"a": 5.0, "b": 120.0})
+    assert SmoothMaximum.from_json(fusion.to_json()) == fusion
 
 
 def test_words_are_the_centres_of_clusters() -> None:

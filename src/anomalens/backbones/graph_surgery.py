@@ -13,6 +13,8 @@ from anomalens.errors import BackboneError
 
 FLOAT: Final = 1  # onnx.TensorProto.FLOAT
 
+Value = str | np.ndarray | np.generic | Sequence[int]
+
 
 class Graph:
     """An ONNX model that is being edited.
@@ -65,17 +67,47 @@ class Graph:
         """Names of everything that nodes compute."""
         return {name for node in self.model.graph.node for name in node.output if name}
 
-    def add(self, kind: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
-        """Append a node with one output, which has the node's name; returns that name."""
+    def add(self, kind: str, inputs: Sequence[Value], name: str, **attributes: Any) -> str:
+        """Append a node with one output, which has the node's name; returns that name.
+
+        An input is the name of a tensor, or a constant: an array, or a list of whole numbers.
+        """
+        self._append(kind, inputs, (name,), **attributes)
+        return name
+
+    def smallest(self, rows: str, count: int, name: str) -> tuple[str, str]:
+        """Add the `count` smallest of each row [p, m], smallest first, and their places: both [p, count]."""
+        outputs = (f"{name}/values", f"{name}/places")
+        self._append("TopK", [rows, [count]], outputs, axis=1, largest=0, sorted=1)
+        return outputs
+
+    def reduce(self, kind: str, value: str, name: str, *, axis: int, keep: bool = False) -> str:
+        """A ReduceMin, ReduceMean or the like over one axis, in any opset."""
+        if kind == "ReduceSum" or self.opset >= 18:  # where the axes became an input
+            return self.add(kind, [value, [axis]], name, keepdims=int(keep))
+        return self.add(kind, [value], name, axes=[axis], keepdims=int(keep))
+
+    def squared_norms(self, rows: str, length: int, name: str) -> str:
+        """[p, length] → [p, 1]; a product with ones is faster than a sum along an axis."""
+        squares = self.add("Mul", [rows, rows], f"{name}/squares")
+        return self.add("MatMul", [squares, np.ones((length, 1), np.float32)], name)
+
+    def _append(
+        self, kind: str, inputs: Sequence[Value], outputs: tuple[str, ...], **attributes: Any
+    ) -> None:
         from onnx import helper
 
-        if name in self.tensors():
-            raise BackboneError(
-                f"The graph already has a tensor named {name!r}, which is reserved: rename it."
-            )
-        node = helper.make_node(kind, list(inputs), [name], name=name, **attributes)
-        self.model.graph.node.append(node)
-        return name
+        known = self.tensors()
+        for name in outputs:
+            if name in known:
+                raise BackboneError(
+                    f"The graph already has a tensor named {name!r}, which is reserved: rename it."
+                )
+        names = [
+            value if isinstance(value, str) else self.constant(f"{outputs[0]}/constant{place}", value)
+            for place, value in enumerate(inputs)
+        ]
+        self.model.graph.node.append(helper.make_node(kind, names, outputs, name=outputs[0], **attributes))
 
     def replace_input(self, old: str, shape: Sequence[int | str], *, channels_last: bool) -> None:
         """Put the input `image`, float32 [n, 3, h, w], in the place of the input `old`."""
@@ -87,11 +119,12 @@ class Graph:
         del source.input[:]
         source.input.append(helper.make_tensor_value_info(INPUT_NAME, FLOAT, list(shape)))
 
-    def constant(self, name: str, value: np.ndarray | np.generic) -> str:
+    def constant(self, name: str, value: np.ndarray | np.generic | Sequence[int]) -> str:
         """Add an initializer; returns its name."""
         from onnx import numpy_helper
 
-        self.model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        array = value if isinstance(value, np.ndarray | np.generic) else np.array(value, np.int64)
+        self.model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
         return name
 
     def pin_size(self, size: tuple[int, int]) -> None:

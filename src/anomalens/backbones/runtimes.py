@@ -133,6 +133,8 @@ def choose(name: str = "auto", precision: str = "float32", threads: int | None =
 class Session(ABC):
     """A graph that is ready to run, from any thread of this process; `open_session` makes one."""
 
+    outputs: tuple[frozenset[str], ...]  # what the outputs are called; a runtime may merge equal tensors
+
     def __init__(self, input_size: tuple[int, int]) -> None:
         self.input_size = input_size
         self._process = os.getpid()
@@ -250,6 +252,7 @@ class _OnnxruntimeSession(Session):
         options.add_session_config_entry("session.load_model_format", "ONNX")
         self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._check_inputs([value.name for value in self._session.get_inputs()])
+        self.outputs = tuple(frozenset({value.name}) for value in self._session.get_outputs())
 
     @staticmethod
     def _check_inputs(names: list[str]) -> None:
@@ -285,6 +288,7 @@ class _OpenvinoSession(Session):
         )
         # One request, for one stream works off one image at a time however many requests there are. It owns
         # its outputs and overwrites them on the next call, so callers wait until they are copied.
+        self.outputs = tuple(frozenset(value.get_names()) for value in model.outputs)
         self._request = compiled.create_infer_request()
         self._answering = threading.Lock()
 

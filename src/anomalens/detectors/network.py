@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from anomalens.backbones.card import BackboneCard
 from anomalens.backbones.quantised import SUFFIX
 from anomalens.backbones.runtimes import Runtime, open_session
-from anomalens.errors import BackboneError
+from anomalens.errors import BackboneError, ModelFileError
 from anomalens.images.arrays import Pixels
 
 PATCH_STRIDES: Final = (8, 16)  # PatchCore's usual ones
@@ -98,6 +98,23 @@ class FeatureNetwork:
     def with_graph(self, graph: bytes, *, runtime: Runtime) -> Self:
         """The same scaling in front of another graph."""
         return type(self)(graph, **self._numbers, size=self._size, runtime=runtime)
+
+    def named(self, image: Pixels, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Some of the graph's outputs for a prepared image, by name.
+
+        Raises
+        ------
+        ModelFileError
+            The graph has no output of that name.
+        """
+        values = self(image)
+        found = {}
+        for name in names:
+            place = next((i for i, called in enumerate(self._session.outputs) if name in called), None)
+            if place is None:
+                raise ModelFileError(f"The model's network gives no {name!r}; fit the model again.")
+            found[name] = values[place]
+        return found
 
     def __call__(self, image: Pixels) -> list[NDArray[np.float32]]:
         """The graph's outputs for a prepared image [height, width, 3]: features [h, w, c] first."""

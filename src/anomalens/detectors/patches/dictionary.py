@@ -14,7 +14,7 @@ runs once on the whole image, and the mean of a feature map over a sub-image's s
 not the same: features near the square's edge have seen beyond it, so a defect raises its neighbours a little
 too. *What only the whole image shows* (a missing part, a shift of colour): pooled features of the whole image
 give a second score, their Mahalanobis distance (Ledoit–Wolf covariance). Both come to one scale, learnt
-from out-of-fold scores, and fused by a function that grows strictly with each (`fusion.py`).
+from out-of-fold scores, and fused by a function that grows strictly with each (`smooth_maximum.py`).
 
 When it fails. Defects much smaller than a sub-image drown in its mean. A few words cannot hold a very varied
 normal state: raise `n_words`. A normal part in a wrong place looks normal in every sub-image.
@@ -24,37 +24,30 @@ Memory while fitting: features of 30,000 sub-images, one at least of each image,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.backbones.runtimes import Runtime
-from anomalens.detectors.contract import (
-    Batch,
-    Detector,
-    Scores,
-    Settings,
-    State,
-    TrainingImages,
-    parameter,
-)
+from anomalens.backbones.embedding import EMBEDDING
+from anomalens.backbones.graph_surgery import Graph
+from anomalens.detectors.contract import Settings, State, TrainingImages, parameter
 from anomalens.detectors.features.covariance import moments, shrunk, whitener
 from anomalens.detectors.network import FeatureNetwork
-from anomalens.detectors.patches.dictionary_graph import append_dictionary
-from anomalens.detectors.patches.fusion import Fusion, Judge, out_of_fold
-from anomalens.detectors.patches.window_network import window_network
+from anomalens.detectors.patches.detector import Learnt, PatchDetector, Raw
+from anomalens.detectors.patches.smooth_maximum import SmoothMaximum, left_out_by_refits
+from anomalens.detectors.patches.views.maps import MAP
+from anomalens.detectors.patches.views.view import Floats
+from anomalens.detectors.patches.views.words import Words
+from anomalens.detectors.patches.window_network import POOLED, window_network
 from anomalens.detectors.patches.windows import Windows
-from anomalens.detectors.patches.words import Words
 from anomalens.errors import SettingError
-from anomalens.images.arrays import Pixels
 from anomalens.job import Job
-from anomalens.progress import Progress
 
-Floats = NDArray[np.float32]
-
+LOCAL: Final = "local"
+GLOBAL: Final = "global"
 STRIDES: Final = (4, 8, 16)
 _SAMPLE: Final = 30_000  # sub-images that the dictionary is learnt from
 
@@ -97,97 +90,86 @@ class _Sample:
         return _Sample(self.rows[rows], self.owner[rows], self.pooled[taken])
 
 
-class Dictionary(Detector):
+class Dictionary(PatchDetector):
     """Distance of sub-images to normal words, and of the image to others (Napoletano et al. 2018)."""
 
     name: ClassVar[str] = "dictionary"
-    family: ClassVar[str] = "patches"
-    pixel_level: ClassVar[bool] = True
     settings_type: ClassVar[type[Settings]] = DictionarySettings
+    outputs: ClassVar[tuple[str, ...]] = (LOCAL, GLOBAL, MAP)
     settings: DictionarySettings
 
-    _network: FeatureNetwork
-    fusion_: Fusion
+    fusion_: SmoothMaximum
 
-    def fit(self, images: TrainingImages, job: Job) -> Scores:
+    def learn(self, images: TrainingImages, job: Job) -> Learnt:
         s = self.settings
         if s.step > s.side:
             raise SettingError(
                 f"step is {s.step} and side is {s.side}; give a step that is not larger, so that every "
                 "pixel is in a sub-image."
             )
-        if not len(images):
-            raise SettingError("The dictionary needs at least one normal image to fit and was given none.")
-        self._size = images.size
         windows = Windows.inside(images.size, s.side, s.step)
+        self._grid = windows.grid
         network = window_network(
             s.backbone, s.taps, s.pooled_taps, strides=STRIDES, windows=windows, runtime=job.runtime
         )
-        sample = _read(network, images, job.seed, job.progress)
+        sample = _read(network, images, job)
 
         def learnt(part: _Sample) -> FeatureNetwork:
-            return network.with_graph(
-                self._graph(network.graph, part, windows, job.seed), runtime=job.runtime
-            )
+            graph = self._graph(network.graph, part, windows, job.seed)
+            return network.with_graph(graph, runtime=job.runtime)
 
-        def without(left_out: NDArray[np.bool_]) -> Judge | None:
+        def without(left_out: NDArray[np.bool_]) -> FeatureNetwork | None:
             part = sample.subset(~left_out)
-            return None if part is None else partial(_pair, learnt(part))
+            return None if part is None else learnt(part)
 
-        self._network = learnt(sample)
-        pairs, maxima = out_of_fold(images, without, seed=job.seed, progress=job.progress)
-        self.fusion_ = Fusion.learn(pairs)
-        return Scores(self.fusion_(pairs), maxima)
+        left_out = list(left_out_by_refits(self, images, without, job))
+        self.fusion_ = SmoothMaximum.learn(left_out)
+        return Learnt(learnt(sample), left_out)
 
-    def score(self, batch: Batch) -> Scores:
-        pairs = np.empty((len(batch), 2), np.float64)
-        maps = np.empty((len(batch), *self._size), np.float32)
-        for i, image in enumerate(batch.images):
-            pairs[i], maps[i] = _pair(self._network, image)
-        return Scores(self.fusion_(pairs), maps)
+    def raw(self, outputs: Mapping[str, Floats]) -> Raw:
+        return {LOCAL: float(outputs[LOCAL].max()), GLOBAL: float(outputs[GLOBAL][0])}
 
-    def state(self) -> State:
-        return State(
-            numbers={**self._network.numbers(), "fusion": self.fusion_.to_json()},
-            graphs={"dictionary": self._network.graph},
-        )
+    def fused(self, raw: Raw) -> float:
+        return self.fusion_(raw)
+
+    def numbers(self) -> dict[str, Any]:
+        return {"fusion": self.fusion_.to_json()}
 
     @classmethod
-    def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
-        n = state.numbers
+    def rebuilt(cls, state: State) -> Self:
         detector = cls()
-        detector._network = FeatureNetwork.from_numbers(
-            n, state.graphs["dictionary"], size=size, runtime=runtime
-        )
-        detector._size = size
-        detector.fusion_ = Fusion.from_json(n["fusion"])
+        detector.fusion_ = SmoothMaximum.from_json(state.numbers["fusion"])
         return detector
 
-    def _graph(self, graph: bytes, sample: _Sample, windows: Windows, seed: int) -> bytes:
-        """The network with what the sample teaches at its end."""
+    def _graph(self, features: bytes, sample: _Sample, windows: Windows, seed: int) -> bytes:
+        """The network with what the sample teaches at its end: `local`, `global` and the map."""
         s = self.settings
         words = Words.learn(
             sample.rows, count=s.n_words, n_nearest=s.n_nearest, variance=s.variance, seed=seed
         )
         middle, _ = moments(sample.pooled)
-        whitening = whitener(shrunk(sample.pooled, middle, "ledoit-wolf"))
-        return append_dictionary(
-            graph,
-            channels=sample.rows.shape[1],
-            words=words,
-            middle=middle.astype(np.float32),
-            whitening=whitening.astype(np.float32),
-            windows=windows,
-            sigma=s.sigma,
-        )
+        whitening = whitener(shrunk(sample.pooled, middle, "ledoit-wolf")).astype(np.float32)
+        graph = Graph.parse(features)
+        rows = graph.add("Reshape", [EMBEDDING, [-1, sample.rows.shape[1]]], f"{LOCAL}/rows")
+        scores = words.append(graph, rows, LOCAL)
+        graph.add("Reshape", [scores, [1, *windows.grid]], LOCAL)
+        down, across = windows.spreading(s.sigma)
+        tall = graph.add("MatMul", [down, LOCAL], f"{MAP}/tall")
+        graph.add("MatMul", [tall, across], MAP)
+        centred = graph.add("Sub", [POOLED, middle.astype(np.float32)], f"{GLOBAL}/centred")
+        white = graph.add("MatMul", [centred, whitening], f"{GLOBAL}/white")
+        squares = graph.add("Mul", [white, white], f"{GLOBAL}/squares")
+        total = graph.reduce("ReduceSum", squares, f"{GLOBAL}/total", axis=1, keep=True)
+        graph.add("Sqrt", [total], GLOBAL)
+        return graph.finish([(LOCAL, [1, *windows.grid]), (GLOBAL, [1, 1]), (MAP, [1, *windows.size])])
 
 
-def _read(network: FeatureNetwork, images: TrainingImages, seed: int, progress: Progress) -> _Sample:
+def _read(network: FeatureNetwork, images: TrainingImages, job: Job) -> _Sample:
     """One pass over the images."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(job.seed)
     share = -(-_SAMPLE // len(images))
     rows, owner, pooled = [], [], []
-    for i, image in enumerate(progress(images, label="reading features", total=len(images))):
+    for i, image in enumerate(job.progress(images, label="reading features", total=len(images))):
         features, vector = network(image)
         flat = features.reshape(-1, features.shape[2])
         some = flat[np.sort(rng.permutation(len(flat))[:share])]
@@ -195,9 +177,3 @@ def _read(network: FeatureNetwork, images: TrainingImages, seed: int, progress: 
         owner.append(np.full(len(some), i))
         pooled.append(vector)
     return _Sample(np.concatenate(rows), np.concatenate(owner), np.stack(pooled))
-
-
-def _pair(network: FeatureNetwork, image: Pixels) -> tuple[tuple[float, float], Floats]:
-    """The strangest sub-image's score, that of the whole image, and the map."""
-    local, whole, anomaly_map = network(image)
-    return (float(local.max()), float(whole[0])), anomaly_map

@@ -9,14 +9,14 @@ The map is these distances enlarged and smoothed with a Gaussian of 4 px. The fe
 over a neighbourhood, so the map is finer than PatchCore's.
 
 What differs from the paper. It judges each position alone. Here the leading principal components of whole
-images' features are taken off first (`image_components.py`), so that a position is judged by whether it fits
-the rest of its image; `components=0` leaves that out. There Σ_p is the position's own covariance + 0.01 I.
-Here positions share one covariance, and each adds the `rank` directions in which it scatters more than all
-do, of a covariance that is shrunk towards the shared one (`position_gaussians.py`): as good or better with a
-quarter of the numbers wherever there are few images or positions are alike. The paper keeps 100 channels
-drawn at random; here the leading principal axes of all patches are kept, which draws better maps with fewer
-numbers (sweep `dimensions`). The image's score is the mean of the highest hundredth of the patches instead of
-the one highest, which single noisy positions decide.
+images' features are taken off first (`views/image_components.py`), so that a position is judged by whether it
+fits the rest of its image; `components=0` leaves that out. There Σ_p is the position's own covariance + 0.01
+I. Here positions share one covariance, and each adds the `rank` directions in which it scatters more than all
+do, of a covariance that is shrunk towards the shared one (`views/position_gaussians.py`): as good or better
+with a quarter of the numbers wherever there are few images or positions are alike. The paper keeps 100
+channels drawn at random; here the leading principal axes of all patches are kept, which draws better maps
+with fewer numbers (sweep `dimensions`). The image's score is the mean of the highest hundredth of the patches
+instead of the one highest, which single noisy positions decide.
 
 When it fails. Objects that are not aligned from image to image. One Gaussian cannot describe a position that
 normally shows one of two things. Image scores are usually weaker than PatchCore's.
@@ -28,39 +28,28 @@ are held, as float16.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.backbones.embedding import EMBEDDING
-from anomalens.backbones.graph_surgery import Graph
-from anomalens.backbones.runtimes import Runtime
-from anomalens.detectors.contract import (
-    Batch,
-    Detector,
-    Scores,
-    Settings,
-    State,
-    TrainingImages,
-    parameter,
-)
+from anomalens.detectors.contract import Settings, TrainingImages, parameter
 from anomalens.detectors.folds import fold_of_groups
 from anomalens.detectors.network import FeatureNetwork
-from anomalens.detectors.patches.half_precision import as_float16
-from anomalens.detectors.patches.image_components import COMPONENTS
-from anomalens.detectors.patches.left_out import FOLDS
-from anomalens.detectors.patches.maps import MapMaker, mean_of_highest
-from anomalens.detectors.patches.position_view import PositionView
-from anomalens.detectors.patches.search_graph import MAP, UNLIKELY, append_gaussians, append_map
-from anomalens.errors import ModelFileError, SettingError
-from anomalens.images.arrays import Pixels
+from anomalens.detectors.patches.detector import Learnt, LeftOut, PatchDetector
+from anomalens.detectors.patches.views.half_precision import Halves, as_float16
+from anomalens.detectors.patches.views.image_components import COMPONENTS
+from anomalens.detectors.patches.views.maps import MAP, Drawing, MapMaker, Term, mean_of_highest
+from anomalens.detectors.patches.views.memory import FOLDS
+from anomalens.detectors.patches.views.position_view import PositionView
+from anomalens.detectors.patches.views.scoring import Placed, Scoring
+from anomalens.detectors.patches.views.view import Floats
 from anomalens.job import Job
-from anomalens.progress import Progress
 
-Floats = NDArray[np.float32]
-
+UNLIKELY: Final = "mahalanobis"
 # Share of the patches, the highest ones, whose mean is the image's score.
 TOP_SHARE: Final = 0.01
 
@@ -93,30 +82,22 @@ class PaDiMSettings(Settings):
     sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
 
 
-class PaDiM(Detector):
+class PaDiM(PatchDetector):
     """A Gaussian of the patch features at each position (Defard et al. 2021)."""
 
     name: ClassVar[str] = "padim"
-    family: ClassVar[str] = "patches"
-    pixel_level: ClassVar[bool] = True
     settings_type: ClassVar[type[Settings]] = PaDiMSettings
+    outputs: ClassVar[tuple[str, ...]] = (UNLIKELY, MAP)
     settings: PaDiMSettings
 
-    _network: FeatureNetwork
-    _grid: tuple[int, int]
-    _size: tuple[int, int]
-
-    def fit(self, images: TrainingImages, job: Job) -> Scores:
+    def learn(self, images: TrainingImages, job: Job) -> Learnt:
         s = self.settings
-        if not len(images):
-            raise SettingError("PaDiM needs at least one normal image to fit and was given none.")
-        self._size = images.size
-        self._network = FeatureNetwork.from_backbone(
+        features = FeatureNetwork.from_backbone(
             s.backbone, s.taps, neighbourhood=s.neighbourhood, size=images.size, runtime=job.runtime
         )
-        rows, features = self._collect(images, job.seed, job.progress)
+        rows, held = self._collect(features, images, job)
         view = PositionView(
-            features,
+            held,
             fold_of_groups(np.asarray(images.groups)[rows], FOLDS, job.seed),
             dimensions=s.dimensions,
             components=s.components,
@@ -125,67 +106,39 @@ class PaDiM(Detector):
             shrinkage=s.shrinkage,
             rank=s.rank,
         )
-        del features
-        edited = Graph.parse(self._network.graph)
-        append_gaussians(edited, EMBEDDING, view.gaussians, self._grid)
-        maps = MapMaker(self._grid, self._size, s.sigma)
-        append_map(edited, [(UNLIKELY, 1.0)], maps)
-        graph = edited.finish([(UNLIKELY, [1, *self._grid]), (MAP, [1, *self._size])])
-        self._network = self._network.with_graph(graph, runtime=job.runtime)
-        scores = np.full(len(images), np.nan)
-        maxima = np.full((len(images), 1, 1), np.nan, np.float32)
-        left_out, _ = view.left_out(job.progress)
-        for i, distances in zip(rows, left_out, strict=True):
-            scores[i] = mean_of_highest(distances, TOP_SHARE)
-            maxima[i] = maps(distances.reshape(self._grid)).max()
-        return Scores(scores, maxima)
-
-    def score(self, batch: Batch) -> Scores:
-        scores = np.empty(len(batch), np.float64)
-        maps = np.empty((len(batch), *self._size), np.float32)
-        for i, image in enumerate(batch.images):
-            distances, maps[i] = self._network(image)
-            if distances.shape != self._grid:
-                raise ModelFileError(
-                    f"The model's network gives distances {list(distances.shape)} where "
-                    f"{list(self._grid)} were learnt; fit the model again."
-                )
-            scores[i] = mean_of_highest(distances, TOP_SHARE)
-        return Scores(scores, maps)
-
-    def state(self) -> State:
-        return State(
-            numbers={**self._network.numbers(), "grid": list(self._grid)},
-            graphs={"patches": self._network.graph},
+        del held
+        maker = MapMaker(self._grid, images.size, s.sigma)
+        scoring = Scoring(
+            (EMBEDDING,),
+            (Placed(view.gaussians, UNLIKELY, EMBEDDING, self._grid),),
+            Drawing((Term(UNLIKELY, 1.0, maker),)),
         )
 
-    @classmethod
-    def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
-        n = state.numbers
-        detector = cls()
-        detector._grid = (int(n["grid"][0]), int(n["grid"][1]))
-        detector._size = size
-        detector._network = FeatureNetwork.from_numbers(
-            n, state.graphs["patches"], size=size, runtime=runtime
-        )
-        return detector
+        def left_out() -> Iterator[LeftOut]:
+            found, _ = view.left_out(job.progress)
+            for i, distances in zip(rows.tolist(), found, strict=True):
+                highest = float(maker(distances.reshape(self._grid)).max())
+                yield LeftOut(i, {UNLIKELY: mean_of_highest(distances, TOP_SHARE)}, highest)
 
-    def _embed(self, image: Pixels) -> Floats:
-        return self._network(image)[0]
+        return Learnt(scoring.network(features, images, job), left_out())
+
+    def raw(self, outputs: Mapping[str, Floats]) -> dict[str, float]:
+        return {UNLIKELY: mean_of_highest(self.on_grid(outputs[UNLIKELY]), TOP_SHARE)}
 
     def _collect(
-        self, images: TrainingImages, seed: int, progress: Progress
-    ) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        self, network: FeatureNetwork, images: TrainingImages, job: Job
+    ) -> tuple[NDArray[np.int64], Halves]:
         """Features [m, p, c] of all images or a random part of them, and which these are."""
         rows = np.arange(len(images), dtype=np.int64)
         if len(rows) > self.settings.max_images:
-            rows = np.sort(np.random.default_rng(seed).permutation(len(rows))[: self.settings.max_images])
-        held: NDArray[np.float16] | None = None
+            drawn = np.random.default_rng(job.seed).permutation(len(rows))
+            rows = np.sort(drawn[: self.settings.max_images])
+        held: Halves | None = None
         place = 0
-        for i, image in enumerate(progress(images, label="reading features", total=len(images))):
+        for i, image in enumerate(job.progress(images, label="reading features", total=len(images))):
             if place == len(rows) or i != rows[place]:
                 continue
-            features = self._embed(image)
+            (features,) = network(image)
             h, w, channels = features.shape
             if held is None:
                 self._grid = (h, w)

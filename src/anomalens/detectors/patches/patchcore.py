@@ -14,52 +14,38 @@ the whole image shows (a missing label, an uneven illumination) are weak. What v
 normal images (freely rotated parts, prints) needs many of them. Anything strange in a normal training
 image becomes normal everywhere.
 
-Out-of-fold scores cost one more selection, not one fit a fold: for each of ten folds of groups the
-bank loses their vectors and the greedy rule fills it up again from what is left (`Coreset.without`).
+Out-of-fold scores cost one more selection, not one fit a fold (`views/memory.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.backbones.runtimes import Runtime
-from anomalens.detectors.contract import (
-    Batch,
-    Detector,
-    Scores,
-    Settings,
-    State,
-    TrainingImages,
-    parameter,
-)
-from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
+from anomalens.backbones.embedding import EMBEDDING
+from anomalens.detectors.contract import Settings, State, TrainingImages, parameter
+from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, some_groups
 from anomalens.detectors.network import LARGEST, FeatureNetwork
-from anomalens.detectors.patches.bank import Bank, exact_distances, largest_change
-from anomalens.detectors.patches.coreset import Coreset
-from anomalens.detectors.patches.feature_store import FeatureStore
-from anomalens.detectors.patches.left_out import FOLDS, banks_without
-from anomalens.detectors.patches.maps import MapMaker
-from anomalens.detectors.patches.search_graph import append_search
-from anomalens.errors import BackboneError, ModelFileError, SettingError
+from anomalens.detectors.patches.detector import Learnt, LeftOut, PatchDetector
+from anomalens.detectors.patches.views.bank import Bank, exact_distances
+from anomalens.detectors.patches.views.feature_store import FeatureStore
+from anomalens.detectors.patches.views.maps import MAP, Drawing, MapMaker, Term
+from anomalens.detectors.patches.views.memory import BankSettings, Doubt, Memory
+from anomalens.detectors.patches.views.scoring import Placed, Scoring
+from anomalens.detectors.patches.views.view import Floats
+from anomalens.errors import ModelFileError
 from anomalens.images.arrays import Pixels
 from anomalens.job import Job
-from anomalens.progress import Progress
 
-Floats = NDArray[np.float32]
-
-# Largest difference of a distance between the graph and the bank, of the largest feature value.
-SEARCH_TOLERANCE: Final = 1e-2
-# A reduction of the feature store keeps this many times the bank.
-_SPARE: Final = 2
+NEAREST: Final = "nearest"
 
 
 @dataclass(frozen=True)
-class PatchCoreSettings(Settings):
+class PatchCoreSettings(BankSettings):
     """Parameters of PatchCore."""
 
     backbone: str = parameter(
@@ -71,138 +57,55 @@ class PatchCoreSettings(Settings):
     neighbourhood: int = parameter(
         3, "side of the window that features are averaged over, in patches", limits=(1, 15)
     )
-    coreset_ratio: float = parameter(0.01, "share of all patches that the bank keeps", limits=(1e-6, 1.0))
-    min_bank: int = parameter(1000, "the bank keeps at least this many patches", limits=(1, 10**6))
-    max_bank: int = parameter(10_000, "the bank keeps at most this many patches", limits=(1, 10**6))
     n_neighbors: int = parameter(9, "b of the re-weighting; 1 switches it off", limits=(1, 1000))
     sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
-    memory_mb: int = parameter(1000, "budget for patch features while fitting, in MB", limits=(16, 10**6))
 
 
-class PatchCore(Detector):
+class PatchCore(PatchDetector):
     """Distance of each patch to the nearest patch of the normal images (Roth et al. 2022)."""
 
     name: ClassVar[str] = "patchcore"
-    family: ClassVar[str] = "patches"
-    pixel_level: ClassVar[bool] = True
     settings_type: ClassVar[type[Settings]] = PatchCoreSettings
+    outputs: ClassVar[tuple[str, ...]] = (EMBEDDING, NEAREST, MAP)
     settings: PatchCoreSettings
 
-    _network: FeatureNetwork
     bank_: Bank
 
-    def fit(self, images: TrainingImages, job: Job) -> Scores:
+    def learn(self, images: TrainingImages, job: Job) -> Learnt:
         s = self.settings
-        if s.min_bank > s.max_bank:
-            raise SettingError(
-                f"min_bank is {s.min_bank} and max_bank is {s.max_bank}; give a min_bank that is not larger."
-            )
-        if not len(images):
-            raise SettingError("PatchCore needs at least one normal image to fit and was given none.")
-        self._network = FeatureNetwork.from_backbone(
-            s.backbone,
-            s.taps,
-            neighbourhood=s.neighbourhood,
-            size=images.size,
-            runtime=job.runtime,
-        )
-        store = self._collect(images, job.seed, job.progress)
-        wanted = max(s.min_bank, round(s.coreset_ratio * store.seen))
-        coreset = store.coreset(min(wanted, s.max_bank), progress=job.progress)
-        self._set_bank(store[coreset.chosen])
-        graph = append_search(self._network.graph, self.bank_, self._make_map)
-        self._network = self._network.with_graph(graph, runtime=job.runtime)
-        self._check_search(next(iter(images)), job.runtime)
-        return self._out_of_fold(images, store, coreset, job.seed, job.progress)
-
-    def score(self, batch: Batch) -> Scores:
-        scores = np.empty(len(batch), np.float64)
-        maps = np.empty((len(batch), *self._size), np.float32)
-        for i, image in enumerate(batch.images):
-            features, distances, maps[i] = self._network(image)
-            if features.shape != (*self._grid, self.bank_.vectors.shape[1]):
-                raise ModelFileError(
-                    f"The model's network gives features {list(features.shape)} and its bank was learnt "
-                    "from others; fit the model again."
-                )
-            rows = features.reshape(-1, features.shape[-1])
-            scores[i] = self._image_score(rows, distances, self.bank_)
-        return Scores(scores, maps)
-
-    def state(self) -> State:
-        return State(
-            numbers={
-                **self._network.numbers(),
-                "grid": list(self._grid),
-                "sigma": self.settings.sigma,
-                "n_neighbors": self.settings.n_neighbors,
-            },
-            arrays={"bank": self.bank_.vectors},
-            graphs={"patches": self._network.graph},
+        features = FeatureNetwork.from_backbone(
+            s.backbone, s.taps, neighbourhood=s.neighbourhood, size=images.size, runtime=job.runtime
         )
 
-    @classmethod
-    def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
-        n = state.numbers
-        grid = (int(n["grid"][0]), int(n["grid"][1]))
-        bank = np.asarray(state.arrays["bank"], np.float32)
-        if bank.ndim != 2 or not bank.size or not np.abs(bank).max() < LARGEST:
-            raise ValueError("the bank holds no vectors of finite numbers")
-        if not (1 <= grid[0] <= size[0] and 1 <= grid[1] <= size[1]):
-            raise ValueError(f"the grid {list(grid)} does not fit images of {list(size)}")
-        detector = cls(PatchCoreSettings(sigma=float(n["sigma"]), n_neighbors=int(n["n_neighbors"])))
-        detector._network = FeatureNetwork.from_numbers(
-            n, state.graphs["patches"], size=size, runtime=runtime
+        def embed(image: Pixels) -> Floats:
+            return features(image)[0]
+
+        memory = Memory.read(embed, images, s, job, doubt=self.doubt)
+        self._grid, self.bank_ = memory.grid, memory.bank()
+        maker = MapMaker(self._grid, images.size, s.sigma)
+        scoring = Scoring(
+            (EMBEDDING,),
+            (Placed(self.bank_, NEAREST, EMBEDDING, self._grid),),
+            Drawing((Term(NEAREST, 1.0, maker),)),
+            (EMBEDDING,),
         )
-        detector._grid = grid
-        detector._size = size
-        detector._set_bank(bank)
-        return detector
 
-    def _set_bank(self, vectors: Floats) -> None:
-        self.bank_ = Bank(vectors)
-        self._make_map = MapMaker(self._grid, self._size, self.settings.sigma)
+        def left_out() -> Iterator[LeftOut]:
+            wanted = some_groups(images.groups, MAX_CALIBRATION_IMAGES, job.seed)
+            found = memory.left_out(embed, images, wanted)
+            total = int(wanted.sum()) if memory.folds.max() else 0
+            for i, rows, bank in job.progress(found, label="calibrating", total=total):
+                distances = bank.distances(rows)
+                highest = float(maker(distances.reshape(self._grid)).max())
+                yield LeftOut(i, {NEAREST: self.image_score(rows, distances, bank)}, highest)
 
-    def _embed(self, image: Pixels) -> Floats:
-        """Patch features [h, w, c]."""
-        return self._network(image)[0]
+        return Learnt(scoring.network(features, images, job), left_out())
 
-    def _check_search(self, image: Pixels, runtime: Runtime) -> None:
-        """Refuse a runtime whose search disagrees with the bank's on a real image.
+    def doubt(self, store: FeatureStore, patches: int) -> Doubt | None:
+        """Which normal patches may be none, of images of so many; None trusts all."""
+        return None
 
-        The out-of-fold scores use the bank's; bfloat16 is judged by its drift instead.
-        """
-        features, found, _ = self._network(image)
-        expected = self.bank_.nearest(features.reshape(-1, features.shape[-1])).reshape(self._grid)
-        scale = max(1.0, float(np.abs(features).max()))
-        agree = largest_change(found, expected) <= SEARCH_TOLERANCE * scale
-        if runtime.precision == "float32" and not agree:
-            raise BackboneError(
-                f"{runtime.name} finds other distances than the memory bank holds; use another runtime."
-            )
-
-    def _collect(self, images: TrainingImages, seed: int, progress: Progress) -> FeatureStore:
-        """One pass over the images: all patch features, or what the memory budget keeps of them."""
-        store: FeatureStore | None = None
-        self._size = images.size
-        steps = progress(images, label="reading features", total=len(images))
-        for image, group in zip(steps, images.groups, strict=True):
-            features = self._embed(image)
-            h, w, channels = features.shape
-            if store is None:
-                self._grid = (h, w)
-                store = FeatureStore(
-                    channels,
-                    memory_mb=self.settings.memory_mb,
-                    keep=_SPARE * self.settings.max_bank,
-                    expected=h * w * len(images),
-                    seed=seed,
-                )
-            store.add(features.reshape(h * w, channels), int(group))
-        assert store is not None
-        return store
-
-    def _image_score(self, rows: Floats, distances: Floats, bank: Bank) -> float:
+    def image_score(self, rows: Floats, distances: Floats, bank: Bank) -> float:
         """Equations 6 and 7: the farthest patch's distance, re-weighted."""
         farthest = rows[int(distances.argmax())]
         nearest = bank.closest(farthest)
@@ -214,49 +117,34 @@ class PatchCore(Detector):
         weight = 1 - 1 / np.exp(np.minimum(around - distance, 700.0)).sum()  # exp of more is infinite
         return float(weight * distance)
 
-    def _out_of_fold(
-        self,
-        images: TrainingImages,
-        store: FeatureStore,
-        coreset: Coreset,
-        seed: int,
-        progress: Progress,
-    ) -> Scores:
-        """Score each training image by a bank that leaves its fold out; NaN where not chosen."""
-        groups = images.groups
-        wanted = some_groups(groups, MAX_CALIBRATION_IMAGES, seed)
-        folds = fold_of_groups(groups, FOLDS, seed)
-        scores = np.full(len(images), np.nan)
-        maxima = np.full((len(images), 1, 1), np.nan, np.float32)
-        banks = banks_without(store, coreset, groups, folds)
-        left_out = self._left_out(images, store, banks, folds, wanted)
-        total = int(wanted.sum()) if folds.max() else 0
-        for i, rows, bank in progress(left_out, label="calibrating", total=total):
-            distances = bank.nearest(rows)
-            scores[i] = self._image_score(rows, distances, bank)
-            maxima[i] = self._make_map(distances.reshape(self._grid)).max()
-        return Scores(scores, maxima)
+    def raw(self, outputs: Mapping[str, Floats]) -> dict[str, float]:
+        features, distances = outputs[EMBEDDING], self.on_grid(outputs[NEAREST])
+        if features.shape != (*self._grid, self.bank_.vectors.shape[1]):
+            raise ModelFileError(
+                f"The model's network gives features {list(features.shape)} and its bank was learnt from "
+                "others; fit the model again."
+            )
+        rows = features.reshape(-1, features.shape[-1])
+        return {NEAREST: self.image_score(rows, distances, self.bank_)}
 
-    def _left_out(
-        self,
-        images: TrainingImages,
-        store: FeatureStore,
-        banks: Iterable[Bank],
-        folds: NDArray[np.int64],
-        wanted: NDArray[np.bool_],
-    ) -> Iterator[tuple[int, Floats, Bank]]:
-        """The wanted images: number, features [p, d] and the bank that left them out.
+    def numbers(self) -> dict[str, Any]:
+        return {"sigma": self.settings.sigma, "n_neighbors": self.settings.n_neighbors}
 
-        Held features are taken fold by fold, with one bank at a time; where a reduction let them go, all
-        banks wait for the images to be read again.
-        """
-        patches = self._grid[0] * self._grid[1]
-        if not store.reduced:
-            for fold, bank in enumerate(banks):
-                for i in np.flatnonzero(wanted & (folds == fold)).tolist():
-                    yield i, store.image(i, patches), bank
-            return
-        ready = list(banks)
-        for i, image in enumerate(images if ready else ()):
-            if wanted[i]:
-                yield i, self._embed(image).reshape(patches, -1), ready[folds[i]]
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"bank": self.bank_.vectors}
+
+    @classmethod
+    def rebuilt(cls, state: State) -> Self:
+        n = state.numbers
+        bank = np.asarray(state.arrays["bank"], np.float32)
+        if bank.ndim != 2 or not bank.size or not np.abs(bank).max() < LARGEST:
+            raise ValueError("the bank holds no vectors of finite numbers")
+        known = {"sigma": float(n["sigma"]), "n_neighbors": int(n["n_neighbors"])}
+        detector = cls(cls.settings_type.from_values(known))
+        detector.bank_ = Bank(bank, cls.weights_from(state, len(bank)))
+        return detector
+
+    @classmethod
+    def weights_from(cls, state: State, count: int) -> Floats | None:
+        """How much distances to each of the bank's vectors count; None where all count alike."""
+        return None

@@ -10,7 +10,7 @@ a smooth maximum: it grows strictly with either score, and neither has to be wei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 
 from anomalens.detectors.contract import TrainingImages
 from anomalens.detectors.folds import fold_of_groups, some_groups
-from anomalens.images.arrays import Pixels
-from anomalens.progress import Progress
-
-Doubles = NDArray[np.float64]
-Floats = NDArray[np.float32]
-Judge = Callable[[Pixels], tuple[tuple[float, float], Floats]]  # an image's two scores and its map
+from anomalens.detectors.network import FeatureNetwork
+from anomalens.detectors.patches.detector import LeftOut, PatchDetector, Raw
+from anomalens.detectors.patches.views.maps import MAP
+from anomalens.job import Job
 
 FOLDS: Final = 5
 # Half of what others take: every fold is another pass of the network over its images.
@@ -35,30 +33,27 @@ _LEAST: Final = 1e-3
 
 
 @dataclass(frozen=True)
-class Fusion:
+class SmoothMaximum:
     """Middle and deviation of each of the two scores."""
 
     middle: tuple[float, float]
     deviation: tuple[float, float]
 
     @classmethod
-    def learn(cls, scores: Doubles) -> Self:
-        """From out-of-fold scores of normal images, float64 [n, 2]; rows with NaN do not count."""
-        known = scores[np.isfinite(scores).all(1)]
-        if not len(known):
+    def learn(cls, images: Sequence[LeftOut]) -> Self:
+        """From left-out normal images, of two raw scores each."""
+        if not images:
             return cls((0.0, 0.0), (1.0, 1.0))
-        middle = np.median(known, axis=0)
-        deviation = np.sqrt(np.mean((known - middle) ** 2, axis=0))
+        scores = np.array([list(one.raw.values()) for one in images])
+        middle = np.median(scores, axis=0)
+        deviation = np.sqrt(np.mean((scores - middle) ** 2, axis=0))
         deviation = np.maximum(deviation, np.maximum(_LEAST * np.abs(middle), 1e-9))
         return cls((float(middle[0]), float(middle[1])), (float(deviation[0]), float(deviation[1])))
 
-    def __call__(self, scores: Doubles) -> Doubles:
-        """Fused scores [n] of pairs [n, 2]; NaN where a pair has one."""
-        fused = np.full(len(scores), np.nan)
-        known = np.isfinite(scores).all(1)
-        z = (scores[known] - np.array(self.middle)) / np.array(self.deviation)
-        fused[known] = np.logaddexp(z[:, 0], z[:, 1])
-        return fused
+    def __call__(self, raw: Raw) -> float:
+        """The fused score of an image's two."""
+        z = (np.array(list(raw.values())) - np.array(self.middle)) / np.array(self.deviation)
+        return float(np.logaddexp(z[0], z[1]))
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers for a state."""
@@ -74,42 +69,32 @@ class Fusion:
         return cls((a, b), (c, d))
 
 
-def out_of_fold(
+def left_out_by_refits(
+    detector: PatchDetector,
     images: TrainingImages,
-    judge_without: Callable[[NDArray[np.bool_]], Judge | None],
-    *,
-    seed: int,
-    progress: Progress,
-) -> tuple[Doubles, Floats]:
-    """Both scores of normal images, by models that leave their fold of groups out.
+    network_without: Callable[[NDArray[np.bool_]], FeatureNetwork | None],
+    job: Job,
+) -> Iterator[LeftOut]:
+    """Normal images as networks score them that leave their fold of groups out.
 
     Parameters
     ----------
+    detector : PatchDetector
+        Says what the raw scores are.
     images : TrainingImages
-    judge_without : callable
-        Is given which images to leave out, bool [n]; answers with a model of the others, or None where
-        nothing is left. The models are small changes of one graph, so that scores are computed as later.
-    seed : int
-    progress : Progress
-
-    Returns
-    -------
-    scores : float64 [n, 2]
-        NaN where an image was not chosen.
-    maxima : float32 [n, 1, 1]
-        Of the maps.
+    network_without : callable
+        Is given which images to leave out, bool [n]; answers with a network of the others, or None where
+        nothing is left. It differs from the final one in what was learnt alone, so that scores are computed
+        as later.
     """
     groups = images.groups
-    wanted = some_groups(groups, MOST_IMAGES, seed)
-    folds = fold_of_groups(groups, FOLDS, seed)
-    scores = np.full((len(groups), 2), np.nan)
-    maxima = np.full((len(groups), 1, 1), np.nan, np.float32)
-    for fold in progress(range(FOLDS), label="calibrating", total=FOLDS):
+    wanted = some_groups(groups, MOST_IMAGES, job.seed)
+    folds = fold_of_groups(groups, FOLDS, job.seed)
+    for fold in job.progress(range(FOLDS), label="calibrating", total=FOLDS):
         left_out = folds == fold
-        if not (left_out & wanted).any() or (judge := judge_without(left_out)) is None:
+        if not (left_out & wanted).any() or (network := network_without(left_out)) is None:
             continue
         for i, image in enumerate(images):
             if left_out[i] and wanted[i]:
-                scores[i], anomaly_map = judge(image)
-                maxima[i] = anomaly_map.max()
-    return scores, maxima
+                outputs = network.named(image, detector.outputs)
+                yield LeftOut(i, detector.raw(outputs), float(outputs[MAP].max()))

@@ -14,7 +14,7 @@ images of each, normal variation looks anomalous.
 Where ours differs. A position stands for 8×8 pixels instead of 4×4, and its features are projected onto
 their leading principal axes: comparing all positions of two images costs a twentieth of what it would.
 The paper's image score d(y) sees what changes the whole image, its map small faults; the image's score here
-takes the map's maximum as well, both on one scale learnt from out-of-fold scores (`fusion.py`);
+takes the map's maximum as well, both on one scale learnt from out-of-fold scores (`smooth_maximum.py`);
 `image_score` chooses.
 
 Memory and time are bounded. Positions are kept in half precision (errors of 5·10⁻⁴, far below the distances
@@ -24,36 +24,26 @@ positions, because what the rare ones show must stay in it. Time grows with `n_r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
-from anomalens.detectors.contract import (
-    Batch,
-    Detector,
-    Scores,
-    Settings,
-    State,
-    TrainingImages,
-    parameter,
-)
+from anomalens.detectors.contract import Settings, State, TrainingImages, parameter
 from anomalens.detectors.network import FeatureNetwork
-from anomalens.detectors.patches.coreset import greedy_coreset, projection
-from anomalens.detectors.patches.fusion import Fusion, Judge, out_of_fold
-from anomalens.detectors.patches.maps import MapMaker
-from anomalens.detectors.patches.retrieval_graph import Gallery, append_retrieval
+from anomalens.detectors.patches.detector import Learnt, PatchDetector, Raw
+from anomalens.detectors.patches.smooth_maximum import SmoothMaximum, left_out_by_refits
+from anomalens.detectors.patches.views.coreset import greedy_coreset, projection
+from anomalens.detectors.patches.views.maps import MAP, MapMaker
+from anomalens.detectors.patches.views.retrieval import RETRIEVAL, Gallery, append_retrieval
+from anomalens.detectors.patches.views.view import Floats
 from anomalens.detectors.patches.window_network import window_network
 from anomalens.detectors.patches.windows import Windows
 from anomalens.errors import SettingError
-from anomalens.images.arrays import Pixels
 from anomalens.job import Job
-from anomalens.progress import Progress
-
-Floats = NDArray[np.float32]
 
 MAX_IMAGES: Final = 20_000  # normal images that the retrieval knows; a random choice of more
 IMAGE_SCORES: Final = ("both", "retrieval", "map")
@@ -86,25 +76,20 @@ class SpadeSettings(Settings):
     sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
 
 
-class Spade(Detector):
+class Spade(PatchDetector):
     """Distance to the most similar normal images, and to their positions (Cohen & Hoshen 2020)."""
 
     name: ClassVar[str] = "spade"
-    family: ClassVar[str] = "patches"
-    pixel_level: ClassVar[bool] = True
     settings_type: ClassVar[type[Settings]] = SpadeSettings
+    outputs: ClassVar[tuple[str, ...]] = (RETRIEVAL, MAP)
     settings: SpadeSettings
 
-    _network: FeatureNetwork
-    fusion_: Fusion
+    fusion_: SmoothMaximum
 
-    def fit(self, images: TrainingImages, job: Job) -> Scores:
+    def learn(self, images: TrainingImages, job: Job) -> Learnt:
         s = self.settings
         if s.image_score not in IMAGE_SCORES:
             raise SettingError(f"image_score is {s.image_score!r}; give one of {', '.join(IMAGE_SCORES)}.")
-        if not len(images):
-            raise SettingError("SPADE needs at least one normal image to fit and was given none.")
-        self._size = images.size
         network = window_network(
             s.backbone,
             s.taps,
@@ -113,53 +98,38 @@ class Spade(Detector):
             windows=Windows.around_cells(images.size, _WINDOW, _POSITION),
             runtime=job.runtime,
         )
-        gallery, rows = self._collect(network, images, job.seed, job.progress)
+        gallery, rows = self._collect(network, images, job)
 
-        def without(left_out: NDArray[np.bool_]) -> Judge | None:
+        def without(left_out: NDArray[np.bool_]) -> FeatureNetwork | None:
             others = gallery.subset(~left_out[rows])
-            return None if others is None else partial(_pair, self._searching(network, others, job.runtime))
+            return None if others is None else self._searching(network, others, job.runtime)
 
         # before the final graph, so that no two galleries are in memory at once
-        pairs, maxima = out_of_fold(images, without, seed=job.seed, progress=job.progress)
-        self._network = self._searching(network, gallery, job.runtime)
-        self.fusion_ = Fusion.learn(pairs)
-        return Scores(self._image_scores(pairs), maxima)
+        left_out = list(left_out_by_refits(self, images, without, job))
+        self.fusion_ = SmoothMaximum.learn(left_out)
+        return Learnt(self._searching(network, gallery, job.runtime), left_out)
 
-    def score(self, batch: Batch) -> Scores:
-        pairs = np.empty((len(batch), 2), np.float64)
-        maps = np.empty((len(batch), *self._size), np.float32)
-        for i, image in enumerate(batch.images):
-            pairs[i], maps[i] = _pair(self._network, image)
-        return Scores(self._image_scores(pairs), maps)
+    def raw(self, outputs: Mapping[str, Floats]) -> Raw:
+        return {RETRIEVAL: float(outputs[RETRIEVAL]), MAP: float(outputs[MAP].max())}
 
-    def state(self) -> State:
-        return State(
-            numbers={
-                **self._network.numbers(),
-                "image_score": self.settings.image_score,
-                "fusion": self.fusion_.to_json(),
-            },
-            graphs={"spade": self._network.graph},
-        )
+    def fused(self, raw: Raw) -> float:
+        asked = self.settings.image_score
+        return self.fusion_(raw) if asked == "both" else raw[RETRIEVAL if asked == "retrieval" else MAP]
+
+    def numbers(self) -> dict[str, Any]:
+        return {"image_score": self.settings.image_score, "fusion": self.fusion_.to_json()}
 
     @classmethod
-    def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
+    def rebuilt(cls, state: State) -> Self:
         n = state.numbers
         if n["image_score"] not in IMAGE_SCORES:
             raise ValueError(f"no image score is called {n['image_score']!r:.40}")
         detector = cls(SpadeSettings(image_score=n["image_score"]))
-        detector._network = FeatureNetwork.from_numbers(n, state.graphs["spade"], size=size, runtime=runtime)
-        detector._size = size
-        detector.fusion_ = Fusion.from_json(n["fusion"])
+        detector.fusion_ = SmoothMaximum.from_json(n["fusion"])
         return detector
 
-    def _image_scores(self, pairs: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.settings.image_score == "both":
-            return self.fusion_(pairs)
-        return pairs[:, IMAGE_SCORES.index(self.settings.image_score) - 1].copy()
-
     def _collect(
-        self, network: FeatureNetwork, images: TrainingImages, seed: int, progress: Progress
+        self, network: FeatureNetwork, images: TrainingImages, job: Job
     ) -> tuple[Gallery, NDArray[np.int64]]:
         """Two passes: pooled features and a sample of positions, then the gallery's positions.
 
@@ -169,11 +139,11 @@ class Spade(Detector):
         rows : int64 [n]
             Which image each row of the gallery's pooled features is.
         """
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(job.seed)
         known = np.sort(rng.permutation(len(images))[:MAX_IMAGES])
         wanted = np.isin(np.arange(len(images)), known)
         pooled, sample = [], []
-        steps = progress(images, label="reading features", total=len(images))
+        steps = job.progress(images, label="reading features", total=len(images))
         share = -(-_SAMPLE // len(known))
         for image, taken in zip(steps, wanted, strict=True):
             if not taken:
@@ -183,16 +153,16 @@ class Spade(Detector):
             pooled.append(vector)
             sample.append(flat[rng.permutation(len(flat))[:share]])
         self._grid = (features.shape[0], features.shape[1])
-        vectors, centre, axes = np.stack(pooled), *self._projection(np.concatenate(sample), seed)
+        vectors, centre, axes = np.stack(pooled), *self._projection(np.concatenate(sample), job.seed)
         positions = self._grid[0] * self._grid[1]
         room = max(1, int(self.settings.gallery_mb * 1e6) // (2 * positions * axes.shape[1]))
-        kept = np.sort(greedy_coreset(vectors, room, seed=seed).chosen)
+        kept = np.sort(greedy_coreset(vectors, room, seed=job.seed).chosen)
         order = np.concatenate([kept, np.setdiff1d(np.arange(len(known)), kept)])
         gallery = Gallery(
             vectors[order], np.empty((len(kept), axes.shape[1], positions), np.float16), centre, axes
         )
         place = {int(row): number for number, row in enumerate(known[kept])}
-        steps = progress(images, label="keeping positions", total=len(images))
+        steps = job.progress(images, label="keeping positions", total=len(images))
         for row, image in enumerate(steps):
             if row in place:
                 features = network(image)[0].reshape(positions, -1)
@@ -216,9 +186,3 @@ class Spade(Detector):
             maps=MapMaker(self._grid, self._size, s.sigma),
         )
         return network.with_graph(graph, runtime=runtime)
-
-
-def _pair(network: FeatureNetwork, image: Pixels) -> tuple[tuple[float, float], Floats]:
-    """The two scores of an image, and its map."""
-    _, retrieval, _, anomaly_map = network(image)
-    return (float(retrieval), float(anomaly_map.max())), anomaly_map

@@ -45,8 +45,8 @@ from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, so
 from anomalens.detectors.made_pairs import taken_again
 from anomalens.detectors.network import LARGEST, FeatureNetwork, taps_at
 from anomalens.detectors.patches.feature_differences import differences
-from anomalens.detectors.patches.maps import MapMaker
 from anomalens.detectors.patches.registration import aligned
+from anomalens.detectors.patches.views.maps import MapMaker
 from anomalens.errors import ModelFileError, SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.job import Job

@@ -1,26 +1,20 @@
-"""The views that make the score of `auto`, each with scores of normal images that it did not learn from."""
+"""The context view of `auto`: the image as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.calibration.tail_scale import TailScale
 from anomalens.detectors.density.gaussian import GaussianHead
 from anomalens.detectors.features.covariance import moments, shrunk, whitener
 from anomalens.detectors.features.space import FeatureSpace
+from anomalens.progress import Progress
 
 Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-
-# Share of the patches whose mean is a view's image score: a single patch is noise more often than a defect.
-TOP_SHARE: Final = 0.005
-LAYOUT_SHARE: Final = 0.01  # of a quarter as many
-VIEWS: Final = ("patches", "layout", "context")
 
 
 @dataclass(frozen=True)
@@ -64,60 +58,11 @@ class Context:
         return cls(space, head)
 
 
-@dataclass(frozen=True)
-class Fusion:
-    """How the views become one score.
-
-    Attributes
-    ----------
-    scales : TailScale of each view, or None
-        None where there are too few groups to leave any out: the patches' score then stands alone.
-    weights : mapping of view to float
-        Of the tail values in the image's score.
-    """
-
-    scales: Mapping[str, TailScale] | None
-    weights: Mapping[str, float]
-
-    def parts(self, raw: Mapping[str, float]) -> dict[str, float]:
-        """What each view adds to the score: its weight times its place on its tail scale."""
-        if self.scales is None:
-            return {"patches": raw["patches"]}
-        return {view: w * float(self.scales[view](raw[view])) for view, w in self.weights.items()}
-
-    def score(self, raw: Mapping[str, float]) -> float:
-        """The image's score."""
-        return float(sum(self.parts(raw).values()))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers."""
-        scales = None if self.scales is None else {v: s.to_json() for v, s in self.scales.items()}
-        return {"scales": scales, "weights": dict(self.weights)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Fusion:
-        """Read what `to_json` wrote; ValueError, KeyError or TypeError where that is damaged."""
-        weights = {view: float(data["weights"][view]) for view in VIEWS}
-        if not all(abs(weight) < 1e30 for weight in weights.values()):
-            raise ValueError("weights that are no numbers or too large")
-        scales = data["scales"]
-        return cls(
-            None if scales is None else {view: TailScale.from_json(scales[view]) for view in VIEWS},
-            weights,
-        )
-
-
-def every_second(grid: Floats) -> Floats:
-    """The patches that the layout is of: averaged ones overlap. [h, w, c] → [⌈h/2⌉, ⌈w/2⌉, c]."""
-    return grid[::2, ::2]
-
-
-def left_out_context(
-    x: Floats, folds: NDArray[np.int64], progress: Callable[[Sequence[int]], Any]
-) -> Doubles:
+def left_out_context(x: Floats, folds: NDArray[np.int64], progress: Progress) -> NDArray[np.float64]:
     """Each image's distance under a model that left its fold out: float64 [n]."""
     scores = np.full(len(x), np.nan)
-    for fold in progress(range(int(folds.max()) + 1)):
+    count = int(folds.max()) + 1
+    for fold in progress(range(count), label="calibrating", total=count):
         held = folds == fold
         if held.all():
             break

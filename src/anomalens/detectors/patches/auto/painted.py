@@ -7,7 +7,6 @@ defects are subtler, so only the comparison of two ways to draw a map is trusted
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,28 +16,9 @@ from anomalens.images.arrays import Pixels
 from anomalens.images.synthetic_defects import Defect, paint
 
 Floats = NDArray[np.float32]
-Mix = tuple[float, float, float]  # shares of patches, detail and fine in a map
-
 PAINTED: Final = 48
 KINDS: Final[tuple[Defect, ...]] = ("scratch", "stain", "hole", "speck")
 FPR_LIMIT: Final = 0.3
-# A better outline may cost so much of the image AUROC on painted defects, by which that scatters; what it
-# costs beyond counts by its half. With a sharp limit, a thousandth of AUROC chose another map.
-SPARED: Final = 0.01
-PRICE: Final = 0.5
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One way to draw a map: how well it outlines painted defects, and ranks the painted images.
-
-    `regularisation` is that of the fine view's covariance (`whitener_of`).
-    """
-
-    mix: Mix
-    overlap: float
-    image_auroc: float
-    regularisation: float = 1.0
 
 
 def as_bytes(image: Pixels) -> NDArray[np.uint8]:
@@ -77,13 +57,3 @@ def auroc(normal: NDArray[np.float64], anomalous: NDArray[np.float64]) -> float:
     below = np.searchsorted(ordered, anomalous, side="left")
     up_to = np.searchsorted(ordered, anomalous, side="right")
     return float((below + up_to).mean() / 2 / len(ordered))
-
-
-def choose(trials: Sequence[Trial]) -> Trial:
-    """The best outline, less what it costs in ranking the painted images."""
-    ranked = max(trial.image_auroc for trial in trials)
-
-    def worth(trial: Trial) -> float:
-        return trial.overlap - PRICE * max(0.0, ranked - SPARED - trial.image_auroc)
-
-    return max(trials, key=lambda trial: (worth(trial), trial.image_auroc))

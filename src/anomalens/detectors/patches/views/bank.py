@@ -6,8 +6,7 @@ best candidate of each quarter of the bank is then measured exactly. So a distan
 vector that is in the bank, and on average a thousandth too long (docs/architecture.md), for half the time. A
 bank with a vector that would not be found so, because it lies off the axes, is searched along all features.
 
-Used while fitting, where every fold has a bank of its own; the fitted model searches in its graph
-(`search_graph.py`), and `fit` checks that both agree. Call it inside `one_blas_thread`.
+Call it inside `one_blas_thread`.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.backbones.graph_surgery import Graph
+from anomalens.detectors.patches.views.view import Floats, Grid, View
 from anomalens.threads import on_all_cores
-
-Floats = NDArray[np.float32]
 
 PARTS: Final = 4  # of the bank, each of which gives a candidate
 _SHARE: Final = 0.9  # of the bank's variance that the axes hold
@@ -30,12 +29,14 @@ _OFF_AXES: Final = 512  # vectors, those farthest from the axes, that must find 
 _LEAST: Final = 64  # columns: where one picture is like the next, few axes hold most of the variance
 
 
-class Bank:
+class Bank(View):
     """Vectors of normal patches, ready to be searched.
 
     Parameters
     ----------
     vectors : float32 [m, c]
+    weights : float32 [m], optional
+        What distances to each vector are multiplied by.
 
     Attributes
     ----------
@@ -48,8 +49,8 @@ class Bank:
         [(x − centre) axes, 1] times it is |b|² − 2 x·b: the norms are one more row, met by a column of ones.
     """
 
-    def __init__(self, vectors: Floats) -> None:
-        self.vectors = vectors
+    def __init__(self, vectors: Floats, weights: Floats | None = None) -> None:
+        self.vectors, self.weights = vectors, weights
         self._neighbours: dict[tuple[int, int], NDArray[np.int64]] = {}
 
     @cached_property
@@ -84,9 +85,9 @@ class Bank:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def nearest(self, queries: Floats) -> Floats:
-        """Euclidean distance of each query [q, c] to the nearest vector that is found: float32 [q]."""
-        x = queries - self.centre
+    def distances(self, x: Floats) -> Floats:
+        """Euclidean distance of each patch [p, c] to the nearest vector that is found: float32 [p]."""
+        x = x - self.centre
         along = x if self.axes is None else x @ self.axes
         rows = np.ones((len(x), along.shape[1] + 1), np.float32)
         rows[:, :-1] = along
@@ -99,6 +100,36 @@ class Bank:
 
         on_all_cores(search, range(0, len(x), _BLOCK_ROWS))
         return np.asarray(np.sqrt(found), np.float32)
+
+    def append(self, graph: Graph, source: str, name: str, grid: Grid) -> str:
+        """Add the same search as nodes."""
+        channels, part = len(self.centre), len(self.shifted) // PARTS
+        rows = graph.add("Reshape", [source, [-1, channels]], f"{name}/patches")
+        x = graph.add("Sub", [rows, self.centre], f"{name}/shifted")
+        # a column of ones brings the norms into the product: adding them afterwards would read and write all
+        # distances once more, which takes ONNX Runtime longer than the product where a bank is large
+        if self.axes is None:
+            along = graph.add("Pad", [x, [0, 0, 0, 1], np.float32(1)], f"{name}/along")
+        else:
+            last = np.zeros(self.axes.shape[1] + 1, np.float32)
+            last[-1] = 1
+            along = graph.add("Gemm", [x, np.pad(self.axes, ((0, 0), (0, 1))), last], f"{name}/along")
+        partial = graph.add("MatMul", [along, self.factor], f"{name}/partial")
+        # the best of each part, by its place there: a search for the best few of all is many times slower
+        parts = graph.add("Reshape", [partial, [-1, part]], f"{name}/parts")
+        _, best = graph.smallest(parts, 1, f"{name}/best")
+        within = graph.add("Reshape", [best, [-1, PARTS]], f"{name}/within")
+        places = graph.add("Add", [within, [number * part for number in range(PARTS)]], f"{name}/places")
+        candidates = graph.add("Gather", [self.shifted, places], f"{name}/candidates", axis=0)
+        one_each = graph.add("Reshape", [x, [-1, 1, channels]], f"{name}/one_each_row")
+        apart = graph.add("Sub", [candidates, one_each], f"{name}/apart")
+        squared = graph.squared_norms(apart, channels, f"{name}/squared")
+        if self.weights is not None:
+            factors = graph.add("Gather", [self._factors[:, None], places], f"{name}/factors", axis=0)
+            squared = graph.add("Mul", [squared, factors], f"{name}/weighted")
+        smallest = graph.reduce("ReduceMin", squared, f"{name}/smallest", axis=1)
+        distance = graph.add("Sqrt", [smallest], f"{name}/distance")
+        return graph.add("Reshape", [distance, [-1, *grid]], name)
 
     def closest(self, query: Floats) -> int:
         """Row of the vector that is nearest to one query [c], among all."""
@@ -118,7 +149,10 @@ class Bank:
         part = len(self.shifted) // PARTS
         places = products.reshape(len(products), PARTS, part).argmin(2) + np.arange(PARTS) * part
         apart = self.shifted[places] - x[:, None]
-        return np.asarray(np.einsum("qpc,qpc->qp", apart, apart).min(1), np.float32)
+        squared = np.einsum("qpc,qpc->qp", apart, apart)
+        if self.weights is not None:
+            squared *= self._factors[places]
+        return np.asarray(squared.min(1), np.float32)
 
     def _finds_itself(self, axes: Floats) -> bool:
         """Whether the vectors that lie farthest off the axes are found along them."""
@@ -129,16 +163,15 @@ class Bank:
         return not self._measured(products, self.shifted[rows]).any()
 
     @cached_property
+    def _factors(self) -> Floats:
+        """Squared weights of the shifted vectors."""
+        assert self.weights is not None
+        repeated = np.arange(len(self.shifted)) % len(self)
+        return np.asarray(np.square(self.weights[repeated]), np.float32)
+
+    @cached_property
     def _norms(self) -> Floats:
         return np.asarray(np.einsum("ij,ij->i", self.shifted, self.shifted), np.float32)
-
-
-def largest_change(found: Floats, expected: Floats) -> float:
-    """How far two runs of a search, or maps of theirs, are apart, but for one place in a hundred.
-
-    Of two candidates that are as good as equal another rounding may name the other one.
-    """
-    return float(np.quantile(np.abs(found - expected), 0.99))
 
 
 def exact_distances(vectors: Floats, query: Floats) -> NDArray[np.float64]:

@@ -50,12 +50,21 @@ class Coreset:
     ----------
     chosen : int64 [m]
         Rows in the order of selection.
+    vectors : float32 or float16 [n, k]
+        What was chosen by: along some axes, centred.
+    norms : float32 [n]
+        Squared, of those.
+    nearest : int64 [n]
+        For each row the place of its nearest chosen row.
+    trusted : bool [n]
+        Rows that may be chosen.
     """
 
     chosen: Ints
-    _x: Vectors  # [n, k] projected and centred
-    _norms: Floats
-    _nearest: Ints  # for each row the place of its nearest chosen row
+    vectors: Vectors
+    norms: Floats
+    nearest: Ints
+    trusted: NDArray[np.bool_]
 
     def without(self, left_out: NDArray[np.bool_]) -> Ints:
         """The coreset as if some rows had never been there.
@@ -72,14 +81,14 @@ class Coreset:
         """
         lost = left_out[self.chosen]
         kept = self.chosen[~lost]
-        rows = np.flatnonzero(~left_out & lost[self._nearest])
+        rows = np.flatnonzero(self.trusted & ~left_out & lost[self.nearest])
         if not len(rows) or not lost.any():
             return kept
-        x, norms = self._x[rows], self._norms[rows]
+        x, norms = self.vectors[rows], self.norms[rows]
         bound = np.full(len(rows), np.inf, np.float32)
         nearest = np.zeros(len(rows), np.int64)
         if len(kept):
-            _lower(x, norms, bound, nearest, self._x[kept].astype(np.float32, copy=False), 0)
+            _lower(x, norms, bound, nearest, self.vectors[kept].astype(np.float32, copy=False), 0)
             first = [int(bound.argmax())]
             if bound[first[0]] <= 0:
                 return kept
@@ -92,9 +101,11 @@ class Coreset:
 def greedy_coreset(
     features: Vectors,
     size: int,
+    trusted: NDArray[np.bool_] | None = None,
     *,
     seed: int = 0,
     dimensions: int = SELECTION_DIMENSIONS,
+    candidates: int = CANDIDATES,
     progress: Progress = silent,
 ) -> Coreset:
     """Choose `size` rows by the greedy k-centre rule.
@@ -105,10 +116,14 @@ def greedy_coreset(
         What is kept to choose by has the same type; arithmetic is in float32.
     size : int
         Rows to choose, clipped to 1..n. Fewer come back where all others are copies of chosen ones.
+    trusted : bool [n], optional
+        Rows that may be chosen, at least one; by default all.
     seed : int
         Chooses the first row and the sample that the projection is fitted to.
     dimensions : int
         Principal axes used for the selection.
+    candidates : int
+        The farthest rows, worked on alone; changes the time it takes and nothing else.
     """
     n = len(features)
     size = max(1, min(size, n))
@@ -116,9 +131,15 @@ def greedy_coreset(
     x, norms = _projected(features, projection(features, dimensions, seed))
     bound = np.full(n, np.inf, np.float32)
     nearest = np.zeros(n, np.int64)
-    steps = _greedy(x, norms, bound, nearest, [int(rng.integers(n))], size)
+    first = int(rng.integers(n))
+    if trusted is None:
+        trusted = np.ones(n, bool)
+    else:
+        bound[~trusted] = 0  # what is not farther than nothing is never the farthest
+        first = int(rng.permutation(np.flatnonzero(trusted))[0])
+    steps = _greedy(x, norms, bound, nearest, [first], size, candidates)
     chosen = np.fromiter(progress(steps, label="choosing the coreset", total=size), np.int64)
-    return Coreset(chosen, x, norms, nearest)
+    return Coreset(chosen, x, norms, nearest, trusted)
 
 
 def _projected(features: Vectors, axes: Floats) -> tuple[Vectors, Floats]:
@@ -158,7 +179,13 @@ def projection(features: Vectors, dimensions: int, seed: int) -> Floats:
 
 
 def _greedy(
-    x: Vectors, norms: Floats, bound: Floats, nearest: Ints, first: list[int], size: int
+    x: Vectors,
+    norms: Floats,
+    bound: Floats,
+    nearest: Ints,
+    first: list[int],
+    size: int,
+    at_once: int = CANDIDATES,
 ) -> Iterator[int]:
     """Yield rows, farthest first; `bound` and `nearest` follow the chosen ones, also after the last.
 
@@ -176,6 +203,8 @@ def _greedy(
         Rows to begin with.
     size : int
         Rows to yield in all.
+    at_once : int
+        Candidates.
     """
     n = len(x)
     pending, taken = first, 0
@@ -188,7 +217,7 @@ def _greedy(
         if taken >= size:
             return
         # What is not a candidate is bounded by `outside`: a candidate above it is the farthest of all.
-        count = min(CANDIDATES, n)
+        count = min(at_once, n)
         candidates = np.argpartition(bound, n - count)[n - count :]
         near = bound[candidates]
         outside = float(near.min()) if count < n else 0.0

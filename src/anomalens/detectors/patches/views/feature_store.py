@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.detectors.patches.coreset import SELECTION_DIMENSIONS, Coreset, greedy_coreset
-from anomalens.detectors.patches.half_precision import Halves
+from anomalens.detectors.patches.views.coreset import SELECTION_DIMENSIONS, Coreset, greedy_coreset
+from anomalens.detectors.patches.views.half_precision import Halves
 from anomalens.errors import SettingError
 from anomalens.progress import Progress, silent
 
@@ -83,13 +83,21 @@ class FeatureStore:
         """The vectors [patches, channels] of one image, where no reduction has let any go."""
         return self[number * patches : (number + 1) * patches]
 
-    def coreset(self, size: int, *, progress: Progress = silent) -> Coreset:
-        """The rows that the greedy rule chooses of those held."""
+    def coreset(
+        self, size: int, trusted: NDArray[np.bool_] | None = None, *, progress: Progress = silent
+    ) -> Coreset:
+        """The rows that the greedy rule chooses of those held, or of the trusted ones among them."""
         held = self._features[: self._used]
-        return greedy_coreset(held, size, seed=self._seed, progress=progress)
+        return greedy_coreset(held, size, trusted, seed=self._seed, progress=progress)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the vectors and their groups, in bytes."""
+        return self._features.nbytes + self._groups.nbytes
 
     @property
     def groups(self) -> NDArray[np.int64]:
+        """Of the vectors held: int64 [n]."""
         return self._groups[: self._used]
 
     def _set_unit(self, largest: float) -> None:

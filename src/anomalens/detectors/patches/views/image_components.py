@@ -21,6 +21,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.backbones.graph_surgery import Graph
+
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
@@ -54,6 +56,17 @@ class ImageComponents:
         rows = (x.astype(np.float32) - self.mean).reshape(len(x), -1)
         rows -= np.clip(rows @ self.basis.T, -self.most, self.most) @ self.basis
         return rows.reshape(x.shape)
+
+    def append(self, graph: Graph, along: str, name: str) -> str:
+        """Add the same as nodes: what the components leave of features `along` [p, k] of one image."""
+        centred = graph.add("Sub", [along, self.mean], f"{name}/centred")
+        row = graph.add("Reshape", [centred, [1, self.mean.size]], f"{name}/row")
+        shares = graph.add("Gemm", [row, self.basis], f"{name}/shares", transB=1)
+        below = graph.add("Min", [shares, self.most], f"{name}/below")
+        bounded = graph.add("Max", [below, -self.most], f"{name}/bounded")
+        explained = graph.add("MatMul", [bounded, self.basis], f"{name}/explained")
+        rests = graph.add("Sub", [row, explained], f"{name}/rests_row")
+        return graph.add("Reshape", [rests, list(self.mean.shape)], f"{name}/rests")
 
 
 def split_off_components(

@@ -19,10 +19,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.detectors.patches.image_components import ImageComponents, position_blocks
+from anomalens.backbones.graph_surgery import Graph
+from anomalens.detectors.patches.views.image_components import ImageComponents, position_blocks
+from anomalens.detectors.patches.views.view import Floats, Grid, View, as_grid
 from anomalens.threads import on_all_cores
 
-Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
 
 REGULARISATION: Final = 1.0
@@ -33,7 +34,7 @@ _SAMPLE: Final = 20_000  # patches that the axes are learnt from
 
 
 @dataclass(frozen=True)
-class PositionGaussians:
+class PositionGaussians(View):
     """Mahalanobis distances of p positions, in k principal axes of the features.
 
     Attributes
@@ -109,9 +110,32 @@ class PositionGaussians:
             on_all_cores(learn, blocks)
         return cls(axes, whitener, mean @ whitener, local, components)
 
-    def distances(self, x: Floats | Halves) -> Floats:
-        """Of features [n, p, k] along the axes: float32 [n, p]."""
-        return self.distances_of_rests(x if self.components is None else self.components.rests(x))
+    def distances(self, x: Floats) -> Floats:
+        """Mahalanobis distance of each position's features [p, c]: float32 [p]."""
+        along = x @ self.axes
+        rests = along[None] if self.components is None else self.components.rests(along[None])
+        found: Floats = self.distances_of_rests(rests)[0]
+        return found
+
+    def append(self, graph: Graph, source: str, name: str, grid: Grid) -> str:
+        """Add the same as nodes."""
+        (p, k), rank = self.mean.shape, self.local.shape[1]
+        rows = graph.add("Reshape", [source, [p, self.axes.shape[0]]], f"{name}/patches")
+        axes = self.axes @ self.whitener
+        if self.components is not None:
+            along = graph.add("MatMul", [rows, self.axes], f"{name}/components/along")
+            rows, axes = self.components.append(graph, along, f"{name}/components"), self.whitener
+        kept = graph.add("MatMul", [rows, axes], f"{name}/kept")
+        white = graph.add("Sub", [kept, self.mean], f"{name}/white")
+        squared = graph.squared_norms(white, k, f"{name}/norm")
+        if rank:
+            columns = graph.add("Reshape", [white, [p, k, 1]], f"{name}/white_columns")
+            explained = graph.add("MatMul", [self.local, columns], f"{name}/explained_columns")
+            flat = graph.add("Reshape", [explained, [p, rank]], f"{name}/explained")
+            less = graph.squared_norms(flat, rank, f"{name}/explained_norm")
+            rest = graph.add("Sub", [squared, less], f"{name}/rest")
+            squared = graph.add("Relu", [rest], f"{name}/clipped")  # rounding can go below 0
+        return as_grid(graph, squared, name, grid)
 
     def distances_of_rests(self, x: Floats | Halves) -> Floats:
         """Of features [n, p, k] that the components have been taken off: float32 [n, p]."""

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.detectors.patches.half_precision import Halves, as_float16
-from anomalens.detectors.patches.image_components import split_off_components
-from anomalens.detectors.patches.position_gaussians import (
+from anomalens.detectors.patches.views.half_precision import Halves
+from anomalens.detectors.patches.views.image_components import split_off_components
+from anomalens.detectors.patches.views.position_gaussians import (
     RANK,
     REGULARISATION,
     SHRINKAGE,
@@ -42,6 +42,8 @@ class PositionView:
     ----------
     gaussians : PositionGaussians
         Of all images.
+    rests : float16 [n, p, k]
+        What they were fitted to: the images along the axes, less the components that other folds show.
     """
 
     def __init__(
@@ -58,11 +60,11 @@ class PositionView:
         rank: int = RANK,
     ) -> None:
         self._axes = principal_axes(features.reshape(-1, features.shape[-1]), dimensions, seed=seed)
-        self._x, self._folds = self._along(features), folds
+        self.rests, self._folds = self._along(features), folds
         others, self._other_folds = also or (features[:0], folds[:0])
         self._others = self._along(others)
         self._components = split_off_components(
-            self._x, folds, components, also=[(self._others, self._other_folds)]
+            self.rests, folds, components, also=[(self._others, self._other_folds)]
         )
         self._fit = partial(
             PositionGaussians.fit,
@@ -72,13 +74,11 @@ class PositionView:
             shrinkage=shrinkage,
             rank=rank,
         )
-        self.gaussians = self._fit(self._x)
+        self.gaussians = self._fit(self.rests)
 
     def distances(self, features: Floats) -> Floats:
         """Of another image's features [p, c]: float32 [p]."""
-        x = as_float16(features).astype(np.float32) @ self._axes
-        found: Floats = self.gaussians.distances(x[None])[0]
-        return found
+        return self.gaussians.distances(features)
 
     def left_out(self, progress: Progress = silent) -> tuple[Floats, Floats]:
         """Distances of the images [n, p] and of the others [a, p], by models that left their fold out.
@@ -87,14 +87,14 @@ class PositionView:
         have seen the fold; its own components and Gaussians have not. Where all images are of one fold, it is
         the model of all that judges the others, and NaN stands for the images.
         """
-        found = np.full(self._x.shape[:2], np.nan, np.float32)
+        found = np.full(self.rests.shape[:2], np.nan, np.float32)
         beside = np.empty(self._others.shape[:2], np.float32)
         folds = np.unique(np.concatenate([self._folds, self._other_folds]))
         for fold in progress(folds, label="calibrating", total=len(folds)):
             held, theirs = self._folds == fold, self._other_folds == fold
-            model = self._fit(self._x[~held]) if held.any() and not held.all() else self.gaussians
+            model = self._fit(self.rests[~held]) if held.any() and not held.all() else self.gaussians
             if not held.all():
-                found[held] = model.distances_of_rests(self._x[held])
+                found[held] = model.distances_of_rests(self.rests[held])
             beside[theirs] = model.distances_of_rests(self._others[theirs])
         return found, beside
 

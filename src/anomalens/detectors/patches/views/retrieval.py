@@ -13,17 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.backbones.embedding import EMBEDDING
-from anomalens.backbones.graph_surgery import Graph
-from anomalens.detectors.patches.distance_nodes import append_smallest, append_squared_distances, reduce_axis
-from anomalens.detectors.patches.maps import MapMaker
+from anomalens.backbones.graph_surgery import FLOAT, Graph
+from anomalens.detectors.patches.views.distances import append_squared_distances
+from anomalens.detectors.patches.views.maps import MAP, MapMaker
+from anomalens.detectors.patches.views.view import Floats
 from anomalens.detectors.patches.window_network import POOLED
 
 RETRIEVAL: Final = "retrieval"
 NEAREST: Final = "nearest"
-MAP: Final = "anomaly_map"
-_FLOAT: Final = 1  # onnx.TensorProto.FLOAT
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -76,32 +73,21 @@ def append_retrieval(
     Returns
     -------
     bytes
-        A graph with the outputs `embedding`, `retrieval`, float32 [1], `nearest`, float32 [1, h, w], and
-        `anomaly_map`, float32 [1, height, width].
+        A graph with the outputs `retrieval`, float32 [1], and `anomaly_map`, float32 [1, height, width].
     """
     edited = Graph.parse(graph)
-    (height, h), (w, width) = maps.rows.shape, maps.columns.shape
-    channels, _ = gallery.axes.shape
-    kept = len(gallery.positions)
-
+    h, w = maps.grid
     to_images = append_squared_distances(edited, POOLED, gallery.pooled, RETRIEVAL)
-    few, _ = append_smallest(edited, to_images, n_neighbors, f"{RETRIEVAL}/few")
+    few, _ = edited.smallest(to_images, n_neighbors, f"{RETRIEVAL}/few")
     lengths = edited.add("Sqrt", [few], f"{RETRIEVAL}/lengths")
-    reduce_axis(edited, "ReduceMean", lengths, RETRIEVAL, axis=1, keep=False)
+    edited.reduce("ReduceMean", lengths, RETRIEVAL, axis=1)
 
-    bounds = [
-        edited.constant(f"{NEAREST}/{key}", np.array([value], np.int64))
-        for key, value in (("from", 0), ("to", kept), ("axis", 1))
-    ]
-    to_kept = edited.add("Slice", [to_images, *bounds], f"{NEAREST}/to_kept")
-    _, numbers = append_smallest(edited, to_kept, n_references, f"{NEAREST}/references")
-
-    rows = edited.constant(f"{NEAREST}/rows", np.array([h * w, channels], np.int64))
-    patches = edited.add("Reshape", [EMBEDDING, rows], f"{NEAREST}/patches")
-    centre = edited.constant(f"{NEAREST}/centre", gallery.centre)
-    shifted = edited.add("Sub", [patches, centre], f"{NEAREST}/centred")
-    axes = edited.constant(f"{NEAREST}/axes", gallery.axes)
-    x = edited.add("MatMul", [shifted, axes], f"{NEAREST}/projected")
+    kept = [[0], [len(gallery.positions)], [1]]
+    to_kept = edited.add("Slice", [to_images, *kept], f"{NEAREST}/to_kept")
+    _, numbers = edited.smallest(to_kept, n_references, f"{NEAREST}/references")
+    patches = edited.add("Reshape", [EMBEDDING, [h * w, len(gallery.axes)]], f"{NEAREST}/patches")
+    shifted = edited.add("Sub", [patches, gallery.centre], f"{NEAREST}/centred")
+    x = edited.add("MatMul", [shifted, gallery.axes], f"{NEAREST}/projected")
 
     # −2 is a power of two: the half-precision values stay what they are
     positions = edited.constant(f"{NEAREST}/positions", np.float16(-2) * gallery.positions)
@@ -110,32 +96,22 @@ def append_retrieval(
     smallest = ""
     for i in range(n_references):
         stem = f"{NEAREST}/{i}"
-        place = edited.constant(f"{stem}/place", np.int64(i))
-        number = edited.add("Gather", [numbers, place], f"{stem}/number", axis=1)  # [1]
+        number = edited.add("Gather", [numbers, np.int64(i)], f"{stem}/number", axis=1)  # [1]
         half = edited.add("Gather", [positions, number], f"{stem}/half", axis=0)  # [1, d, p]
-        block = edited.add("Cast", [half], f"{stem}/block", to=_FLOAT)
+        block = edited.add("Cast", [half], f"{stem}/block", to=FLOAT)
         products = edited.add("MatMul", [x, block], f"{stem}/products")  # [1, q, p]
         own = edited.add("Gather", [norms, number], f"{stem}/norms", axis=0)
         distance = edited.add("Add", [products, own], f"{stem}/distance")
-        least = reduce_axis(edited, "ReduceMin", distance, f"{stem}/least", axis=2, keep=False)  # [1, q]
+        least = edited.reduce("ReduceMin", distance, f"{stem}/least", axis=2)  # [1, q]
         smallest = edited.add("Min", [smallest, least], f"{stem}/min") if smallest else least
     squared = edited.add("Mul", [x, x], f"{NEAREST}/squares")
-    mine = reduce_axis(edited, "ReduceSum", squared, f"{NEAREST}/own", axis=1, keep=False)
+    mine = edited.reduce("ReduceSum", squared, f"{NEAREST}/own", axis=1)
     total = edited.add("Add", [smallest, mine], f"{NEAREST}/total")
     clipped = edited.add("Relu", [total], f"{NEAREST}/clipped")  # rounding can go below 0
     root = edited.add("Sqrt", [clipped], f"{NEAREST}/root")
-    grid = edited.constant(f"{NEAREST}/grid", np.array([1, h, w], np.int64))
-    edited.add("Reshape", [root, grid], NEAREST)
-    tall = edited.add("MatMul", [edited.constant(f"{MAP}/rows", maps.rows), NEAREST], f"{MAP}/tall")
-    edited.add("MatMul", [tall, edited.constant(f"{MAP}/columns", maps.columns)], MAP)
-    return edited.finish(
-        [
-            (EMBEDDING, [1, h, w, channels]),
-            (RETRIEVAL, [1]),
-            (NEAREST, [1, h, w]),
-            (MAP, [1, height, width]),
-        ]
-    )
+    edited.add("Reshape", [root, [1, h, w]], NEAREST)
+    maps.append(edited, NEAREST, MAP)
+    return edited.finish([(RETRIEVAL, [1]), (MAP, [1, *maps.size])])
 
 
 def _singles(positions: NDArray[np.float16]) -> list[Floats]:

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.detectors.patches.position_gaussians import REGULARISATION, whitener_of
+from anomalens.backbones.graph_surgery import Graph
+from anomalens.detectors.patches.views.position_gaussians import REGULARISATION, whitener_of
+from anomalens.detectors.patches.views.view import Floats, Grid, View, as_grid
 
-Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class SharedGaussians:
+class SharedGaussians(View):
     """Mahalanobis distances of p positions in all c features.
 
     Attributes
@@ -33,9 +34,17 @@ class SharedGaussians:
     whitener: Floats
 
     def distances(self, x: NDArray[Any]) -> Floats:
-        """Of the features [p, c] of one image: float32 [p]."""
+        """Mahalanobis distance of each position's features [p, c]: float32 [p]."""
         white = (x.astype(np.float32) - self.mean) @ self.whitener
         return np.asarray(np.sqrt(np.einsum("pc,pc->p", white, white)), np.float32)
+
+    def append(self, graph: Graph, source: str, name: str, grid: Grid) -> str:
+        """Add the same as nodes."""
+        rows = graph.add("Reshape", [source, list(self.mean.shape)], f"{name}/patches")
+        centred = graph.add("Sub", [rows, self.mean], f"{name}/centred")
+        white = graph.add("MatMul", [centred, self.whitener], f"{name}/white")
+        squared = graph.squared_norms(white, len(self.whitener), f"{name}/norm")
+        return as_grid(graph, squared, name, grid)
 
 
 class SharedMoments:

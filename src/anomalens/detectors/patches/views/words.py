@@ -8,11 +8,13 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.backbones.graph_surgery import Graph
+from anomalens.detectors.patches.views.distances import append_squared_distances
+from anomalens.detectors.patches.views.view import Floats
+
 LEAST: Final = 1e-6  # of a feature vector's L1 norm, so that a black image divides by something
 _FEW: Final = 10  # vectors that a word's own statistics need; else those of all words
 _LEAST_SHARE: Final = 0.02  # of the mean distance, that a deviation does not go below
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,24 @@ class Words:
                 middle[word], deviation[word] = own.mean(), own.std()
         deviation = np.maximum(deviation, max(_LEAST_SHARE * float(distances.mean()), 1e-9))
         return cls(centre, axes, words, middle.astype(np.float32), deviation.astype(np.float32), n_nearest)
+
+    def append(self, graph: Graph, value: str, name: str) -> str:
+        """Add the standardised distances [p, 1] of features `value` [p, c]."""
+        size = graph.add("Abs", [value], f"{name}/sizes")
+        norm = graph.reduce("ReduceSum", size, f"{name}/norm", axis=1, keep=True)
+        positive = graph.add("Max", [norm, np.float32(LEAST)], f"{name}/positive")
+        unit = graph.add("Div", [value, positive], f"{name}/unit")
+        centred = graph.add("Sub", [unit, self.centre], f"{name}/centred")
+        x = graph.add("MatMul", [centred, self.axes], f"{name}/x")
+        squared = append_squared_distances(graph, x, self.words, f"{name}/to_words")
+        few, places = graph.smallest(squared, self.n_nearest, f"{name}/few")
+        roots = graph.add("Sqrt", [few], f"{name}/roots")
+        distance = graph.reduce("ReduceMean", roots, f"{name}/distance", axis=1, keep=True)
+        nearest = graph.add("Gather", [places, [0]], f"{name}/nearest", axis=1)  # [p, 1]
+        middle = graph.add("Gather", [self.middle, nearest], f"{name}/middle", axis=0)
+        deviation = graph.add("Gather", [self.deviation, nearest], f"{name}/deviation", axis=0)
+        excess = graph.add("Sub", [distance, middle], f"{name}/excess")
+        return graph.add("Div", [excess, deviation], f"{name}/scores")
 
 
 def normalised(vectors: Floats) -> Floats:
