@@ -15,6 +15,7 @@ GROUP: Final = "anomalens.detectors"
 OURS: Final = {
     "auto": "anomalens.detectors.patches.auto:Auto",
     "patchcore": "anomalens.detectors.patches.patchcore:PatchCore",
+    "softpatch": "anomalens.detectors.patches.softpatch:SoftPatch",
     "padim": "anomalens.detectors.patches.padim:PaDiM",
     "template": "anomalens.detectors.patches.template:Template",
     "spade": "anomalens.detectors.patches.spade:Spade",
