@@ -230,7 +230,7 @@ def test_a_picture_that_is_handed_over_is_shown_unless_it_is_too_small(
     finding = replace(next(inspector.check(images)), anomalous=True)
     grey = Picture(np.full((decoded, decoded, 3), 90, np.uint8), (original, original))
     report = CheckReport(tmp_path / "report", ModelRecord.of(inspector), images)
-    report.add(finding, grey)
+    report.add(replace(finding, picture=grey))
     with Image.open(report.finish().parent / "pictures" / "0001-odd.jpg") as shown:
         red, green, _ = shown.convert("RGB").getpixel((50, 50))
     assert (red > 200 and green < 50) if read_again else abs(red - green) < 5
@@ -241,7 +241,7 @@ def test_a_picture_that_is_handed_over_is_not_read(inspector, photos, tmp_path, 
     finding, picture = next(inspector.check(images)), images.read(0)
     (photos / "odd.png").unlink()
     report = CheckReport(tmp_path / "report", ModelRecord.of(inspector), images)
-    report.add(finding, picture)
+    report.add(replace(finding, picture=picture))
     assert "could not be read again" not in page_at(report.finish()).text
     assert (tmp_path / "report" / "overlays" / "0001-odd.jpg").is_file()
 

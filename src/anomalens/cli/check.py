@@ -80,7 +80,14 @@ def check(
         )
     if image_set.left_out:
         click.echo(f"note: passed over: {image_set.left_out_in_words}", err=True)
-    steps = inspector.check(image_set, references=reference, explain=explain, workers=workers, progress=bar)
+    steps = inspector.check(
+        image_set,
+        references=reference,
+        explain=explain,
+        pictures=out is not None,
+        workers=workers,
+        progress=bar,
+    )
     report = None
     if out is not None:
         from anomalens.reports import CheckReport, ModelRecord

@@ -126,7 +126,7 @@ def _legend(model: ModelRecord) -> Iterator[doc.Html]:
     scale = ColourScale.of(model.calibration)
     if scale is None:
         return
-    stops = ", ".join(f"rgb({r} {g} {b})" for r, g, b in TABLE[:: len(TABLE) // 8].tolist())
+    stops = ", ".join(f"rgb({r} {g} {b})" for r, g, b in TABLE[1 :: len(TABLE) // 8].tolist())
     veiled = " Veiled parts were not looked at." if model.crops else ""
     yield doc.Html(
         '<p class="legend">Heat map: like normal images, no colour <span class="scale" '

@@ -12,14 +12,14 @@ from typing import Final
 from PIL import Image
 
 from anomalens.errors import ImageError
-from anomalens.images import ImageSet, Picture
+from anomalens.images import ImageSet
 from anomalens.inspector import Finding
 from anomalens.inspector.thumbnails import decoded
 from anomalens.reports.check.entry import Checked
 from anomalens.reports.check.model import ModelRecord
 from anomalens.reports.check.page import check_page
 from anomalens.reports.parts.colours import ColourScale
-from anomalens.reports.parts.overlay import picture_to_show, plain_picture, render_overlay
+from anomalens.reports.parts.overlay import overlaid, picture_to_show, plain_picture
 from anomalens.reports.parts.owned_folder import OwnedFolder
 
 UNFLAGGED_PICTURES: Final = 500
@@ -72,24 +72,20 @@ class CheckReport:
         with self._folder.writing():
             self._lines.touch()
 
-    def add(self, finding: Finding, picture: Picture | None = None) -> None:
+    def add(self, finding: Finding) -> None:
         """Take the finding of the next image of the set.
 
-        Parameters
-        ----------
-        finding : Finding
-        picture : Picture, optional
-            The image as the caller has decoded it. Without one, or where it was decoded too small to be shown
-            well, the image is decoded again if the page shows it.
+        Where it has no picture, or one that was decoded too small to be shown well, the image is decoded
+        again if the page shows it.
         """
         line = json.dumps(finding.to_json(), ensure_ascii=False) + "\n"
         with self._folder.writing(), self._lines.open("ab") as file:
             # a name that is no Unicode text; in JSON its escape is read back as it was
             file.write(line.encode("utf-8", "backslashreplace"))
         index = len(self._checked)
-        checked = Checked(replace(finding, map=None), index, self._images[index].label)
+        checked = Checked(replace(finding, map=None, picture=None), index, self._images[index].label)
         if finding.error is None and (finding.anomalous or self._is_worth_room(finding)):
-            checked = replace(self._with_pictures(checked, finding, picture), similar=self._similar(finding))
+            checked = replace(self._with_pictures(checked, finding), similar=self._similar(finding))
         self._checked.append(checked)
 
     def finish(self) -> Path:
@@ -114,9 +110,9 @@ class CheckReport:
         self._checked[lost] = replace(former, overlay=None, picture=None)
         return True
 
-    def _with_pictures(self, checked: Checked, finding: Finding, picture: Picture | None) -> Checked:
+    def _with_pictures(self, checked: Checked, finding: Finding) -> Checked:
         try:
-            picture = picture_to_show(self._images, checked.index, picture)
+            picture = picture_to_show(self._images[checked.index], finding.picture)
         except ImageError:
             return checked  # it was readable a moment ago: its answer stands, its picture is gone
         stem = f"{checked.index + 1:04d}-{safe_stem(finding.image)}"
@@ -124,7 +120,7 @@ class CheckReport:
         shown = replace(checked, picture=self._save(plain, "pictures", stem), shown=plain.size)
         if finding.map is None and not finding.regions:
             return shown
-        overlay = render_overlay(picture.pixels, finding, self._scale)
+        overlay = overlaid(plain, finding, self._scale)
         return replace(shown, overlay=self._save(overlay, "overlays", stem))
 
     def _similar(self, finding: Finding) -> dict[str, str]:

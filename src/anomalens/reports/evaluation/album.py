@@ -19,7 +19,7 @@ from anomalens.calibration import Calibration
 from anomalens.datasets.masks import read_mask
 from anomalens.errors import AnomalensError
 from anomalens.evaluation.cards import ImageScore, ResultCard
-from anomalens.images import ImageEntry, ImageSet, Picture
+from anomalens.images import ImageEntry
 from anomalens.images.layout import GOOD
 from anomalens.inspector import Finding
 from anomalens.reports.evaluation.numbers import CardNumbers, Group, group_of, telling
@@ -83,19 +83,16 @@ class Album:
         self._running: dict[Group, list[tuple[float, int, Exhibit]]] = {}
         self._kept: list[tuple[ResultCard, list[Exhibit]]] = []
 
-    def see(
-        self, entry: ImageEntry, finding: Finding, calibration: Calibration, picture: Picture | None = None
-    ) -> None:
+    def see(self, entry: ImageEntry, finding: Finding, calibration: Calibration) -> None:
         """Take a finding with its map; its pictures are kept while they are among the most telling.
 
         Parameters
         ----------
         entry : ImageEntry
         finding : Finding
+            With the picture, or it is decoded again.
         calibration : Calibration
             The model's, which the colours of its maps follow.
-        picture : Picture, optional
-            The image as the caller has decoded it.
         """
         if finding.score is None:
             return
@@ -105,7 +102,7 @@ class Album:
         if len(members) == _KEPT[group] and members[-1][0] <= place:
             return
         try:
-            exhibit = _exhibit(entry, finding, ColourScale.of(calibration), picture)
+            exhibit = _exhibit(entry, finding, ColourScale.of(calibration))
         except AnomalensError:
             return  # it was there when it was scored: its score stands, its picture is gone
         self._seen += 1
@@ -141,10 +138,8 @@ def within(exhibits: Sequence[Sequence[Exhibit]], budget: int) -> list[int]:
     return counts
 
 
-def _exhibit(
-    entry: ImageEntry, finding: Finding, scale: ColourScale | None, picture: Picture | None
-) -> Exhibit:
-    picture = picture_to_show(ImageSet((entry,), entry.id), 0, picture, long_side=LONGEST)
+def _exhibit(entry: ImageEntry, finding: Finding, scale: ColourScale | None) -> Exhibit:
+    picture = picture_to_show(entry, finding.picture, long_side=LONGEST)
     size = finding.original_size or picture.size
     plain = plain_picture(picture.pixels, size)
     overlay = b""

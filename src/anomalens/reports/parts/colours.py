@@ -23,13 +23,27 @@ _STATIONS: Final = (
 )  # fmt: skip
 _STEPS: Final = 256
 _OPAQUE: Final = 0.78  # the strongest part still shows what is below it
+_VEIL: Final = 0.45  # over what was not seen
 
+_SHARES: Final = np.linspace(0, 1, _STEPS - 1)
+UNSEEN: Final = 0
+"""The level of parts that nobody looked at; 1 to 255 are shares from 0 to 1."""
 
-TABLE: Final[NDArray[np.uint8]] = np.rint(
-    [np.interp(np.linspace(0, 7, _STEPS), np.arange(8), stops) for stops in zip(*_STATIONS, strict=True)]
-).T.astype(np.uint8)
-"""uint8 [256, 3], sRGB."""
+TABLE: Final[NDArray[np.uint8]] = np.vstack(
+    [
+        (128, 128, 128),
+        *np.rint([np.interp(7 * _SHARES, np.arange(8), stops) for stops in zip(*_STATIONS, strict=True)]).T,
+    ]
+).astype(np.uint8)
+"""Colour of each level: uint8 [256, 3], sRGB."""
 TABLE.flags.writeable = False
+
+# rising fast at first, so that faint parts are seen at all
+OPACITY: Final[NDArray[np.uint8]] = np.rint(
+    255 * np.append(_VEIL, _OPAQUE * (1 - (1 - _SHARES) ** 3))
+).astype(np.uint8)
+"""Opacity of each level: uint8 [256]."""
+OPACITY.flags.writeable = False
 
 
 @dataclass(frozen=True)
@@ -66,17 +80,8 @@ class ColourScale:
         # Scores of log-likelihood kind may be negative, and then "twice" means nothing.
         return cls(low, threshold + (min(spread, threshold) if threshold > 0 else spread))
 
-    def share(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map values as 0 (low) to 1 (high); NaN counts as high, never as quiet."""
+    def levels(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Map values as 1 (low) to 255 (high); NaN counts as high, never as quiet."""
         clipped = np.clip(np.nan_to_num(values, nan=self.high), self.low, self.high)
-        return np.asarray((clipped - self.low) / (self.high - self.low), np.float32)
-
-
-def colours_of(share: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Colours uint8 [..., 3] of shares from 0 to 1."""
-    return TABLE[np.rint(share * (_STEPS - 1)).astype(np.intp)]
-
-
-def opacity_of(share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Opacity of shares: 0 at 0, rising fast at first so that faint parts are seen at all."""
-    return np.asarray(_OPAQUE * (1 - (1 - share) ** 3), np.float32)
+        share = (clipped - self.low) / (self.high - self.low)
+        return np.asarray(1 + np.rint(share * (_STEPS - 2)), np.uint8)

@@ -8,21 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from anomalens.images import Affine, ImageSet, Picture, Pixels
+from anomalens.images import Affine, Picture, Pixels
+from anomalens.images.image_set import ImageEntry
 from anomalens.inspector.finding import Finding
-from anomalens.reports.parts.colours import ColourScale, colours_of, opacity_of
+from anomalens.reports.parts.colours import OPACITY, TABLE, UNSEEN, ColourScale
 
 LONG_SIDE: Final = 1024
 SMALL_SIDE: Final = 512  # small pictures are enlarged to this, so that boxes are not blocks
 _ENLARGED: Final = 1.25  # what is enlarged by less looks as if it were not
 _DARK: Final = (20, 16, 30)
 _LIGHT: Final = (110, 235, 255)  # cyan: the one hue that the heat map never has
-_VEIL: Final = 0.45
 
 
-def picture_to_show(
-    images: ImageSet, index: int, given: Picture | None = None, *, long_side: int = LONG_SIDE
-) -> Picture:
+def picture_to_show(entry: ImageEntry, given: Picture | None, *, long_side: int = LONG_SIDE) -> Picture:
     """The given picture of an image, or the image decoded again where that is too small to be shown well.
 
     Shown it has a long side of at most `long_side` pixels. Raises `ImageError` where it cannot be decoded.
@@ -32,7 +30,7 @@ def picture_to_show(
         wanted = min(max(given.size), long_side)
         if (width, height) == given.size or _ENLARGED * max(width, height) >= wanted:
             return given
-    return images.read(index, reduce_to=long_side)
+    return entry.read(reduce_to=long_side)
 
 
 def plain_picture(pixels: Pixels, size: tuple[int, int]) -> Image.Image:
@@ -75,20 +73,22 @@ def render_overlay(pixels: Pixels, finding: Finding, scale: ColourScale | None) 
     -------
     RGB image; parts that preprocessing cropped away are veiled, because nobody looked at them.
     """
-    size = finding.original_size or (pixels.shape[1], pixels.shape[0])
-    picture = plain_picture(pixels, size)
+    return overlaid(plain_picture(pixels, finding.original_size or pixels.shape[1::-1]), finding, scale)
+
+
+def overlaid(plain: Image.Image, finding: Finding, scale: ColourScale | None) -> Image.Image:
+    """As `render_overlay`, over what `plain_picture` gave, which stays as it is."""
+    size = finding.original_size or plain.size
     if finding.map is not None and finding.map_to_original is not None and scale is not None:
-        picture = _with_heat(picture, size, finding.map, finding.map_to_original, scale)
+        picture = _with_heat(plain, size, scale.levels(finding.map), finding.map_to_original)
+    else:
+        picture = plain.copy()
     _outline(picture, size, finding)
     return picture
 
 
 def _with_heat(
-    picture: Image.Image,
-    size: tuple[int, int],
-    values: NDArray[np.float32],
-    to_original: Affine,
-    scale: ColourScale,
+    picture: Image.Image, size: tuple[int, int], levels: NDArray[np.uint8], to_original: Affine
 ) -> Image.Image:
     shown = picture.size
     # Pillow asks for the way from shown to map pixels, in coordinates from the outer edge.
@@ -97,17 +97,12 @@ def _with_heat(
         back.ax * size[0] / shown[0], 0.0, back.bx,
         0.0, back.ay * size[1] / shown[1], back.by,
     )  # fmt: skip
-    share = Image.fromarray(scale.share(values)).transform(
-        shown, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=-1
+    here = Image.fromarray(levels).transform(
+        shown, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=UNSEEN
     )
-    here = np.asarray(share, np.float32)
-    seen = np.clip(here, 0, 1)
-    opacity = opacity_of(seen)[..., None]
-    base = np.asarray(picture, np.float32)
-    mixed = base * (1 - opacity) + colours_of(seen) * opacity
-    unseen = (here < 0)[..., None]
-    mixed = np.where(unseen, base * (1 - _VEIL) + 128 * _VEIL, mixed)
-    return Image.fromarray(np.rint(mixed).astype(np.uint8))
+    opacity = here.point(OPACITY.tolist())
+    here.putpalette(TABLE.tobytes())
+    return Image.composite(here.convert("RGB"), picture, opacity)
 
 
 def _outline(picture: Image.Image, size: tuple[int, int], finding: Finding) -> None:
