@@ -59,8 +59,9 @@ def benchmark(
     Exit code 2 where a combination failed or a dataset is not there.
     """
     from anomalens.evaluation.benchmark import run_cells
-    from anomalens.evaluation.results_table import require_place, results_page, write_whole
+    from anomalens.evaluation.results_table import results_page
     from anomalens.evaluation.suite import Suite
+    from anomalens.places import require_place, write_text
 
     if table is not None:
         require_place(table, "--table")
@@ -77,6 +78,6 @@ def benchmark(
     for sentence in missing:
         text += f"\nLeft out: {sentence}\n"
     if table is not None:
-        write_whole(table, text)
+        write_text(table, text)
     click.echo(text)
     return 2 if missing or any(card.error is not None for card in cards) else 0

@@ -11,11 +11,11 @@ from anomalens.cli.options import (
     policy_options,
     policy_text,
     reference_option,
-    require_place,
     runtime_options,
 )
 from anomalens.cli.sources import image_set
 from anomalens.errors import SettingError
+from anomalens.places import require_place
 
 
 @click.command(short_help="Another threshold, without fitting again.")
@@ -55,7 +55,7 @@ def calibrate(
     from anomalens.calibration import Policy
     from anomalens.inspector import Inspector
 
-    require_place(out)
+    require_place(out, "--out")
     if reference is not None and not normal:
         raise SettingError("--reference was given without pictures; name the NORMAL pictures it belongs to.")
     inspector = Inspector.load(model, runtime=runtime, precision=precision, threads=threads)

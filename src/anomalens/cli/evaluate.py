@@ -104,9 +104,10 @@ def evaluate(
     from anomalens.datasets import load_tasks
     from anomalens.evaluation.cards import ResultCard, write_cards
     from anomalens.evaluation.evaluate import evaluate_task
-    from anomalens.evaluation.results_table import require_place, summary_rows
+    from anomalens.evaluation.results_table import summary_rows
     from anomalens.evaluation.settings import FitSettings
     from anomalens.inspector import Inspector
+    from anomalens.places import require_place
 
     if json_file is not None:
         require_place(json_file, "--json")

@@ -15,12 +15,12 @@ from anomalens.cli.options import (
     policy_text,
     preparation_options,
     reference_option,
-    require_place,
     runtime_options,
     size_option,
 )
 from anomalens.cli.printing import count
 from anomalens.cli.sources import dataset_layout, image_set
+from anomalens.places import require_place
 
 
 @click.command(short_help="Learn from normal pictures and save one file.")
@@ -118,7 +118,7 @@ def fit(
     """
     from anomalens.inspector import Inspector
 
-    require_place(out)
+    require_place(out, "--out")
     given = key_values(parameters)
     if backbone is not None:
         given["backbone"] = backbone

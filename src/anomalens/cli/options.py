@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any, Final
 import click
 
 from anomalens.errors import AnomalensWarning, SettingError
+from anomalens.places import require_folder
 
 Command = Callable[..., Any]
 
@@ -159,8 +159,7 @@ def made_folder(context: click.Context, option: click.Parameter, folder: Path | 
         raise SettingError(
             f"The folder {folder} of {option.opts[0]} cannot be made: {error.strerror}."
         ) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise SettingError(f"The folder {folder} of {option.opts[0]} may not be written to; choose another.")
+    require_folder(folder, option.opts[0])
     return folder.resolve()
 
 
@@ -192,14 +191,6 @@ def policy_text(false_alarm_rate: float | None, policy: str | None) -> str | Non
             "threshold."
         )
     return policy if false_alarm_rate is None else f"false-alarm-rate={false_alarm_rate!r}"
-
-
-def require_place(out: Path) -> None:
-    """Refuse a model file that could not be written, before minutes are spent on it."""
-    if not out.parent.is_dir():
-        raise SettingError(f"The folder {out.parent} of --out does not exist; make it first.")
-    if not os.access(out.parent, os.W_OK | os.X_OK):
-        raise SettingError(f"The folder {out.parent} of --out may not be written to; choose another.")
 
 
 def key_values(pairs: Iterable[str]) -> dict[str, str]:

@@ -91,8 +91,8 @@ def sweep(
     from anomalens.errors import SettingError
     from anomalens.evaluation import sweep as room
     from anomalens.evaluation.cards import write_cards
-    from anomalens.evaluation.results_table import require_place, write_whole
     from anomalens.evaluation.settings import FitSettings
+    from anomalens.places import require_place, write_text
 
     if report is not None:
         from anomalens.reports.evaluation_report import report_folder, write_report
@@ -135,7 +135,7 @@ def sweep(
     for line in columns(room.sweep_rows(cards)):
         click.echo(line)
     if curves is not None:
-        write_whole(curves, room.draw(cards))
+        write_text(curves, room.draw(cards))
         click.echo(f"curves: {curves}")
     if report is not None:
         click.echo(f"page: {write_report(cards, report)}")

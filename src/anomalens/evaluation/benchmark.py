@@ -14,10 +14,10 @@ from typing import Final
 from anomalens.errors import InputError
 from anomalens.evaluation.cards import ResultCard, read_cards, write_cards
 from anomalens.evaluation.data_hash import data_hash
-from anomalens.evaluation.results_table import require_place
 from anomalens.evaluation.suite import Cell
 from anomalens.images.image_set import ImageSet
 from anomalens.inspector.model_card import versions
+from anomalens.places import require_folder
 from anomalens.progress import Progress, silent
 
 _HASHED: Final = 20_000  # images of a task up to which its data are compared with its card's
@@ -63,7 +63,7 @@ def run_cells(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"The folder {folder} for result cards cannot be made: {error.strerror}.") from None
-    require_place(folder / "card.json", "--out")
+    require_folder(folder, "--out")
     wanted = list(cells)
     missing = [str(cell) for cell in wanted if isinstance(cell, InputError)]
     todo = [cell for cell in wanted if isinstance(cell, Cell)]

@@ -6,11 +6,9 @@ a hash of all that decides it, so it is never gone on with by another.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
 import json
-import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -24,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from anomalens.errors import AnomalensWarning
+from anomalens.places import written_beside
 
 if TYPE_CHECKING:
     from anomalens.training.loop import State
@@ -114,17 +113,14 @@ class Checkpoint:
             "batches": state.batches,
             "curves": state.curves,
         }
-        beside = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         self._written = time.monotonic()
         # copies: weights may share memory, which safetensors refuses
         copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(copies, beside, {"run": json.dumps(run)})
-            beside.replace(self.path)
+            with written_beside(self.path) as beside:
+                save_file(copies, beside, {"run": json.dumps(run)})
         except (OSError, SafetensorError) as error:  # a full disk costs the checkpoint, not hours of training
-            with contextlib.suppress(OSError):
-                beside.unlink()
             warnings.warn(
                 f"{self.path.name} cannot be written ({_brief(error)}); training goes on, but could not be "
                 "resumed from here.",
