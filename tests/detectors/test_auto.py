@@ -27,12 +27,12 @@ from anomalens.detectors.patches.position_gaussians import PositionGaussians, pr
 from anomalens.detectors.patches.shared_gaussians import SharedMoments
 from anomalens.errors import BackboneError, ModelFileError, SettingError
 from anomalens.evaluation.evaluate import evaluate_task
-from anomalens.evaluation.metrics import image_auroc
-from anomalens.evaluation.pixel_metrics import pixel_figures
 from anomalens.evaluation.settings import FitSettings
 from anomalens.images.image_set import ImageSet
 from anomalens.inspector import Inspector
 from anomalens.job import Job
+from anomalens.metrics.pixel_figures import pixel_figures
+from anomalens.metrics.ranking import image_auroc
 
 SIZE = (64, 96)
 

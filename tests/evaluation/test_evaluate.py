@@ -19,8 +19,8 @@ from anomalens.evaluation.cards import ResultCard, read_cards, write_cards
 from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.ground_truth import visible_map
 from anomalens.evaluation.memory import peak_mb
-from anomalens.evaluation.metrics import image_auroc
 from anomalens.evaluation.settings import FitSettings
+from anomalens.metrics.ranking import image_auroc
 
 SETTINGS = FitSettings(
     detector="patchcore", size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1
@@ -82,6 +82,18 @@ def test_figures_are_those_of_the_raw_scores_on_the_card(card):
     }
     assert card.ci["image_auroc"][0] <= card.image_auroc <= card.ci["image_auroc"][1]
     assert card.pixel_auroc > 0.9 and 0 < card.aupro <= 1
+
+
+def test_intervals_of_pixel_figures_are_on_the_card_under_the_names_of_the_figures(card):
+    for name in ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "aupimo"):
+        low, high = card.ci[name]
+        assert low - 1e-3 <= getattr(card, name) <= high + 1e-3
+    assert card.to_json()["ci"]["aupro"] == list(card.ci["aupro"])
+    assert replace(card, ci={}).to_json()["ci"] == {}
+
+
+def test_without_masks_there_are_no_pixel_figures():
+    assert pixel_part([(np.zeros((4, 4), np.float32), None)], 3) == ({}, {}, [])
 
 
 def test_the_one_scoring_path_gives_the_same_scores(task, card):

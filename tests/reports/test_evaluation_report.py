@@ -16,7 +16,7 @@ import pytest
 from anomalens.errors import InputError
 from anomalens.evaluation.card_figures import image_intervals, image_part
 from anomalens.evaluation.cards import ImageScore, ResultCard, read_cards, write_cards
-from anomalens.evaluation.image_figures import image_figures
+from anomalens.metrics.image_figures import image_figures
 from anomalens.reports.evaluation_report import write_report
 
 HOSTILE = "<script>alert(1)</script>|`x`\"'&\n‮*_[a](javascript:x)"

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.detectors.contract import Batch, Detector, Scores, TrainingImages, references_of
-from anomalens.detectors.folds import fold_of_groups
+from anomalens.detectors.folds import FOLDS, fold_of_groups
 from anomalens.detectors.made_pairs import taken_again
 from anomalens.images.arrays import Pixels
 from anomalens.images.augment import Augmentation
 from anomalens.job import Job
 
-FOLDS: Final = 5
 # Slight changes that make a stand-in for a new image where there are too few to leave any out.
 STAND_IN: Final = Augmentation(flip="none", rotate=5, scale=0.05, brightness=0.1)
 

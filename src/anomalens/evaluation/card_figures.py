@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.evaluation.ground_truth import Map, Mask
-from anomalens.evaluation.image_figures import ImageFigures
-from anomalens.evaluation.intervals import bootstrap_interval
-from anomalens.evaluation.metrics import average_precision, f1_max, image_auroc
-from anomalens.evaluation.pixel_intervals import pixel_intervals
-from anomalens.evaluation.pixel_metrics import pixel_figures
+from anomalens.metrics.image_figures import ImageFigures
+from anomalens.metrics.intervals import bootstrap_interval
+from anomalens.metrics.pixel_figures import pixel_figures
+from anomalens.metrics.pixel_intervals import pixel_intervals
+from anomalens.metrics.ranking import average_precision, f1_max, image_auroc
 
 _PIXELS: Final = ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "aupimo")
 

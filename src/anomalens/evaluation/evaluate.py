@@ -20,13 +20,13 @@ from anomalens.evaluation.card_figures import image_intervals, image_part, pixel
 from anomalens.evaluation.cards import ImageScore, ResultCard
 from anomalens.evaluation.data_hash import data_hash
 from anomalens.evaluation.ground_truth import Map, Mask, mask_on_map, visible_map
-from anomalens.evaluation.image_figures import image_figures
 from anomalens.evaluation.memory import peak_mb, start_peak
 from anomalens.evaluation.settings import FitSettings
 from anomalens.images.layout import GOOD
 from anomalens.inspector import Inspector
 from anomalens.inspector.finding import calibration_summary
 from anomalens.inspector.model_card import short_hash
+from anomalens.metrics.image_figures import image_figures
 from anomalens.progress import Progress, silent
 
 _COMPARED: Final = 2000  # images that the check for leaks compares by content

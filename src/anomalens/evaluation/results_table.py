@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from anomalens.evaluation.cards import ResultCard
-from anomalens.evaluation.intervals import over_seeds
 from anomalens.evaluation.names import card_names
+from anomalens.metrics.intervals import over_seeds
 
 FIGURES: Final = (
     ("image_auroc", "image AUROC"), ("image_ap", "image AP"), ("image_f1_max", "F1-max"),

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.evaluation.metrics import precision_recall_curve, roc_curve
+from anomalens.metrics.ranking import precision_recall_curve, roc_curve
 from anomalens.reports.evaluation_numbers import CardNumbers
 from anomalens.reports.evaluation_texts import seen
 

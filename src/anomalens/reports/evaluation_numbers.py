@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from anomalens.calibration import Policy
 from anomalens.errors import InputError, SettingError
 from anomalens.evaluation.cards import ImageScore, ResultCard
-from anomalens.evaluation.metrics import image_auroc
-from anomalens.evaluation.verdict_metrics import Rate, clopper_pearson
 from anomalens.images.layout import GOOD
+from anomalens.metrics.ranking import image_auroc
+from anomalens.metrics.verdicts import Rate, clopper_pearson
 
 Scores = NDArray[np.float64]
 

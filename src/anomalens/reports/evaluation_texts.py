@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from anomalens.evaluation.names import card_names, seen, setting_text
-from anomalens.evaluation.verdict_metrics import Rate
+from anomalens.metrics.verdicts import Rate
 
 __all__ = [
     "between",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from anomalens.errors import ImageError, InputError
-from anomalens.evaluation.metrics import checked_flags
+from anomalens.metrics.ranking import checked_flags
 
 Map = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]

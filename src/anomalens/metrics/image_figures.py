@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from anomalens.evaluation.metrics import (
+from anomalens.metrics.ranking import (
     average_precision,
     checked,
     f1_max,
@@ -15,7 +15,7 @@ from anomalens.evaluation.metrics import (
     image_auroc,
     missing_class,
 )
-from anomalens.evaluation.verdict_metrics import VerdictFigures, verdict_figures
+from anomalens.metrics.verdicts import VerdictFigures, verdict_figures
 
 
 @dataclass(frozen=True)

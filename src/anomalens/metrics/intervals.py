@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from anomalens.errors import InputError, SettingError
-from anomalens.evaluation.metrics import Labels, Scores, checked, checked_confidence, image_auroc
+from anomalens.metrics.ranking import Labels, Scores, checked, checked_confidence, image_auroc
 
 Figure = Callable[[Scores, Labels], float]
 Picks = NDArray[np.int64]

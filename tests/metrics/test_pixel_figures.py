@@ -18,8 +18,8 @@ from skimage.measure import label as regions_of
 from sklearn import metrics as oracle
 
 from anomalens.errors import ImageError, InputError, SettingError
-from anomalens.evaluation.pixel_maps import labelled_maps
-from anomalens.evaluation.pixel_metrics import PixelFigures, pixel_figures
+from anomalens.metrics.pixel_figures import PixelFigures, pixel_figures, region_overlap
+from anomalens.metrics.pixel_maps import labelled_maps
 
 Pairs = list[tuple[np.ndarray, np.ndarray | None]]
 
@@ -341,6 +341,19 @@ def five_hundred_maps() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         yield values, mask if i % 2 else None
 
 
+def test_region_overlap_is_aupro_of_one_region_an_image() -> None:
+    rng = np.random.default_rng(8)
+    maps = [rng.normal(size=(40, 40)).astype(np.float32) for _ in range(4)]
+    masks = [np.zeros((40, 40), bool) for _ in range(4)]
+    for i, mask in enumerate(masks[:2]):
+        mask[5 + i : 15, 8:20] = True
+        maps[i][mask] += 1.0
+    normal = np.concatenate([m[~mask] for m, mask in zip(maps, masks, strict=True)])
+    ours = region_overlap(normal, [m[mask] for m, mask in zip(maps[:2], masks[:2], strict=True)])
+    exact = pixel_figures([(m, k if k.any() else None) for m, k in zip(maps, masks, strict=True)]).aupro
+    assert ours == pytest.approx(exact, abs=2e-3)
+
+
 def test_five_hundred_images_fit_into_memory() -> None:
     tracemalloc.start()
     try:
@@ -355,7 +368,7 @@ def test_five_hundred_images_fit_into_memory() -> None:
 def test_importing_the_metrics_loads_no_scipy() -> None:
     code = """
         import sys
-        import anomalens.evaluation.intervals, anomalens.evaluation.pixel_metrics
+        import anomalens.metrics.intervals, anomalens.metrics.pixel_figures
         print("scipy" in sys.modules, "sklearn" in sys.modules)
     """
     ran = subprocess.run(

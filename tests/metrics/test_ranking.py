@@ -14,8 +14,9 @@ from scipy.stats import binomtest
 from sklearn import metrics as oracle
 
 from anomalens.errors import InputError, SettingError
-from anomalens.evaluation.image_figures import image_figures
-from anomalens.evaluation.metrics import (
+from anomalens.metrics.image_figures import image_figures
+from anomalens.metrics.ranking import (
+    auroc,
     average_precision,
     f1_max,
     fpr_at_tpr,
@@ -23,7 +24,7 @@ from anomalens.evaluation.metrics import (
     precision_recall_curve,
     roc_curve,
 )
-from anomalens.evaluation.verdict_metrics import clopper_pearson, verdict_figures
+from anomalens.metrics.verdicts import clopper_pearson, verdict_figures
 
 SCALES = (1e-300, 1e-320, 1e-30, 1e-3, 1.0, 1e6, 1e150, 1e300)  # the second is subnormal
 
@@ -61,6 +62,13 @@ def test_auroc_and_precision_recall_agree_with_scikit_learn() -> None:
         np.testing.assert_allclose(precision, theirs[0][::-1], rtol=1e-12)
         np.testing.assert_allclose(recall, theirs[1][::-1], rtol=1e-12)
         np.testing.assert_array_equal(thresholds[1:], theirs[2][::-1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(*(st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=30),) * 2)
+def test_auroc_is_the_share_of_pairs_in_order(normal: list[float], anomalous: list[float]) -> None:
+    pairs = [(a > n) + 0.5 * (a == n) for a in anomalous for n in normal]
+    assert auroc(normal, anomalous) == pytest.approx(np.mean(pairs))
 
 
 def test_f1_max_and_fpr_at_tpr_are_those_of_a_sweep_over_all_thresholds() -> None:

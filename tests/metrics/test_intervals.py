@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from anomalens.errors import InputError, SettingError
-from anomalens.evaluation.intervals import bootstrap_difference, bootstrap_interval, delong_test, over_seeds
-from anomalens.evaluation.metrics import average_precision, f1_max, image_auroc
+from anomalens.metrics.intervals import bootstrap_difference, bootstrap_interval, delong_test, over_seeds
+from anomalens.metrics.ranking import average_precision, f1_max, image_auroc
 
 
 def two_detectors(
