@@ -31,7 +31,8 @@ from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.datasets import load_tasks
 from anomalens.detectors import load_detector
 from anomalens.detectors.features.cache import FeatureCache
-from anomalens.detectors.features.extractor import FeatureGroup, FeatureSettings, make_extractor
+from anomalens.detectors.features.extractor import FeatureGroup, FeatureSettings
+from anomalens.detectors.features.making import make_extractor
 from anomalens.errors import ImageError
 from anomalens.evaluation.memory import peak_mb, start_peak
 from anomalens.images import ImageSet, Preprocessing, stream

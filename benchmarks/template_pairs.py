@@ -28,7 +28,7 @@ from anomalens.datasets.masks import read_mask
 from anomalens.detectors.patches.registration import aligned
 from anomalens.errors import AnomalensWarning
 from anomalens.evaluation.ground_truth import mask_on_map, visible_map
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 from anomalens.images.synthetic_defects import DEFECTS, paint
 from anomalens.metrics.pixel_figures import pixel_figures
 from anomalens.metrics.ranking import image_auroc

@@ -17,7 +17,7 @@ from real_sets import DATA
 
 from anomalens import ImageSet, Inspector
 from anomalens.errors import AnomalensWarning
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 from anomalens.metrics.ranking import image_auroc
 
 PAGE = Path(__file__).with_suffix(".md")

@@ -17,7 +17,7 @@ from anomalens.detectors.patches.feature_differences import differences
 from anomalens.detectors.patches.registration import aligned, best_shift
 from anomalens.detectors.patches.template import Template, TemplateSettings
 from anomalens.errors import SettingError
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 from anomalens.job import Job
 
 

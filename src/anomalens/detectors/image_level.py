@@ -29,12 +29,8 @@ from anomalens.detectors.contract import (
     TrainingImages,
 )
 from anomalens.detectors.features.cache import FeatureCache, FeatureMemory
-from anomalens.detectors.features.extractor import (
-    Extractor,
-    FeatureSettings,
-    extractor_from_state,
-    learn_extractor,
-)
+from anomalens.detectors.features.extractor import Extractor, FeatureSettings
+from anomalens.detectors.features.making import extractor_from_state, learn_extractor
 from anomalens.detectors.features.space import FeatureSpace
 from anomalens.detectors.folds import FOLDS, MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
 from anomalens.errors import BackboneError, SettingError

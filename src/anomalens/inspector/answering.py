@@ -12,7 +12,7 @@ from anomalens.calibration.regions import Box
 from anomalens.detectors.contract import Batch, Detector
 from anomalens.errors import ImageError, InputError
 from anomalens.images.geometry import Affine
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 from anomalens.inspector.finding import Finding, calibration_summary, explain
 from anomalens.inspector.pairs import Pair
 from anomalens.threads import one_blas_thread

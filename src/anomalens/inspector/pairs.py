@@ -12,7 +12,8 @@ import numpy as np
 from anomalens.errors import ImageError
 from anomalens.images.arrays import Pixels
 from anomalens.images.geometry import Prepared
-from anomalens.images.image_set import ImageEntry, ImageSet
+from anomalens.images.image_entry import ImageEntry
+from anomalens.images.image_set import ImageSet
 from anomalens.images.prefetch import stream
 from anomalens.images.preprocess import Preprocessing
 

@@ -18,7 +18,7 @@ from anomalens.datasets.masks import read_mask
 from anomalens.datasets.task import Task
 from anomalens.errors import AnomalensError
 from anomalens.evaluation.cards import ImageScore, ResultCard
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 from anomalens.inspector.finding import Finding
 from anomalens.inspector.inspector import Inspector
 from anomalens.reports.colours import ColourScale

@@ -9,12 +9,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,11 +26,20 @@ from torch import Tensor, nn
 from anomalens.errors import AnomalensWarning
 from anomalens.places import written_beside
 
-if TYPE_CHECKING:
-    from anomalens.training.loop import State
-
 _SECONDS: Final = 20.0  # between two writes
 _DAMAGED: Final = (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError)
+
+
+@dataclass
+class State:
+    """All that changes while training; what a checkpoint holds."""
+
+    weights: dict[str, Tensor]  # the best so far
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    done: int = 0
+    batches: int = 0  # seen in all epochs: who plays every third one does so across short epochs too
+    curves: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Checkpoint:
@@ -54,8 +65,6 @@ class Checkpoint:
 
     def resume(self, module: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> State | None:
         """Put the run back as it was kept; None, and a warning, where that cannot be read."""
-        from anomalens.training.loop import State
-
         if not self.path.is_file():
             return None
         # torch may change some weights before it says that others do not fit
