@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anomalens.calibration import Calibration, Policy, Region
     from anomalens.detectors import Batch, Detector, Scores, State, detector_names, load_detector
+    from anomalens.detectors.spec import DetectorSpec
     from anomalens.errors import AnomalensError, AnomalensWarning, InputError
     from anomalens.images import Augmentation, ImageSet, Preprocessing
     from anomalens.inspector import Finding, Inspector
@@ -32,6 +33,7 @@ _HOMES = {
     "Region": "calibration",
     "Batch": "detectors",
     "Detector": "detectors",
+    "DetectorSpec": "detectors.spec",
     "Scores": "detectors",
     "State": "detectors",
     "detector_names": "detectors",
@@ -47,6 +49,7 @@ __all__ = [
     "Batch",
     "Calibration",
     "Detector",
+    "DetectorSpec",
     "Finding",
     "ImageSet",
     "InputError",

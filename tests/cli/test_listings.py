@@ -82,7 +82,7 @@ def test_doctor_finds_this_machine_well(anomalens):
     assert report["well"] is True
     assert set(report) == {
         "anomalens", "python", "machine", "cores", "memory_gb", "runtimes", "runtime", "bfloat16",
-        "extras", "versions", "feature_cache", "trial", "well",
+        "extras", "versions", "trial", "well",
     }  # fmt: skip
     assert report["cores"] >= 1
     assert report["runtime"] in report["runtimes"] and "onnxruntime" in report["runtimes"]

@@ -110,7 +110,7 @@ def cross_fit(
     Parameters
     ----------
     detector : Detector
-        Is not changed: new ones with its settings are fitted.
+        Is not changed: fresh ones are fitted.
     images : TrainingImages
     which : int64 [m], optional
         The images that are scored, all by default; augmented copies need no score.
@@ -131,7 +131,7 @@ def cross_fit(
         held = folds == fold
         if not (held & asked).any() or held.all():
             continue
-        part = type(detector)(detector.settings)
+        part = detector.fresh()
         rest = SomeImages(images, np.flatnonzero(~held))
         part.fit(rest, job)
         left_out = SomeImages(images, np.flatnonzero(held & asked))

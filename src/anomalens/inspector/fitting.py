@@ -136,7 +136,7 @@ def _augmented(
     judges = {}
     for name in dict.fromkeys(training.group_names):
         others = [i for i, other in enumerate(training.group_names) if other != name]
-        judges[name] = type(detector)(detector.settings) if others else detector
+        judges[name] = detector.fresh() if others else detector
         if others:
             judges[name].fit(training.subset(others), replace(job, progress=silent))
     copies = max(1, min(_STAND_IN_COPIES, _STAND_INS // len(training.images)))

@@ -13,8 +13,8 @@ from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.bundle import Bundle, read_bundle, write_bundle
 from anomalens.calibration import Calibration, Policy
 from anomalens.detectors.contract import Detector, State
-from anomalens.detectors.registry import detector_names, load_detector
-from anomalens.detectors.tiled_settings import is_tiled, on_tiles
+from anomalens.detectors.spec import DetectorSpec
+from anomalens.detectors.tiled import can_be_tiled
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.images.augment import Augmentation
 from anomalens.images.image_set import ImageSet
@@ -25,10 +25,10 @@ from anomalens.inspector.finding import Finding
 from anomalens.inspector.fitting import UNCALIBRATED, fit_detector
 from anomalens.inspector.golden import score_golden
 from anomalens.inspector.held_out import calibrated_on
-from anomalens.inspector.loading import detector_class, naming, on_faithful_runtime, wanted_runtime
+from anomalens.inspector.loading import blank_detector, naming, on_faithful_runtime, wanted_runtime
 from anomalens.inspector.model_card import data_card, plain_settings, versions, warn_about, without_folders
 from anomalens.inspector.pairs import stream_pairs
-from anomalens.inspector.preparation import may_be_tiled, preparation
+from anomalens.inspector.preparation import preparation
 from anomalens.inspector.thumbnails import ARRAY, collect, packed, unpacked
 from anomalens.inspector.training_set import TrainingSet
 from anomalens.job import Job
@@ -134,12 +134,14 @@ class Inspector:
         if references is not None:
             images = images.with_references(references)
         has_references = any(entry.reference is not None for entry in images)
-        detector = detector or (TEMPLATE if has_references else defaults.DETECTOR)
-        detector, parameters = on_tiles(detector, parameters or {}, tile=tile, overlap=overlap)
-        kind = load_detector(detector)
-        name = detector if detector in detector_names() else kind.name  # a combination, as it is spelt
-        settings = kind.settings_type.from_values(parameters)
-        preprocess = preparation(preprocess, images, size=size, kind=kind)
+        spec = DetectorSpec.parse(detector or (TEMPLATE if has_references else defaults.DETECTOR))
+        if tile is not None:
+            spec = spec.on_tiles()
+        elif overlap is not None and not spec.tiled:
+            raise SettingError(f"An overlap of {overlap} was given without a tile; give the tile's side too.")
+        cut = {key: value for key, value in (("tile", tile), ("overlap", overlap)) if value is not None}
+        unfitted = spec.make({**(parameters or {}), **cut})
+        preprocess = preparation(preprocess, images, size=size, detector=unfitted)
         if isinstance(augment, str):
             augment = Augmentation.parse(augment)
         if isinstance(policy, str):
@@ -152,10 +154,10 @@ class Inspector:
             )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            if has_references and not kind.uses_references:
+            if has_references and not unfitted.uses_references:
                 warnings.warn(
-                    f"{name} does not use references; use --detector {TEMPLATE} to compare each image with "
-                    "its own.",
+                    f"{spec.name} does not use references; use --detector {TEMPLATE} to compare each image "
+                    "with its own.",
                     AnomalensWarning,
                     stacklevel=2,
                 )
@@ -165,15 +167,16 @@ class Inspector:
                 augmentation=augment,
                 copies=copies,
                 seed=seed,
-                paired=has_references and kind.uses_references,
+                paired=has_references and unfitted.uses_references,
                 progress=progress,
             )
             warn_about(training)
-            lost = lost_by_shrinking(training.images, preprocess.output_size, tiles=may_be_tiled(kind))
-            if lost is not None and not is_tiled(kind.name):
+            tiles = can_be_tiled(unfitted)
+            lost = lost_by_shrinking(training.images, preprocess.output_size, tiles=tiles)
+            if lost is not None and not spec.tiled:
                 warnings.warn(lost, AnomalensWarning, stacklevel=2)
             fitted, calibration, used = fit_detector(
-                kind(settings),
+                unfitted,
                 training,
                 policy=policy,
                 job=Job(
@@ -190,7 +193,7 @@ class Inspector:
             warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
         notes = [str(w.message) for w in caught if issubclass(w.category, AnomalensWarning)]
         card = {
-            "detector": {"name": name, "settings": plain_settings(settings.to_plain())},
+            "detector": {"name": spec.name, "settings": plain_settings(unfitted.parameters)},
             "size": list(training.size),
             "augmentation": None if augment is None else {**augment.to_json(), "copies": copies},
             "seed": seed,
@@ -393,8 +396,8 @@ class Inspector:
                 raise ValueError("the hashes of the normal images are damaged")
             if preprocessing.output_size != (size[1], size[0]):
                 raise ValueError("the prepared size and the network's size differ")
-        kind = detector_class(path, name)
+        blank = blank_detector(path, name)
         wanted = wanted_runtime(recorded, runtime, precision, threads)
         with naming(path):
-            detector, used = on_faithful_runtime(kind, state, size, golden, wanted, recorded, card)
+            detector, used = on_faithful_runtime(blank, state, size, golden, wanted, recorded, card)
         return cls(preprocessing, detector, calibration, used, card, path.name, thumbnails)

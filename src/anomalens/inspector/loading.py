@@ -10,8 +10,8 @@ from typing import Any
 
 from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.detectors.contract import Detector, State
-from anomalens.detectors.registry import COMBINE, detector_names, load_detector
-from anomalens.detectors.tiled_settings import without_tiles
+from anomalens.detectors.registry import detector_names
+from anomalens.detectors.spec import DetectorSpec
 from anomalens.errors import AnomalensError, AnomalensWarning, InputError, ModelFileError, SettingError
 from anomalens.inspector.golden import TOLERANCE, drift
 from anomalens.inspector.model_card import versions
@@ -32,18 +32,16 @@ def naming(path: Path) -> Iterator[None]:
         ) from None
 
 
-def detector_class(path: Path, name: str) -> type[Detector]:
-    """The class of a model file's detector."""
-    made_of, _, members = without_tiles(name).partition(":")
-    known = detector_names()
-    for needed in members.split(",") if made_of == COMBINE else [made_of]:
-        if needed not in known:
+def blank_detector(path: Path, name: str) -> Detector:
+    """A model file's detector, which has learnt nothing yet."""
+    try:
+        spec = DetectorSpec.parse(name)
+        for needed in sorted(set(spec.members) - set(detector_names())):
             raise ModelFileError(
                 f"{path} needs the detector {needed!r:.80}, which is not installed; install the package that "
                 "brings it."
             )
-    try:
-        return load_detector(name)
+        return spec.make()
     except SettingError as error:
         raise ModelFileError(f"{path} cannot be used: {error}") from None
 
@@ -61,7 +59,7 @@ def wanted_runtime(
 
 
 def on_faithful_runtime(
-    kind: type[Detector],
+    blank: Detector,
     state: State,
     size: tuple[int, int],
     golden: dict[str, Any],
@@ -81,7 +79,7 @@ def on_faithful_runtime(
     worst = 0.0
     detector: Detector | None = None
     for runtime in dict.fromkeys(candidates):
-        detector = kind.from_state(state, size=size, runtime=runtime)
+        detector = blank.rebuilt(state, size=size, runtime=runtime)
         same = (runtime.name, runtime.precision) == (recorded.name, recorded.precision)
         same = same and then.get(runtime.name) == now.get(runtime.name)
         moved = 0.0 if same else drift(golden, detector, size)

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-from anomalens.detectors import load_detector
+from anomalens.detectors.spec import DetectorSpec
 from anomalens.errors import SettingError
 
 _DOES: Final = "What it does."
@@ -26,7 +26,7 @@ class Method:
 def method_of(detector: str) -> Method:
     """The method of a detector, from its module's docstring."""
     try:
-        found = load_detector(detector)
+        found = type(DetectorSpec.parse(detector).make())
     except SettingError:
         return Method(
             f"The detector {detector!r} is not installed here, so nothing is said about it.", "", ""
