@@ -10,8 +10,9 @@ Public names are loaded when first used, so `import anomalens` itself costs almo
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from anomalens.on_demand import on_demand
 
 if TYPE_CHECKING:
     from anomalens.calibration import Calibration, Policy, Region
@@ -67,12 +68,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'anomalens' has no attribute {name!r}")
-    value = getattr(import_module(f"anomalens.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_demand(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

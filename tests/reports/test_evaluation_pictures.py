@@ -13,9 +13,8 @@ from PIL import Image
 from anomalens.datasets.task import Task
 from anomalens.evaluation.cards import ResultCard
 from anomalens.evaluation.evaluate import evaluate_task
-from anomalens.evaluation.settings import FitSettings
 from anomalens.images import ImageSet
-from anomalens.inspector import Inspector
+from anomalens.inspector import FitOptions, Inspector
 from anomalens.reports.evaluation_numbers import CardNumbers
 from anomalens.reports.evaluation_pictures import Album, Exhibit, chosen, within
 from anomalens.reports.evaluation_report import write_report
@@ -43,7 +42,7 @@ def task(tiles, tmp_path_factory) -> Task:
 @pytest.fixture(scope="module")
 def evaluated(task, inspector) -> tuple[ResultCard, Album]:
     fitted: list[Inspector] = []
-    card = evaluate_task(task, FitSettings(), model=inspector, on_fitted=fitted.append)
+    card = evaluate_task(task, FitOptions(), model=inspector, on_fitted=fitted.append)
     assert card.error is None and fitted == [inspector]
     album = Album()
     album.add(card, inspector, task)

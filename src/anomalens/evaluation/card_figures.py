@@ -60,7 +60,7 @@ def image_intervals(
 
 def pixel_part(
     maps: list[tuple[Map, Mask | None]], unmarked: int
-) -> tuple[dict[str, float | None], dict[str, list[float]], list[str]]:
+) -> tuple[dict[str, Any], dict[str, list[float]], list[str]]:
     """Pixel figures, their 95 % intervals and notes; all empty without a mask.
 
     Parameters
