@@ -14,11 +14,13 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity, LocalOutlierFactor, NearestNeighbors
 from sklearn.svm import OneClassSVM
 
+from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors import load_detector
 from anomalens.detectors.density.kde import likeliest_bandwidth
 from anomalens.detectors.features.covariance import moments, principal_axes, shrunk, whitener
 from anomalens.detectors.features.space import FeatureSpace
 from anomalens.detectors.oneclass import ocsvm
+from anomalens.job import Job
 
 
 def cloud(n: int, d: int, seed: int) -> np.ndarray:
@@ -37,7 +39,7 @@ TEST[:10] = TRAIN[:10]
 def ours(name: str, **parameters: Any) -> np.ndarray:
     kind = load_detector(name)
     found = kind(kind.settings_type(**parameters))
-    head = found.learn(TRAIN, groups=np.arange(len(TRAIN)), seed=0)
+    head = found.learn(TRAIN, np.arange(len(TRAIN)), Job(Runtime()))
     rebuilt = kind.head_from(head.numbers(), head.arrays())
     scores = rebuilt.scores(TEST)
     assert scores.dtype == np.float64
