@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
@@ -213,9 +212,3 @@ def test_exact_intervals_are_those_of_scipy_and_cover() -> None:
     assert (clopper_pearson(0, 0).low, clopper_pearson(0, 0).high) == (0.0, 1.0)
     found = [clopper_pearson(int(k), 50) for k in np.random.default_rng(0).binomial(50, 0.04, 2000)]
     assert np.mean([rate.low <= 0.04 <= rate.high for rate in found]) >= 0.95
-
-
-def test_figures_are_plain_json() -> None:
-    found = image_figures([1.0, 2.0, 3.0], [False, True, True], [False, False, True]).to_json()
-    assert json.loads(json.dumps(found)) == found
-    assert found["at_verdict"]["confusion"] == {"tp": 1, "fp": 0, "fn": 1, "tn": 1}

@@ -12,8 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.detectors.check_images import TexturedImages
-from anomalens.detectors.check_trial import N_FRESH, BrokenRule, Trial, require
+from anomalens.detectors.check_trial import N_FRESH, BrokenRule, TexturedImages, Trial, require
 from anomalens.detectors.contract import Detector, Scores, Settings, State
 from anomalens.errors import SettingError
 

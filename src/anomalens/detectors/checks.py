@@ -4,7 +4,7 @@
         check_detector(MyDetector)
 
 or, one test a check: `@pytest.mark.parametrize("check", list(yield_checks(MyDetector)), ids=str)`. Needs
-numpy alone, makes its own images (`check_images.py`) and fits about six times on a dozen of them; the rules
+numpy alone, makes its own images (`check_trial.py`) and fits about six times on a dozen of them; the rules
 are in `check_rules.py`. It does not measure how good a detector is: the one defect it paints is one that
 nothing should miss.
 """
@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from anomalens.backbones.runtimes import Runtime
-from anomalens.detectors.check_images import TexturedImages, painted
 from anomalens.detectors.check_rules import RULES
-from anomalens.detectors.check_trial import SIZE, BrokenRule, Trial
+from anomalens.detectors.check_trial import SIZE, BrokenRule, TexturedImages, Trial, painted
 from anomalens.detectors.contract import Detector, Settings
 
 __all__ = ["SIZE", "Check", "TexturedImages", "check_detector", "painted", "yield_checks"]

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -45,7 +46,7 @@ from anomalens.detectors.contract import (
     State,
     TrainingImages,
 )
-from anomalens.detectors.cross_fit import cross_fit, stand_in_scores
+from anomalens.detectors.cross_fit import batches, cross_fit, stand_in_scores
 from anomalens.detectors.features.cache import FeatureMemory
 from anomalens.detectors.image_level import ImageLevelDetector
 from anomalens.errors import SettingError
@@ -245,8 +246,9 @@ def _on_its_scale(
     """The member with scales from its out-of-fold scores, or from stand-ins where there are none."""
     known = np.isfinite(scores.image)
     if known.sum() < 2:
+        some = islice(batches(images), _STAND_IN_IMAGES)
         scores = stand_in_scores(
-            detector, images, n_images=_STAND_IN_IMAGES, copies=_STAND_IN_COPIES, seed=seed
+            ((detector, batch) for batch in some), total=_STAND_IN_IMAGES, copies=_STAND_IN_COPIES, seed=seed
         )
         known = np.isfinite(scores.image)
     if known.sum() < 2:

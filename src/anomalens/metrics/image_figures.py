@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
@@ -44,10 +43,6 @@ class ImageFigures:
     fpr95: float | None
     undefined: str
     at_verdict: VerdictFigures | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers, texts, None and dictionaries."""
-        return asdict(self)
 
 
 def image_figures(

@@ -71,35 +71,6 @@ def bootstrap_interval(
     return percentile_interval(whole, samples, confidence)
 
 
-def bootstrap_difference(
-    scores_a: ArrayLike,
-    scores_b: ArrayLike,
-    labels: ArrayLike,
-    *,
-    figure: Figure = image_auroc,
-    n_resamples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Percentile interval of figure(a) − figure(b), both detectors on the same resampled images.
-
-    Parameters
-    ----------
-    scores_a, scores_b : real [n]
-        Scores of the same images, in the same order; their scales need not agree.
-
-    The other parameters and the errors are those of `bootstrap_interval`.
-    """
-    a, truth = checked(scores_a, labels)
-    b, _ = checked(scores_b, labels)
-    whole = figure(a, truth) - figure(b, truth)
-    samples = [
-        figure(a[drawn], truth[drawn]) - figure(b[drawn], truth[drawn])
-        for drawn in resamples(truth, n_resamples, seed)
-    ]
-    return percentile_interval(whole, samples, confidence)
-
-
 def resamples(labels: Labels, n_resamples: int, seed: int) -> Iterator[Picks]:
     """Places of the drawn images, one resample at a time: as many of each class as there are; int64 [n]."""
     if n_resamples < 1:

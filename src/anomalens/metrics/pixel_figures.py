@@ -22,8 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -66,10 +65,6 @@ class PixelFigures:
     n_anomalous_pixels: int
     error_bounds: Mapping[str, float]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers, None, lists and dictionaries."""
-        return asdict(self) | {"aupimo_per_image": list(self.aupimo_per_image)}
-
 
 def pixel_figures(
     images: Iterable[tuple[Map, Mask | None]],
@@ -86,7 +81,7 @@ def pixel_figures(
     images : iterable of (map, mask)
         The map is float [h, w], of any scale, higher means more anomalous; float32 stays float32. The
         mask is bool [h, w], True on anomalous pixels, or None for a normal image. Sizes may differ from
-        image to image. See `labelled_maps` for stacked arrays.
+        image to image.
     names : sequence of str, optional
         What to call the images in errors.
     fpr_limit : float in (0, 1]
