@@ -22,27 +22,6 @@ if TYPE_CHECKING:
     from anomalens.images import Augmentation, ImageSet, Preprocessing
     from anomalens.inspector import Finding, Inspector
 
-_HOMES = {
-    "AnomalensError": "errors",
-    "AnomalensWarning": "errors",
-    "InputError": "errors",
-    "Augmentation": "images",
-    "ImageSet": "images",
-    "Preprocessing": "images",
-    "Calibration": "calibration",
-    "Policy": "calibration",
-    "Region": "calibration",
-    "Batch": "detectors",
-    "Detector": "detectors",
-    "DetectorSpec": "detectors.spec",
-    "Scores": "detectors",
-    "State": "detectors",
-    "detector_names": "detectors",
-    "load_detector": "detectors",
-    "Finding": "inspector",
-    "Inspector": "inspector",
-}
-
 __all__ = [
     "AnomalensError",
     "AnomalensWarning",
@@ -68,7 +47,17 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-__getattr__ = on_demand(__name__, _HOMES)
+__getattr__ = on_demand(
+    __name__,
+    {
+        "calibration": "Calibration Policy Region",
+        "detectors": "Batch Detector Scores State detector_names load_detector",
+        "detectors.spec": "DetectorSpec",
+        "errors": "AnomalensError AnomalensWarning InputError",
+        "images": "Augmentation ImageSet Preprocessing",
+        "inspector": "Finding Inspector",
+    },
+)
 
 
 def __dir__() -> list[str]:

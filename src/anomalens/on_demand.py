@@ -8,15 +8,16 @@ from importlib import import_module
 from typing import Any
 
 
-def on_demand(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+def on_demand(package: str, offered: Mapping[str, str]) -> Callable[[str], Any]:
     """What a package takes for its `__getattr__`.
 
     Parameters
     ----------
     package : str
-    homes : mapping of str to str
-        Each name, and the module of the package that it is in.
+    offered : mapping of str to str
+        By module of the package, the names that it offers from there, with spaces between them.
     """
+    homes = {name: module for module, names in offered.items() for name in names.split()}
 
     def find(name: str) -> Any:
         if name not in homes:

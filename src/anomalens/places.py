@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,9 @@ from anomalens.errors import InputError, SettingError
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
-    """Where to write what becomes `path` when the block ends; where the block fails, nothing is left of it.
+    """Where to write a file, or make a folder, that becomes `path` when the block ends.
+
+    Where the block fails, nothing is left of it. A folder may take the place of an empty one.
 
     Raises
     ------
@@ -27,6 +30,7 @@ def written_beside(path: Path) -> Iterator[Path]:
         yield beside
         beside.replace(path)
     finally:
+        shutil.rmtree(beside, ignore_errors=True)  # of a file, it does nothing
         with suppress(OSError):  # it has moved, or its folder is not there
             beside.unlink(missing_ok=True)
 

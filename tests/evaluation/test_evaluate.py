@@ -14,7 +14,7 @@ from PIL import Image
 from anomalens import AnomalensWarning, Inspector
 from anomalens.cli.main import run
 from anomalens.datasets import load_tasks
-from anomalens.evaluation.card_figures import pixel_part
+from anomalens.evaluation.card_figures import image_part, pixel_part
 from anomalens.evaluation.cards import ResultCard, read_cards, write_cards
 from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.ground_truth import visible_map
@@ -90,6 +90,20 @@ def test_intervals_of_pixel_figures_are_on_the_card_under_the_names_of_the_figur
         assert low - 1e-3 <= getattr(card, name) <= high + 1e-3
     assert card.to_json()["ci"]["aupro"] == list(card.ci["aupro"])
     assert replace(card, ci={}).to_json()["ci"] == {}
+
+
+@pytest.mark.parametrize(("anomalous", "missing"), [(True, "normal"), (False, "anomalous")])
+def test_where_a_class_is_missing_verdicts_still_count(anomalous, missing):
+    verdicts = np.array([False, False, True])
+    figures, intervals, (note,) = image_part(np.arange(3.0), np.full(3, anomalous), verdicts)
+    assert "image_auroc" not in figures and "image_auroc" not in intervals and missing in note
+    assert {figures["false_alarm_rate"], figures["detection_rate"]} == {None, 1 / 3}
+    assert figures["confusion"] == {
+        "tp": anomalous,
+        "fp": not anomalous,
+        "fn": 2 * anomalous,
+        "tn": 2 - 2 * anomalous,
+    }
 
 
 def test_without_masks_there_are_no_pixel_figures():

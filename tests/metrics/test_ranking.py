@@ -13,7 +13,6 @@ from scipy.stats import binomtest
 from sklearn import metrics as oracle
 
 from anomalens.errors import InputError, SettingError
-from anomalens.metrics.image_figures import image_figures
 from anomalens.metrics.ranking import (
     auroc,
     average_precision,
@@ -128,32 +127,22 @@ def test_neighbouring_floats_are_told_apart_and_signed_zeros_are_not() -> None:
 
 
 def test_equal_scores_are_chance_and_no_error() -> None:
-    found = image_figures(np.full(8, 7.0), np.arange(8) < 2)
-    assert (found.image_auroc, found.image_ap, found.fpr95) == (0.5, 0.25, 1.0)
-    assert (found.image_f1_max, found.f1_max_threshold) == (pytest.approx(0.4), 7.0)
+    case = np.full(8, 7.0), np.arange(8) < 2
+    assert (image_auroc(*case), average_precision(*case), fpr_at_tpr(*case)) == (0.5, 0.25, 1.0)
+    assert f1_max(*case) == (pytest.approx(0.4), 7.0)
 
 
 def test_perfect_scores_reach_one_exactly() -> None:
-    found = image_figures(np.arange(49.0), np.arange(49) >= 20)
-    assert (found.image_auroc, found.image_ap, found.image_f1_max, found.fpr95) == (1.0, 1.0, 1.0, 0.0)
-    assert found.f1_max_threshold == 20.0
+    case = np.arange(49.0), np.arange(49) >= 20
+    assert (image_auroc(*case), average_precision(*case), fpr_at_tpr(*case)) == (1.0, 1.0, 0.0)
+    assert f1_max(*case) == (1.0, 20.0)
 
 
 @pytest.mark.parametrize(("labels", "missing"), [([True] * 3, "normal"), ([False] * 3, "anomalous")])
-def test_a_missing_class_is_a_sentence_and_the_verdicts_still_count(labels: list[bool], missing: str) -> None:
+def test_a_missing_class_is_a_sentence(labels: list[bool], missing: str) -> None:
     for figure in (image_auroc, average_precision, f1_max, fpr_at_tpr, roc_curve, precision_recall_curve):
         with pytest.raises(InputError, match=f"at least one {missing} image"):
             figure([1.0, 2.0, 3.0], labels)
-    found = image_figures([1.0, 2.0, 3.0], labels, [False, False, True])
-    assert found.image_auroc is None and found.image_f1_max is None and missing in found.undefined
-    assert found.at_verdict is not None
-    rates = (found.at_verdict.false_alarm_rate, found.at_verdict.detection_rate)
-    assert {rate.value for rate in rates} == {None, 1 / 3}
-
-
-def test_one_image_has_verdicts_but_no_ranking() -> None:
-    found = image_figures([3.0], [True], [True])
-    assert found.image_auroc is None and found.at_verdict is not None and found.at_verdict.recall == 1.0
 
 
 @pytest.mark.parametrize(
@@ -170,7 +159,7 @@ def test_one_image_has_verdicts_but_no_ranking() -> None:
 )
 def test_unusable_input_is_a_sentence(scores: list[float], labels: list[bool], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        image_figures(scores, labels)
+        image_auroc(scores, labels)
 
 
 def test_unusable_verdicts_and_settings_are_sentences() -> None:

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from anomalens.errors import InputError
-from anomalens.evaluation.card_figures import image_intervals, image_part
+from anomalens.evaluation.card_figures import image_part
 from anomalens.evaluation.cards import ImageScore, ResultCard, read_cards, write_cards
-from anomalens.metrics.image_figures import image_figures
 from anomalens.reports.evaluation_report import write_report
 
 HOSTILE = "<script>alert(1)</script>|`x`\"'&\n‮*_[a](javascript:x)"
@@ -60,7 +59,7 @@ def make_card(
     ]
     values = np.array([s.score for s in scores], np.float64)
     labels = np.array([s.label != "good" for s in scores])
-    figures = image_figures(values, labels, values > threshold)
+    figures, intervals, _ = image_part(values, labels, values > threshold)
     return replace(
         ResultCard(
             dataset="plates",
@@ -83,8 +82,8 @@ def make_card(
             notes=("A note of the data.",),
             command="anomalens evaluate plates --seed 0 --detector patchcore",
             scores=tuple(scores),
-            ci=image_intervals(values, labels, figures),
-            **image_part(figures),
+            ci=intervals,
+            **figures,
         ),
         **changed,
     )  # fmt: skip

@@ -97,12 +97,12 @@ def evaluate(
         card = evaluate_task(
             task,
             cell.options,
-            against=selection.against,
             model=tested,
             command=cell.command if model is None else f"{cell.command} --model {shlex.quote(str(model))}",
             on_fitted=fitted.append,
             progress=bar,
         )
+        card = replace(card, against=selection.against)
         cards.append(card)
         if album is not None and fitted:
             album.add(card, fitted[0], task)

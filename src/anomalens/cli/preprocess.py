@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from anomalens.cli.options import size_option
 from anomalens.cli.printing import count
 from anomalens.cli.sources import usable_images
 from anomalens.errors import InputError
+from anomalens.places import written_beside
 
 
 @click.command(short_help="The prepared (and augmented) images, as files.")
@@ -108,12 +106,7 @@ def preprocess(
                     "group": entry.group or entry.id,  # copies must never be split from their original
                 })  # fmt: skip
                 sources[name] = entry.id
-        with (folder / "manifest.csv").open(
-            "w", newline="", encoding="utf-8", errors="backslashreplace"
-        ) as file:
-            writer = csv.DictWriter(file, ["path", "label", "mask", "group"])
-            writer.writeheader()
-            writer.writerows(rows)
+        _write_manifest(folder / "manifest.csv", rows)
         record = {
             "preprocessing": preprocessing.to_json(),
             "augmentation": None if augmentation is None else {**augmentation.to_json(), "copies": copies},
@@ -125,6 +118,13 @@ def preprocess(
     return 2 if problems else 0
 
 
+def _write_manifest(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        writer = csv.DictWriter(file, ["path", "label", "mask", "group"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 @contextmanager
 def _appearing(out: Path) -> Iterator[Path]:
     """A hidden folder beside `out` that takes its name at the end; a stopped run leaves nothing."""
@@ -132,18 +132,9 @@ def _appearing(out: Path) -> Iterator[Path]:
         raise InputError(f"The folder {out} is not empty; choose another --out, so nothing is mixed up.")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        try:
+        with written_beside(out) as hidden:
+            hidden.mkdir()
             yield hidden
-            umask = os.umask(0)
-            os.umask(umask)
-            hidden.chmod(0o777 & ~umask)  # mkdtemp makes folders for their owner only
-            if out.exists():
-                out.rmdir()
-            hidden.rename(out)
-        except BaseException:
-            shutil.rmtree(hidden, ignore_errors=True)
-            raise
     except OSError as error:
         raise InputError(
             f"The images cannot be written to {out} ({error.strerror or error}); choose another --out."

@@ -27,14 +27,10 @@ __all__ = [
 __getattr__ = on_demand(
     __name__,
     {
-        "PROTOCOLS": "task",
-        "Hygiene": "hygiene",
-        "Selection": "selection",
-        "Task": "task",
-        "check_hygiene": "hygiene",
-        "dataset_rows": "load",
-        "load_tasks": "load",
-        "read_mask": "masks",
-        "tasks_of": "load",
+        "hygiene": "Hygiene check_hygiene",
+        "load": "dataset_rows load_tasks tasks_of",
+        "masks": "read_mask",
+        "selection": "Selection",
+        "task": "PROTOCOLS Task",
     },
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -147,7 +147,12 @@ class Settings:
 
     @classmethod
     def from_texts(cls, given: Mapping[str, str]) -> Self:
-        """Build from `KEY=VALUE` texts, as the command line's `-p` gives them.
+        """Build from `KEY=VALUE` texts, as the command line's `-p` gives them; see `from_values`."""
+        return cls.from_values(given)
+
+    @classmethod
+    def from_values(cls, given: Mapping[str, Any]) -> Self:
+        """Build from values, or from texts that are read as them.
 
         Raises
         ------
@@ -156,22 +161,11 @@ class Settings:
         """
         known = {f.name: f for f in fields(cls)}
         values: dict[str, Any] = {}
-        for key, text in given.items():
+        for key, value in given.items():
             if key not in known:
                 raise unknown_name("parameter", key, known)
-            values[key] = _read(key, text, known[key].default)
+            values[key] = _read(key, value, known[key].default) if isinstance(value, str) else value
         return cls(**values)
-
-    @classmethod
-    def from_values(cls, given: Mapping[str, Any]) -> Self:
-        """Build from values, or from texts as `from_texts` takes them."""
-        known = {f.name for f in fields(cls)}
-        texts = {key: value for key, value in given.items() if isinstance(value, str)}
-        others = {key: value for key, value in given.items() if key not in texts}
-        for key in others:
-            if key not in known:
-                raise unknown_name("parameter", key, known)
-        return replace(cls.from_texts(texts), **others)
 
     def to_plain(self) -> dict[str, Any]:
         """Every parameter and its value, for cards."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from anomalens.errors import AnomalensError
@@ -24,7 +25,8 @@ def evaluate_cell(cell: Cell) -> ResultCard:
         task = cell.load()
     except AnomalensError as error:
         return failed_card(cell, str(error))
-    return evaluate_task(task, cell.options, against=cell.selection.against, command=cell.command)
+    card = evaluate_task(task, cell.options, command=cell.command)
+    return replace(card, against=cell.selection.against)
 
 
 def failed_card(cell: Cell, error: str) -> ResultCard:

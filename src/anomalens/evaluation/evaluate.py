@@ -16,7 +16,7 @@ from anomalens.datasets.hygiene import check_hygiene
 from anomalens.datasets.task import Task
 from anomalens.errors import AnomalensError, AnomalensWarning, InputError
 from anomalens.evaluation.answers import Answers
-from anomalens.evaluation.card_figures import image_intervals, image_part, pixel_part
+from anomalens.evaluation.card_figures import image_part, pixel_part
 from anomalens.evaluation.cards import ResultCard
 from anomalens.evaluation.data_hash import data_hash
 from anomalens.evaluation.memory import peak_mb, start_peak
@@ -24,7 +24,6 @@ from anomalens.inspector import Inspector
 from anomalens.inspector.finding import calibration_summary
 from anomalens.inspector.fit_options import DETECTOR, FitOptions
 from anomalens.inspector.model_card import short_hash
-from anomalens.metrics.image_figures import image_figures
 from anomalens.progress import Progress, silent
 
 _COMPARED: Final = 2000  # images that the check for leaks compares by content
@@ -34,7 +33,6 @@ def evaluate_task(
     task: Task,
     options: FitOptions,
     *,
-    against: str | None = None,
     model: Inspector | None = None,
     command: str | None = None,
     on_fitted: Callable[[Inspector], None] | None = None,
@@ -47,8 +45,6 @@ def evaluate_task(
     task : Task
     options : FitOptions
         Ignored, but for the detector's name on the card, where a `model` is given.
-    against : str, optional
-        For in-vs-out: the name of the data whose images are the anomalies.
     model : Inspector, optional
         Test this one instead of fitting.
     command : str, optional
@@ -63,7 +59,7 @@ def evaluate_task(
         tasks goes on.
     """
     options = replace(options, detector=options.detector or DETECTOR)
-    blank = replace(_blank(task, options), against=against, command=command)
+    blank = _blank(task, options, command)
     try:
         if not len(task.test):
             raise InputError(f"{task.name} has no test images; evaluate needs some, with labels.")
@@ -81,10 +77,10 @@ def evaluate_task(
         blank = replace(blank, peak_mb=peak, settings={**settings, **_found(inspector, answers)})
         return _with_figures(blank, task, inspector, answers, notes)
     except AnomalensError as error:
-        return replace(_blank(task, options), against=against, command=command, error=str(error))
+        return replace(_blank(task, options, command), error=str(error))
 
 
-def _blank(task: Task, options: FitOptions) -> ResultCard:
+def _blank(task: Task, options: FitOptions, command: str | None) -> ResultCard:
     assert options.detector is not None
     return ResultCard(
         dataset=task.dataset,
@@ -95,6 +91,7 @@ def _blank(task: Task, options: FitOptions) -> ResultCard:
         detector=options.detector,
         seed=options.seed,
         settings=options.to_json(),
+        command=command,
     )
 
 
@@ -113,11 +110,8 @@ def _with_figures(
         notes.append(f"{n - n_answered} of {n} test images cannot be read.")
     if not n_answered:
         raise InputError(f"None of the {n} test images of {task.name} can be read.")
-    values, labels, verdicts = answers.arrays()
-    figures = image_figures(values, labels, verdicts)
-    if figures.undefined:
-        notes.append(figures.undefined)
-    notes += answers.mask_notes
+    images, image_intervals, image_notes = image_part(*answers.arrays())
+    notes += [*image_notes, *answers.mask_notes]
     if answers.marked_normals:
         notes.append(
             f"{answers.marked_normals} normal test images have a mask that marks something; they count as "
@@ -131,13 +125,13 @@ def _with_figures(
         n_test=n_answered,
         threshold=calibration.threshold.value,
         ms_per_image=1000 * answers.seconds / n,
-        ci={**image_intervals(values, labels, figures), **pixel_intervals},
+        ci={**image_intervals, **pixel_intervals},
         data_sha256=data_hash(task),
         versions=dict(inspector.card.get("versions", {})),
         calibration={**calibration_summary(calibration), "scores": calibration.scores.tolist()},
         notes=tuple(dict.fromkeys([*notes, *pixel_notes])),
         scores=tuple(answers.scores),
-        **image_part(figures),
+        **images,
         **pixels,
     )
 

@@ -13,5 +13,5 @@ __all__ = ["Finding", "FitOptions", "Inspector"]
 
 # help texts are made of the options of a fit, and load nothing else
 __getattr__ = on_demand(
-    __name__, {"Finding": "finding", "FitOptions": "fit_options", "Inspector": "inspector"}
+    __name__, {"finding": "Finding", "fit_options": "FitOptions", "inspector": "Inspector"}
 )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from anomalens.backbones.runtimes import Runtime, choose
-from anomalens.bundle import Bundle, read_bundle
+from anomalens.bundle import read_bundle
 from anomalens.calibration import Calibration
 from anomalens.detectors.contract import Detector, State
 from anomalens.detectors.registry import detector_names
@@ -28,72 +27,41 @@ def load_model(
 ) -> Model:
     """Read a model file and make it ready on this machine; see `Inspector.load`."""
     bundle = read_bundle(path)
-    with _naming(path):
-        stored = _read_card(bundle)
-        thumbnails, arrays = thumbnails_of(bundle)
-    blank = _blank_detector(path, stored.detector)
-    wanted = _wanted_runtime(stored.runtime, runtime, precision, threads)
-    with _naming(path):
-        state = State(bundle.card["state"], arrays, bundle.graphs)
-        detector, used = _on_faithful_runtime(blank, state, stored, wanted)
-    return Model(stored.preprocessing, detector, stored.calibration, used, bundle.card, path.name, thumbnails)
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """What of a card makes a model ready.
-
-    Attributes
-    ----------
-    detector : str
-        Its name.
-    preprocessing : Preprocessing
-    calibration : Calibration
-    runtime : Runtime
-        What calibrated the threshold, in these `versions`.
-    versions : dict of str to str
-    golden : dict
-        The scores of the golden images then.
-    """
-
-    detector: str
-    preprocessing: Preprocessing
-    calibration: Calibration
-    runtime: Runtime
-    versions: Mapping[str, str]
-    golden: dict[str, Any]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        width, height = self.preprocessing.output_size
-        return height, width
-
-
-def _read_card(bundle: Bundle) -> _Stored:
-    """Nothing about the card is trusted; ValueError and the like where it is damaged."""
     card = bundle.card
-    stored = _Stored(
-        card["detector"]["name"],
-        Preprocessing.from_json(card["preprocessing"]),
-        Calibration.from_json(card["calibration"]),
-        Runtime.from_json(card["calibrated_on"]["runtime"]),
-        card["calibrated_on"]["versions"],
-        card["golden"],
-    )
-    if not isinstance(stored.detector, str):
-        raise ValueError("the detector's name is damaged")
-    data, notes = card["data"], card["notes"]
-    if type(data["n_images"]) is not int or not isinstance(notes, list):
-        raise ValueError("the record of the normal images is damaged")
-    if not all(isinstance(note, str) for note in notes):
-        raise ValueError("the notes are no texts")
-    if not isinstance(card["versions"], dict) or not isinstance(card["detector"]["settings"], dict):
-        raise ValueError("the record of how the model was made is damaged")
-    if not all(isinstance(name, str) for name in data["image_hashes"]):
-        raise ValueError("the hashes of the normal images are damaged")
-    if stored.size != (int(card["size"][0]), int(card["size"][1])):
-        raise ValueError("the prepared size and the network's size differ")
-    return stored
+    with _naming(path):
+        _check_card(card)
+        preprocessing = Preprocessing.from_json(card["preprocessing"])
+        if preprocessing.output_size != (int(card["size"][1]), int(card["size"][0])):
+            raise ValueError("the prepared size and the network's size differ")
+        calibration = Calibration.from_json(card["calibration"])
+        recorded = Runtime.from_json(card["calibrated_on"]["runtime"])
+        thumbnails, arrays = thumbnails_of(bundle)
+        state = State(card["state"], arrays, bundle.graphs)
+    blank = _blank_detector(path, card["detector"]["name"])
+    wanted = _wanted_runtime(recorded, runtime, precision, threads)
+    with _naming(path):
+        detector, used = _on_faithful_runtime(blank, state, card, wanted)
+    return Model(preprocessing, detector, calibration, used, card, path.name, thumbnails)
+
+
+def _check_card(card: Mapping[str, Any]) -> None:
+    """ValueError, KeyError and the like where what a card tells is damaged."""
+    data, notes, detector = card["data"], card["notes"], card["detector"]
+    for fits, what in (
+        (isinstance(detector["name"], str), "the detector's name is damaged"),
+        (type(data["n_images"]) is int and isinstance(notes, list), "the record of the images is damaged"),
+        (all(isinstance(note, str) for note in notes), "the notes are no texts"),
+        (
+            isinstance(card["versions"], dict) and isinstance(detector["settings"], dict),
+            "the record of how the model was made is damaged",
+        ),
+        (
+            all(isinstance(name, str) for name in data["image_hashes"]),
+            "the hashes of the normal images are damaged",
+        ),
+    ):
+        if not fits:
+            raise ValueError(what)
 
 
 @contextmanager
@@ -138,10 +106,12 @@ def _wanted_runtime(
 
 
 def _on_faithful_runtime(
-    blank: Detector, state: State, stored: _Stored, wanted: Runtime
+    blank: Detector, state: State, card: Mapping[str, Any], wanted: Runtime
 ) -> tuple[Detector, Runtime]:
     """The detector on the wanted runtime, or on one that agrees with what calibrated it."""
-    then, now, recorded = stored.versions, versions(), stored.runtime
+    recorded = Runtime.from_json(card["calibrated_on"]["runtime"])
+    then, now = card["calibrated_on"]["versions"], versions()
+    size = (int(card["size"][0]), int(card["size"][1]))
     tolerance = max(TOLERANCE[wanted.precision], TOLERANCE[recorded.precision])
     candidates = [wanted]
     for name in (recorded.name, "onnxruntime"):
@@ -152,10 +122,10 @@ def _on_faithful_runtime(
     worst = 0.0
     detector: Detector | None = None
     for runtime in dict.fromkeys(candidates):
-        detector = blank.rebuilt(state, size=stored.size, runtime=runtime)
+        detector = blank.rebuilt(state, size=size, runtime=runtime)
         same = (runtime.name, runtime.precision) == (recorded.name, recorded.precision)
         same = same and then.get(runtime.name) == now.get(runtime.name)
-        moved = 0.0 if same else drift(stored.golden, detector, stored.size)
+        moved = 0.0 if same else drift(card["golden"], detector, size)
         if moved <= tolerance:
             if runtime != wanted:
                 warnings.warn(
