@@ -107,7 +107,7 @@ def test_where_a_class_is_missing_verdicts_still_count(anomalous, missing):
 
 
 def test_without_masks_there_are_no_pixel_figures():
-    assert pixel_part([(np.zeros((4, 4), np.float32), None)], 3) == ({}, {}, [])
+    assert pixel_part([(np.zeros((4, 4), np.float32), None)]) == ({}, {}, [])
 
 
 def test_the_one_scoring_path_gives_the_same_scores(task, card):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from anomalens.progress import Progress, silent
 
 @dataclass
 class Answers:
-    """Scores, maps beside their ground truth, and what is to be said of them.
+    """Scores, and maps beside their ground truth.
 
     Attributes
     ----------
@@ -32,11 +31,10 @@ class Answers:
         What the scores were made of, by name.
     maps : list of (map float32 [h, w], mask bool [h, w] or None for a normal image)
         Empty where no test image has a mask.
-    unmarked : int
-        Anomalous images with a map and without a mask, which are not among the maps.
-    marked_normals : int
-        Normal images with a mask that marks something.
-    mask_notes : list of str
+    bad_masks : list of str
+        What is wrong with masks that are left out.
+    unmarked, marked_normals : int
+        Anomalous images without a mask, whose maps are left out; normal ones whose mask marks something.
     seconds : float
         Spent on checking, decoding included.
     """
@@ -44,9 +42,9 @@ class Answers:
     scores: list[ImageScore] = field(default_factory=list)
     parts: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     maps: list[tuple[Map, Mask | None]] = field(default_factory=list)
+    bad_masks: list[str] = field(default_factory=list)
     unmarked: int = 0
     marked_normals: int = 0
-    mask_notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @classmethod
@@ -65,6 +63,18 @@ class Answers:
             reading += time.perf_counter() - begin  # masks are read: that is no part of checking
         found.seconds = time.perf_counter() - start - reading
         return found
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What is to be said of the masks."""
+        yield from (f"A mask is left out: {problem}" for problem in self.bad_masks)
+        if self.marked_normals:
+            yield (
+                f"{self.marked_normals} normal test images have a mask that marks something; they count as "
+                "normal."
+            )
+        if self.unmarked and any(mask is not None for _, mask in self.maps):
+            yield f"{self.unmarked} anomalous test images have no mask and are left out of the pixel figures."
 
     @property
     def answered(self) -> Sequence[ImageScore]:
@@ -90,11 +100,11 @@ class Answers:
             kinds["normal" if label == GOOD else "anomalous"].append(value)
 
     def _add_map(self, entry: ImageEntry, finding: Finding) -> None:
-        mask: Any = None
+        mask: Mask | None = None
         try:
             mask = mask_on_map(entry, finding)
         except InputError as error:  # one bad mask must not cost the image figures
-            self.mask_notes.append(f"A mask is left out: {error}")
+            self.bad_masks.append(str(error))
         if (entry.label or GOOD) == GOOD:
             self.marked_normals += mask is not None
             self.maps.append((visible_map(finding), None))

@@ -62,23 +62,17 @@ def image_part(
 
 
 def pixel_part(
-    maps: list[tuple[Map, Mask | None]], unmarked: int
+    maps: list[tuple[Map, Mask | None]],
 ) -> tuple[dict[str, Any], dict[str, list[float]], list[str]]:
     """Pixel figures, their 95 % intervals and notes; all empty without a mask.
 
     Parameters
     ----------
     maps : list of (map float [h, w], mask bool [h, w] or None for a normal image)
-    unmarked : int
-        Anomalous images that have no mask and are not among the maps.
     """
     if not any(mask is not None for _, mask in maps):
         return {}, {}, []
-    notes = []
-    if unmarked:
-        notes.append(f"{unmarked} anomalous test images have no mask and are left out of the pixel figures.")
     found = pixel_figures(maps)
-    for name, bound in found.error_bounds.items():
-        notes.append(f"{name} is exact to ±{bound:.2g} (histogram).")
+    notes = [f"{name} is exact to ±{bound:.2g} (histogram)." for name, bound in found.error_bounds.items()]
     intervals = {name: [i.low, i.high] for name, i in pixel_intervals(maps).items()}
     return {name: getattr(found, name) for name in _PIXELS}, intervals, notes

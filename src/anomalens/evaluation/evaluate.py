@@ -111,13 +111,7 @@ def _with_figures(
     if not n_answered:
         raise InputError(f"None of the {n} test images of {task.name} can be read.")
     images, image_intervals, image_notes = image_part(*answers.arrays())
-    notes += [*image_notes, *answers.mask_notes]
-    if answers.marked_normals:
-        notes.append(
-            f"{answers.marked_normals} normal test images have a mask that marks something; they count as "
-            "normal."
-        )
-    pixels, pixel_intervals, pixel_notes = pixel_part(answers.maps, answers.unmarked)
+    pixels, pixel_intervals, pixel_notes = pixel_part(answers.maps)
     calibration = inspector.calibration
     return replace(
         blank,
@@ -129,7 +123,7 @@ def _with_figures(
         data_sha256=data_hash(task),
         versions=dict(inspector.card.get("versions", {})),
         calibration={**calibration_summary(calibration), "scores": calibration.scores.tolist()},
-        notes=tuple(dict.fromkeys([*notes, *pixel_notes])),
+        notes=tuple(dict.fromkeys([*notes, *image_notes, *answers.notes, *pixel_notes])),
         scores=tuple(answers.scores),
         **images,
         **pixels,
