@@ -49,6 +49,7 @@ def _check_card(card: Mapping[str, Any]) -> None:
     data, notes, detector = card["data"], card["notes"], card["detector"]
     for fits, what in (
         (isinstance(detector["name"], str), "the detector's name is damaged"),
+        (isinstance(card["golden"], dict), "the golden scores are damaged"),
         (type(data["n_images"]) is int and isinstance(notes, list), "the record of the images is damaged"),
         (all(isinstance(note, str) for note in notes), "the notes are no texts"),
         (
