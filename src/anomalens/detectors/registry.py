@@ -73,4 +73,9 @@ def load_detector(name: str) -> type[Detector]:
             if not (isinstance(loaded, type) and issubclass(loaded, Detector)):
                 raise SettingError(f"{point.value} is no anomalens.detectors.contract.Detector.")
             return loaded
+    if ":" in name:
+        raise SettingError(
+            f"The detector {name!r:.80} is made of others and has no class of its own; make it with "
+            "DetectorSpec.parse(NAME).make()."
+        )
     raise unknown_name("detector", name, detector_names())
