@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,9 @@ from anomalens.cli.printing import count
 from anomalens.cli.sources import usable_images
 from anomalens.errors import InputError
 from anomalens.places import written_beside
+
+if TYPE_CHECKING:
+    from anomalens.images import Pixels
 
 
 @click.command(short_help="The prepared (and augmented) images, as files.")
@@ -67,9 +71,6 @@ def preprocess(
       anomalens preprocess photos --out prepared --preprocess pad,grey,standardise
       anomalens preprocess photos --out more --augment flip,rotate=15 --copies 8
     """
-    import numpy as np
-    from PIL import Image
-
     from anomalens.errors import ImageError
     from anomalens.images import Augmentation, Preprocessing
     from anomalens.images.prefetch import stream
@@ -97,8 +98,7 @@ def preprocess(
                 versions += augmentation.copies(prepared.pixels, image_index=index, n=copies, seed=seed)
             for copy, pixels in enumerate(versions):
                 name = f"{index:06d}{f'-{copy}' if copy else ''}.png"
-                whole = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-                Image.fromarray(whole).save(folder / name)
+                _save(pixels, folder / name)
                 rows.append({
                     "path": name,
                     "label": entry.label or "",
@@ -116,6 +116,13 @@ def preprocess(
         (folder / "preprocessing.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     click.echo(f"{count(len(rows), 'image')} and manifest.csv in {out}; {problems} could not be read")
     return 2 if problems else 0
+
+
+def _save(pixels: Pixels, path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8)).save(path)
 
 
 def _write_manifest(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
