@@ -16,7 +16,7 @@ from real_sets import DATA, folder
 
 from anomalens import ImageSet, Inspector
 from anomalens.errors import AnomalensWarning
-from anomalens.evaluation.metrics import image_auroc
+from anomalens.metrics.ranking import image_auroc
 
 PAGE = Path(__file__).with_suffix(".md")
 SETS = (

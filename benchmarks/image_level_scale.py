@@ -26,15 +26,16 @@ from typing import Any
 
 import numpy as np
 
-from anomalens import defaults
 from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.datasets import load_tasks
 from anomalens.detectors import load_detector
 from anomalens.detectors.features.cache import FeatureCache
-from anomalens.detectors.features.extractor import FeatureGroup, FeatureSettings, make_extractor
+from anomalens.detectors.features.extractor import FeatureGroup, FeatureSettings
+from anomalens.detectors.features.making import make_extractor
 from anomalens.errors import ImageError
 from anomalens.evaluation.memory import peak_mb, start_peak
 from anomalens.images import ImageSet, Preprocessing, stream
+from anomalens.inspector.fit_options import DETECTOR
 from anomalens.job import Job
 from anomalens.threads import one_blas_thread
 
@@ -238,7 +239,7 @@ def page(found: dict[str, Any]) -> str:
         "",
         f"`python benchmarks/image_level_scale.py` wrote this page; machine: {found['machine']}. Other work "
         f"may run on it: CPU seconds tell how much was done. Features are the defaults, "
-        f"`{FeatureSettings().backbone}`; the default detector elsewhere is `{defaults.DETECTOR}`.",
+        f"`{FeatureSettings().backbone}`; the default detector elsewhere is `{DETECTOR}`.",
         "",
         "## Features of Fashion-MNIST",
         "",

@@ -28,10 +28,10 @@ from anomalens.datasets.masks import read_mask
 from anomalens.detectors.patches.registration import aligned
 from anomalens.errors import AnomalensWarning
 from anomalens.evaluation.ground_truth import mask_on_map, visible_map
-from anomalens.evaluation.metrics import image_auroc
-from anomalens.evaluation.pixel_metrics import pixel_figures
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 from anomalens.images.synthetic_defects import DEFECTS, paint
+from anomalens.metrics.pixel_figures import pixel_figures
+from anomalens.metrics.ranking import image_auroc
 
 PAGE = Path(__file__).with_suffix(".md")
 GROUPS = ("00041", "12100", "12300", "13000", "20085", "90100", "92000")

@@ -17,8 +17,8 @@ from real_sets import DATA
 
 from anomalens import ImageSet, Inspector
 from anomalens.errors import AnomalensWarning
-from anomalens.evaluation.metrics import image_auroc
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
+from anomalens.metrics.ranking import image_auroc
 
 PAGE = Path(__file__).with_suffix(".md")
 SET = DATA / "magnetic_tile"

@@ -30,9 +30,9 @@ from real_sets import DATA
 
 from anomalens import Inspector
 from anomalens.evaluation.ground_truth import mask_on_map, visible_map
-from anomalens.evaluation.metrics import image_auroc
-from anomalens.evaluation.pixel_metrics import pixel_figures
 from anomalens.images import recognise, test_set
+from anomalens.metrics.pixel_figures import pixel_figures
+from anomalens.metrics.ranking import image_auroc
 
 HERE: Final = Path(__file__).resolve().parent
 PAGE: Final = HERE / "tiling.md"

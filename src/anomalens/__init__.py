@@ -10,35 +10,17 @@ Public names are loaded when first used, so `import anomalens` itself costs almo
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from anomalens.on_demand import on_demand
 
 if TYPE_CHECKING:
     from anomalens.calibration import Calibration, Policy, Region
     from anomalens.detectors import Batch, Detector, Scores, State, detector_names, load_detector
+    from anomalens.detectors.spec import DetectorSpec
     from anomalens.errors import AnomalensError, AnomalensWarning, InputError
     from anomalens.images import Augmentation, ImageSet, Preprocessing
     from anomalens.inspector import Finding, Inspector
-
-_HOMES = {
-    "AnomalensError": "errors",
-    "AnomalensWarning": "errors",
-    "InputError": "errors",
-    "Augmentation": "images",
-    "ImageSet": "images",
-    "Preprocessing": "images",
-    "Calibration": "calibration",
-    "Policy": "calibration",
-    "Region": "calibration",
-    "Batch": "detectors",
-    "Detector": "detectors",
-    "Scores": "detectors",
-    "State": "detectors",
-    "detector_names": "detectors",
-    "load_detector": "detectors",
-    "Finding": "inspector",
-    "Inspector": "inspector",
-}
 
 __all__ = [
     "AnomalensError",
@@ -47,6 +29,7 @@ __all__ = [
     "Batch",
     "Calibration",
     "Detector",
+    "DetectorSpec",
     "Finding",
     "ImageSet",
     "InputError",
@@ -64,12 +47,17 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'anomalens' has no attribute {name!r}")
-    value = getattr(import_module(f"anomalens.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = on_demand(
+    __name__,
+    {
+        "calibration": "Calibration Policy Region",
+        "detectors": "Batch Detector Scores State detector_names load_detector",
+        "detectors.spec": "DetectorSpec",
+        "errors": "AnomalensError AnomalensWarning InputError",
+        "images": "Augmentation ImageSet Preprocessing",
+        "inspector": "Finding Inspector",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -12,10 +12,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import struct
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.errors import InputError, ModelFileError
+from anomalens.places import whole_file
 
 FORMAT: Final = "anomalens"
 FORMAT_VERSION: Final = 1
@@ -87,31 +86,16 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
     card = {"format": FORMAT, "format_version": FORMAT_VERSION, **bundle.card, "files": files}
     # ASCII: names of files that are no UTF-8 hold lone surrogates, which have no other encoding
     text = json.dumps(card, allow_nan=False, indent=1).encode()
-    path = Path(path)
     try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise InputError(
-            f"The model cannot be written to {path}: {error.strerror}; choose another --out."
-        ) from None
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        with whole_file(Path(path)) as file, zipfile.ZipFile(file, "w") as archive:
             archive.comment = hashlib.sha256(text).hexdigest().encode()
             for name, data in {_CARD: text, **members}.items():
                 # a fixed date: the same model gives the same bytes
                 archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(beside).chmod(0o666 & ~umask)
-        Path(beside).replace(path)
-    except BaseException as error:
-        Path(beside).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise InputError(
-                f"The model cannot be written to {path}: {error.strerror}; free some space or "
-                "choose another --out."
-            ) from None
-        raise
+    except OSError as error:
+        raise InputError(
+            f"The model cannot be written to {path}: {error.strerror}; make room or choose another --out."
+        ) from None
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from anomalens.cli.main import run
-from anomalens.demo import Trial, auroc, run_demo
+from anomalens.demo import Trial, run_demo
 from anomalens.demo.photographs import PHOTOGRAPHS, Tiles, load_photograph
 from anomalens.demo.table import by_hand, header, row
 from anomalens.errors import InputError
@@ -96,13 +94,3 @@ def test_tiles_share_no_pixel_and_masks_are_exact() -> None:
         x, y = (int(part[1:]) for part in Path(name).stem.split("-"))
         changed = (tile != photograph[y : y + 64, x : x + 64]).any(axis=2)
         np.testing.assert_array_equal(changed, tiles.masks.get(name, np.zeros((64, 64), bool)))
-
-
-scores = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=30)
-
-
-@settings(max_examples=200, deadline=None)
-@given(scores, scores)
-def test_auroc_is_the_share_of_pairs_in_order(normal: list[float], anomalous: list[float]) -> None:
-    pairs = [(a > n) + 0.5 * (a == n) for a in anomalous for n in normal]
-    assert auroc(normal, anomalous) == pytest.approx(np.mean(pairs))

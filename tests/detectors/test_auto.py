@@ -21,9 +21,8 @@ from anomalens.detectors.patches.auto.weights import APART
 from anomalens.detectors.patches.views.maps import mean_of_highest
 from anomalens.errors import ModelFileError, SettingError
 from anomalens.evaluation.evaluate import evaluate_task
-from anomalens.evaluation.settings import FitSettings
 from anomalens.images.image_set import ImageSet
-from anomalens.inspector import Inspector
+from anomalens.inspector import FitOptions, Inspector
 from anomalens.job import Job
 
 SIZE = (64, 96)
@@ -150,7 +149,7 @@ def test_impurities_in_paper_are_found_and_outlined(
     name: str, image_floor: float, pixel_floor: float, real_set: Callable[[str], Path]
 ) -> None:
     (task,) = load_tasks(str(real_set("paper_piped/bdp01_tl")))
-    card = evaluate_task(task, FitSettings(detector=name))
+    card = evaluate_task(task, FitOptions(detector=name))
     assert card.error is None
     assert card.image_auroc is not None and card.image_auroc > image_floor
     assert card.aupro is not None and card.aupro > pixel_floor

@@ -19,11 +19,11 @@ from anomalens.detectors.patches.auto.map_choice import (
     trials,
 )
 from anomalens.detectors.patches.auto.names import DETAIL, FINE, NEAREST
-from anomalens.detectors.patches.auto.painted import auroc, painted, region_overlap
+from anomalens.detectors.patches.auto.painted import painted
 from anomalens.detectors.patches.auto.weights import weights
 from anomalens.detectors.patches.views.maps import Drawing, MapMaker
-from anomalens.evaluation.metrics import image_auroc
-from anomalens.evaluation.pixel_metrics import pixel_figures
+from anomalens.metrics.pixel_figures import pixel_figures, region_overlap
+from anomalens.metrics.ranking import auroc, image_auroc
 
 
 @pytest.fixture

@@ -14,11 +14,12 @@ import pytest
 
 from anomalens.backbones.runtimes import Runtime
 from anomalens.bundle import Bundle, read_bundle, write_bundle
-from anomalens.detectors import Batch, Detector, Scores, State, load_detector
+from anomalens.detectors import Batch, Detector, Scores, State
 from anomalens.detectors.checks import TexturedImages, painted, yield_checks
 from anomalens.detectors.combine import Combine
 from anomalens.detectors.contract import Settings
 from anomalens.detectors.cross_fit import cross_fit
+from anomalens.detectors.spec import DetectorSpec
 from anomalens.errors import AnomalensWarning, ModelFileError, SettingError
 from anomalens.inspector import Inspector
 from anomalens.job import Job
@@ -27,18 +28,16 @@ PIXELS = {"features": "pixels"}
 
 
 def made(name: str, **parameters: Any) -> Any:
-    kind = load_detector(name)
-    return kind(kind.settings_type.from_values(parameters))
+    return DetectorSpec.parse(name).make(parameters)
 
 
 def every_check() -> Iterator[Any]:
-    quick = made("combine:knn,gaussian", **PIXELS).settings
-    for name, settings in (
-        ("combine:knn,gaussian", quick),
-        ("combine:patchcore,knn", None),
-        ("combine:pca,gmm", None),
+    for name, parameters in (
+        ("combine:knn,gaussian", PIXELS),
+        ("combine:patchcore,knn", {}),
+        ("combine:pca,gmm", {}),
     ):
-        for check in yield_checks(load_detector(name), settings=settings):
+        for check in yield_checks(made(name, **parameters)):
             yield pytest.param(check, id=f"{name}-{check}")
 
 
@@ -105,22 +104,20 @@ def test_maps_are_those_of_the_members_that_have_some(images: TexturedImages) ->
 
 
 def test_parameters_go_to_one_member_or_to_all_that_have_them() -> None:
-    kind = load_detector("combine:patchcore,knn,pca")
-    settings = kind.settings_type.from_texts(
-        {"backbone": "efficientnet-lite2", "pca.backbone": "efficientnet-lite1", "knn.n_neighbors": "7"}
-    )
-    assert [member.backbone for member in settings.members] == [
+    given = {"backbone": "efficientnet-lite2", "pca.backbone": "efficientnet-lite1", "knn.n_neighbors": "7"}
+    found = made("combine:patchcore,knn,pca", **given).parameters
+    assert [found[f"{label}.backbone"] for label in ("patchcore", "knn", "pca")] == [
         "efficientnet-lite2", "efficientnet-lite2", "efficientnet-lite1",
     ]  # fmt: skip
-    assert (settings.members[1].n_neighbors, settings.members[0].n_neighbors) == (7, 9)
-    plain = settings.to_plain()
-    assert plain["knn.n_neighbors"] == 7 and plain["pca.backbone"] == "efficientnet-lite1"
+    assert (found["knn.n_neighbors"], found["patchcore.n_neighbors"]) == (7, 9)
+    assert found.keys() == DetectorSpec.parse("combine:patchcore,knn,pca").parameters().keys()
 
 
 def test_a_detector_named_twice_has_two_names() -> None:
     found = made("combine: gaussian, gaussian ", **{"gaussian2.features": "texture"})
     assert found.name == "combine:gaussian,gaussian"
-    assert [member.features for member in found.settings.members] == ["pretrained", "texture"]
+    features = [found.parameters[f"{label}.features"] for label in ("gaussian", "gaussian2")]
+    assert features == ["pretrained", "texture"]
 
 
 @pytest.mark.parametrize(
@@ -143,12 +140,6 @@ def test_bad_names_and_parameters_are_refused_in_one_sentence(
 ) -> None:
     with pytest.raises(SettingError, match=words):
         made(name, **parameters)
-
-
-def test_settings_of_another_combination_are_refused() -> None:
-    settings = made("combine:pca,gmm").settings
-    with pytest.raises(SettingError, match="settings of other detectors"):
-        load_detector("combine:knn,gaussian").settings_type(members=settings.members)
 
 
 class Bright(Detector):
@@ -191,12 +182,8 @@ def test_cross_fitting_leaves_whole_groups_out_and_scores_what_is_asked_for(imag
     assert scores.image[0] == pytest.approx(abs(means[0] - means[4:].mean()))
 
 
-def test_a_member_without_own_out_of_fold_scores_is_cross_fitted(
-    images: TexturedImages, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = made("combine:knn,gaussian", **PIXELS)
-    monkeypatch.setattr(type(found), "kinds", (load_detector("knn"), Bright))
-    object.__setattr__(found.settings, "members", (found.settings.members[0], Settings()))
+def test_a_member_without_own_out_of_fold_scores_is_cross_fitted(images: TexturedImages) -> None:
+    found = Combine({"knn": made("knn", **PIXELS), "bright": Bright()})
     Bright.fits.clear()
     scores = found.fit(images, Job(Runtime()))
     assert len(Bright.fits) == 6
@@ -222,7 +209,7 @@ def test_members_read_an_image_through_the_network_once(
     assert len(asked) == len(images)
     found.score(Batch(images.pixels[:3], ["a", "b", "c"]))
     assert len(asked) == len(images) + 3
-    loaded = type(found).from_state(found.state(), size=images.size, runtime=Runtime())
+    loaded = found.rebuilt(found.state(), size=images.size, runtime=Runtime())
     asked.clear()
     changed = images.pixels[0].copy()
     first = loaded.score(Batch([changed], ["a"])).image[0]
@@ -291,7 +278,7 @@ def edited(path: Path, **changes: Any) -> Path:
     [
         ({"detector__name": "combine:patchcore,nothing"}, "needs the detector 'nothing'"),
         ({"detector__name": "combine:patchcore"}, "names 1 members"),
-        ({"detector__name": "combine:patchcore,combine"}, "needs the detector 'combine'"),
+        ({"detector__name": "combine:patchcore,combine"}, "combines a combination"),
         ({"detector__name": "combine:knn,patchcore"}, "not those that the detector's name says"),
         ({"state__members": []}, "not those that the detector's name says"),
         ({"state__members__0__scale": {"scores": [1, 0]}}, "lacks what a model needs"),

@@ -454,3 +454,13 @@ def test_unreadable_texts_are_refused(given: dict[str, str], words: str) -> None
 def test_an_unknown_detector_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(SettingError, match="did you mean 'patchcore'"):
         load_detector("pathcore")
+    with pytest.raises(SettingError, match="no class of its own; make it with DetectorSpec"):
+        load_detector("combine:knn,gaussian")
+
+
+def test_a_class_without_from_state_is_told_so() -> None:
+    class Forgetful(Honest):
+        from_state = Detector.__dict__["from_state"]
+
+    with pytest.raises(AssertionError, match="Forgetful has no from_state"):
+        check_detector(Forgetful)

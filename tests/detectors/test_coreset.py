@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
+from anomalens.detectors.patches.views.axes import leading_axes
 from anomalens.detectors.patches.views.bank import Bank
-from anomalens.detectors.patches.views.coreset import greedy_coreset, projection
+from anomalens.detectors.patches.views.coreset import greedy_coreset
 from anomalens.detectors.patches.views.feature_store import FeatureStore
 from anomalens.detectors.patches.views.maps import MapMaker
 from anomalens.errors import SettingError
@@ -55,7 +56,7 @@ def test_halves_are_chosen_as_their_numbers_are() -> None:
     assert found.vectors.dtype == np.float16
     kept = found.vectors.astype(np.float32)
     assert found.chosen.tolist() == naive(kept, int(found.chosen[0]), 120)
-    expected = (x - x.mean(0, dtype=np.float64)) @ projection(x, 64, 0) / 32
+    expected = (x - x.mean(0, dtype=np.float64)) @ leading_axes(x, 64, seed=0) / 32
     np.testing.assert_allclose(kept, expected, atol=2e-4)
 
 
@@ -109,7 +110,7 @@ def test_one_vector_and_equal_vectors() -> None:
 
 def test_the_projection_keeps_distances_where_most_directions_are_empty() -> None:
     x = vectors(300, 10) @ vectors(10, 200, 1)
-    shrunk = x @ projection(x, 64, 0)
+    shrunk = x @ leading_axes(x, 64, seed=0)
     assert shrunk.shape == (300, 64)
     np.testing.assert_allclose(distances(shrunk[:40], shrunk[:40]), distances(x[:40], x[:40]), atol=1e-3)
 

@@ -19,7 +19,7 @@ from anomalens.detectors.checks import TexturedImages, yield_checks  # noqa: E40
 from anomalens.detectors.density.flow import FlowHead, FlowSettings  # noqa: E402
 from anomalens.errors import SettingError  # noqa: E402
 from anomalens.evaluation.evaluate import evaluate_task  # noqa: E402
-from anomalens.evaluation.settings import FitSettings  # noqa: E402
+from anomalens.inspector import FitOptions  # noqa: E402
 from anomalens.job import Job  # noqa: E402
 from anomalens.training.flow import trained_flow  # noqa: E402
 from anomalens.training.plan import Plan  # noqa: E402
@@ -113,6 +113,6 @@ def test_impurities_in_paper_are_found(real_set: Callable[[str], Path]) -> None:
     (task,) = load_tasks(real_set("paper_piped") / "fvn01_tl")
     card = evaluate_task(
         task,
-        FitSettings(detector="flow", size=128, runtime="onnxruntime", threads=1, parameters={"epochs": 5}),
+        FitOptions(detector="flow", size=128, runtime="onnxruntime", threads=1, parameters={"epochs": 5}),
     )
     assert card.error is None and card.image_auroc is not None and card.image_auroc > 0.8

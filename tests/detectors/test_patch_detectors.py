@@ -24,8 +24,7 @@ from anomalens.detectors.patches.window_network import window_network
 from anomalens.detectors.patches.windows import Windows
 from anomalens.errors import AnomalensError, BackboneError, SettingError
 from anomalens.evaluation.evaluate import evaluate_task
-from anomalens.evaluation.settings import FitSettings
-from anomalens.inspector import Inspector
+from anomalens.inspector import FitOptions, Inspector
 from anomalens.job import Job
 
 NAMES = ("spade", "dictionary", "texture-patches")
@@ -68,7 +67,7 @@ def test_other_choices_keep_the_contract(check: Any) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_impurities_in_paper_are_found_and_located(name: str, real_set: Callable[[str], Path]) -> None:
     (task,) = load_tasks(real_set("paper_piped") / "fvn01_tl")
-    card = evaluate_task(task, FitSettings(detector=name, size=128, runtime="onnxruntime", threads=1))
+    card = evaluate_task(task, FitOptions(detector=name, size=128, runtime="onnxruntime", threads=1))
     assert card.error is None
     assert card.image_auroc is not None and card.image_auroc > 0.9
     assert card.aupro is not None and card.aupro > 0.5

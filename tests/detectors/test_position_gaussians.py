@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalens.detectors.patches.views.position_gaussians import PositionGaussians, principal_axes
+from anomalens.detectors.patches.views.axes import leading_axes
+from anomalens.detectors.patches.views.position_gaussians import PositionGaussians
 from anomalens.detectors.patches.views.shared_gaussians import SharedMoments
 
 
@@ -70,6 +71,6 @@ def test_images_that_do_not_differ_give_finite_distances(copies: int, rng: np.ra
 
 def test_principal_axes_are_orthonormal_and_carry_the_most_variance(rng: np.random.Generator) -> None:
     x = (rng.normal(size=(500, 6)) * [9, 1, 5, 1, 1, 1]).astype(np.float32)
-    axes = principal_axes(x, 2, seed=0)
+    axes = leading_axes(x, 2, seed=0)
     np.testing.assert_allclose(axes.T @ axes, np.eye(2), atol=1e-5)
     np.testing.assert_allclose(np.abs(axes[[0, 2]]), np.eye(2), atol=0.1)

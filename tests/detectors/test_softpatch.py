@@ -15,10 +15,10 @@ from anomalens.detectors.patches.patchcore import PatchCore
 from anomalens.detectors.patches.softpatch import SoftPatch, SoftPatchSettings, outlier_factors
 from anomalens.detectors.patches.views.bank import Bank
 from anomalens.errors import SettingError
-from anomalens.evaluation.metrics import image_auroc
 from anomalens.images.image_set import ImageSet
 from anomalens.inspector import Inspector
 from anomalens.job import Job
+from anomalens.metrics.ranking import image_auroc
 
 SIZE = (64, 96)
 JOB = Job(Runtime())

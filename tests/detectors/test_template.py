@@ -12,12 +12,12 @@ from anomalens.backbones.runtimes import Runtime
 from anomalens.datasets.masks import read_mask
 from anomalens.detectors import Batch
 from anomalens.detectors.checks import TexturedImages, painted
-from anomalens.detectors.cross_fit import cross_fit, stand_in_scores
+from anomalens.detectors.cross_fit import batches, cross_fit, stand_in_scores
 from anomalens.detectors.patches.feature_differences import differences
 from anomalens.detectors.patches.registration import aligned, best_shift
 from anomalens.detectors.patches.template import Template, TemplateSettings
 from anomalens.errors import SettingError
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 from anomalens.job import Job
 
 
@@ -153,7 +153,8 @@ def test_a_fold_that_leaves_a_group_out_keeps_its_references():
     own = detector.fit(images, Job(Runtime()))
     crossed = cross_fit(detector, images, Job(Runtime()))
     assert np.allclose(own.image, crossed.image, rtol=0.2)
-    stand_ins = stand_in_scores(detector, images, n_images=3, copies=2, seed=0)
+    judged = [(detector, batch) for batch in list(batches(images))[:3]]
+    stand_ins = stand_in_scores(judged, total=3, copies=2, seed=0)
     assert len(stand_ins.image) == 6 and stand_ins.image.max() < 5 * own.image.max()
 
 

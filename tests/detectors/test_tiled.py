@@ -15,11 +15,12 @@ from anomalens import Inspector
 from anomalens.backbones.runtimes import Runtime
 from anomalens.bundle import Bundle, read_bundle, write_bundle
 from anomalens.calibration import find_regions
-from anomalens.detectors import Batch, Detector, Scores, State, load_detector
+from anomalens.detectors import Batch, Detector, Scores, State
 from anomalens.detectors.checks import TexturedImages, check_detector, yield_checks
 from anomalens.detectors.contract import Settings, parameter
 from anomalens.detectors.cross_fit import cross_fit
-from anomalens.detectors.tiled import tiled_class
+from anomalens.detectors.spec import DetectorSpec
+from anomalens.detectors.tiled import Tiled, TiledSettings
 from anomalens.detectors.tiles import Layout, TileSet
 from anomalens.errors import ModelFileError, SettingError
 from anomalens.job import Job
@@ -29,8 +30,7 @@ SIZES = [(64, 96), (75, 131), (32, 32), (20, 90), (9, 7), (33, 64)]
 
 
 def made(name: str, **parameters: Any) -> Any:
-    kind = load_detector(name)
-    return kind(kind.settings_type.from_values(parameters))
+    return DetectorSpec.parse(name).make(parameters)
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,12 @@ class Even(Light):
         return Scores(np.full(n, 3.7), np.full((n, *batch.images[0].shape[:2]), 3.7, np.float32))
 
 
-def tiled(kind: type[Detector], **parameters: Any) -> Any:
-    found = tiled_class(kind.name, kind)
-    return found(found.settings_type.from_values(parameters))
+def tiled(kind: type[Detector], **cut: Any) -> Tiled:
+    return Tiled(kind(), TiledSettings(**cut))
 
 
 def every_check() -> Iterator[Any]:
-    for check in yield_checks(
-        load_detector("tiled:patchcore"), settings=made("tiled:patchcore", **SMALL).settings
-    ):
+    for check in yield_checks(made("tiled:patchcore", **SMALL)):
         yield pytest.param(check, id=str(check))
 
 
@@ -96,13 +93,11 @@ def test_it_keeps_the_contract(check: Any) -> None:
 
 
 def test_it_keeps_the_contract_on_images_smaller_than_a_tile() -> None:
-    settings = made("tiled:patchcore", tile=96, min_bank=100).settings
-    check_detector(load_detector("tiled:patchcore"), settings=settings, size=(48, 64))
+    check_detector(made("tiled:patchcore", tile=96, min_bank=100), size=(48, 64))
 
 
 def test_it_keeps_the_contract_where_tiles_are_drawn() -> None:
-    settings = made("tiled:patchcore", **SMALL, max_tiles=30).settings
-    check_detector(load_detector("tiled:patchcore"), settings=settings)
+    check_detector(made("tiled:patchcore", **SMALL, max_tiles=30))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -293,11 +288,11 @@ def test_a_model_file_with_an_impossible_name_is_refused(
 
 
 def test_parameters_say_how_to_cut_and_reach_the_detector() -> None:
-    settings = made("tiled: patchcore ", tile="64", overlap=0, min_bank="50", taps="stride8").settings
-    assert (settings.tile, settings.overlap, settings.inner.min_bank) == (64, 0, 50)
-    assert settings.inner.taps == ("stride8",)
-    plain = settings.to_plain()
-    assert plain["tile"] == 64 and plain["min_bank"] == 50 and plain["max_tiles"] == 2000
+    found = made("tiled: patchcore ", tile="64", overlap=0, min_bank="50", taps="stride8")
+    assert found.name == "tiled:patchcore"
+    given = {"tile": 64, "overlap": 0, "max_tiles": 2000, "min_bank": 50, "taps": ("stride8",)}
+    assert given.items() <= found.parameters.items()
+    assert found.parameters.keys() == DetectorSpec.parse("tiled:patchcore").parameters().keys()
 
 
 def test_auto_says_why_of_the_tile_that_decides() -> None:
@@ -333,9 +328,3 @@ def test_what_cannot_be_tiled_is_said_in_one_sentence(
     with pytest.raises(SettingError) as caught:
         made(name, **parameters)
     assert said in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_settings_of_another_detector_are_refused() -> None:
-    kind = load_detector("tiled:patchcore")
-    with pytest.raises(SettingError, match="settings of another detector"):
-        kind.settings_type(inner=LightSettings())

@@ -11,10 +11,10 @@ from PIL import Image
 
 from anomalens.datasets import load_tasks
 from anomalens.evaluation.evaluate import evaluate_task
-from anomalens.evaluation.settings import FitSettings
+from anomalens.inspector import FitOptions
 
 SIDE = 64
-SETTINGS = FitSettings(
+SETTINGS = FitOptions(
     detector="patchcore", size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1
 )
 

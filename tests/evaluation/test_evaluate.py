@@ -14,15 +14,15 @@ from PIL import Image
 from anomalens import AnomalensWarning, Inspector
 from anomalens.cli.main import run
 from anomalens.datasets import load_tasks
-from anomalens.evaluation.card_figures import pixel_part
+from anomalens.evaluation.card_figures import image_part, pixel_part
 from anomalens.evaluation.cards import ResultCard, read_cards, write_cards
 from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.ground_truth import visible_map
 from anomalens.evaluation.memory import peak_mb
-from anomalens.evaluation.metrics import image_auroc
-from anomalens.evaluation.settings import FitSettings
+from anomalens.inspector import FitOptions
+from anomalens.metrics.ranking import image_auroc
 
-SETTINGS = FitSettings(
+SETTINGS = FitOptions(
     detector="patchcore", size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1
 )
 STABLE_KEYS = [
@@ -84,9 +84,35 @@ def test_figures_are_those_of_the_raw_scores_on_the_card(card):
     assert card.pixel_auroc > 0.9 and 0 < card.aupro <= 1
 
 
+def test_intervals_of_pixel_figures_are_on_the_card_under_the_names_of_the_figures(card):
+    for name in ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "aupimo"):
+        low, high = card.ci[name]
+        assert low - 1e-3 <= getattr(card, name) <= high + 1e-3
+    assert card.to_json()["ci"]["aupro"] == list(card.ci["aupro"])
+    assert replace(card, ci={}).to_json()["ci"] == {}
+
+
+@pytest.mark.parametrize(("anomalous", "missing"), [(True, "normal"), (False, "anomalous")])
+def test_where_a_class_is_missing_verdicts_still_count(anomalous, missing):
+    verdicts = np.array([False, False, True])
+    figures, intervals, (note,) = image_part(np.arange(3.0), np.full(3, anomalous), verdicts)
+    assert "image_auroc" not in figures and "image_auroc" not in intervals and missing in note
+    assert {figures["false_alarm_rate"], figures["detection_rate"]} == {None, 1 / 3}
+    assert figures["confusion"] == {
+        "tp": anomalous,
+        "fp": not anomalous,
+        "fn": 2 * anomalous,
+        "tn": 2 - 2 * anomalous,
+    }
+
+
+def test_without_masks_there_are_no_pixel_figures():
+    assert pixel_part([(np.zeros((4, 4), np.float32), None)]) == ({}, {}, [])
+
+
 def test_the_one_scoring_path_gives_the_same_scores(task, card):
     with pytest.warns(AnomalensWarning):
-        inspector = SETTINGS.fit(task.train, seed=0)
+        inspector = Inspector.fit_with(SETTINGS, task.train)
     again = [finding.score for finding in inspector.check(task.test)]
     assert again == [s.score for s in card.scores]
 
@@ -134,8 +160,8 @@ def test_what_cannot_be_fitted_is_a_card_with_an_error(task):
 @pytest.mark.filterwarnings("ignore:24 images form")
 def test_tiny_images_are_prepared_as_fit_prepares_them(task):
     fast = replace(SETTINGS, size=None, policy="max")
-    assert fast.fit(task.train, seed=0).preprocessing.output_size == (128, 128)
-    assert replace(fast, size=96).fit(task.train, seed=0).preprocessing.output_size == (96, 96)
+    assert Inspector.fit_with(fast, task.train).preprocessing.output_size == (128, 128)
+    assert Inspector.fit_with(replace(fast, size=96), task.train).preprocessing.output_size == (96, 96)
 
 
 def test_the_command_on_a_card_reproduces_it(woven, tmp_path, capsys):
@@ -155,7 +181,7 @@ def test_the_command_on_a_card_reproduces_it(woven, tmp_path, capsys):
 
 def test_a_saved_model_can_be_evaluated(task, woven, card, tmp_path):
     with pytest.warns(AnomalensWarning):
-        model = SETTINGS.fit(task.train, seed=0).save(tmp_path / "m.anomalens")
+        model = Inspector.fit_with(SETTINGS, task.train).save(tmp_path / "m.anomalens")
     out = tmp_path / "m.json"
     assert run(["evaluate", str(woven), "--model", str(model), "--json", str(out)]) == 0
     (found,) = read_cards([out])
@@ -207,7 +233,7 @@ def test_the_figures_of_a_test_are_no_part_of_the_peak(task, monkeypatch):
 def test_padding_is_no_part_of_the_pixel_figures(tmp_path):
     images = [np.random.default_rng(i).integers(0, 255, (32, 64, 3), np.uint8) for i in range(4)]
     with pytest.warns(AnomalensWarning):
-        inspector = replace(SETTINGS, preprocess="pad").fit(images, seed=0)
+        inspector = Inspector.fit_with(replace(SETTINGS, preprocess="pad"), images)
     (finding,) = inspector.check(images[:1])
     assert finding.map.shape == (64, 64)
     assert visible_map(finding).shape == (32, 64)
@@ -225,7 +251,7 @@ def test_one_bad_mask_costs_that_mask_only(woven, tmp_path):
 
 def test_a_model_that_learnt_from_test_images_is_told_on(task, woven):
     with pytest.warns(AnomalensWarning):
-        model = SETTINGS.fit(str(woven / "test/good"), seed=0)
+        model = Inspector.fit_with(SETTINGS, str(woven / "test/good"))
     found = evaluate_task(task, SETTINGS, model=model)
     assert any("has learnt from 8 of the 16 test images" in note for note in found.notes)
     assert found.settings["policy"] == str(model.calibration.policy)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +16,17 @@ from anomalens.cli.main import run
 from anomalens.errors import InputError, SettingError
 from anomalens.evaluation.benchmark import run_cells
 from anomalens.evaluation.cards import read_cards, write_cards
+from anomalens.evaluation.cell import Cell
 from anomalens.evaluation.compare import compare_cards, published_rows
 from anomalens.evaluation.data_hash import data_hash
 from anomalens.evaluation.results_table import LEGEND, results_page, results_table, summary_rows
-from anomalens.evaluation.settings import FitSettings
-from anomalens.evaluation.suite import Cell, Suite
+from anomalens.evaluation.suite import Suite
 from anomalens.evaluation.sweep import grid, sweep, sweep_rows
 from anomalens.images.image_set import ImageSet
+from anomalens.inspector import FitOptions
 from anomalens.reports.evaluation import sweep_curves
 
-SETTINGS = FitSettings(
+SETTINGS = FitOptions(
     detector="patchcore", size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1
 )
 TEXT = """
@@ -51,7 +54,7 @@ def suite(woven, tmp_path):
 def test_a_suite_gives_a_cell_for_each_combination_and_an_error_for_what_is_missing(suite, woven):
     cells = list(Suite.read(suite).cells(woven.parent))
     good = [cell for cell in cells if not isinstance(cell, InputError)]
-    assert [cell.seed for cell in good] == [0, 1]
+    assert [cell.options.seed for cell in good] == [0, 1]
     assert len({cell.file_name for cell in good}) == 2
     assert len(cells) == 3 and "not-there" in str(cells[2])
 
@@ -61,8 +64,8 @@ def test_parameters_of_members_are_tables_and_reach_the_command_line(suite, wove
     text = text.replace("min_bank = 100", "features = 'pixels', knn = { n_neighbors = 3 }")
     suite.write_text(text)
     first = next(iter(Suite.read(suite).cells(woven.parent)))
-    assert first.arguments[-4:] == ("-p", "features=pixels", "-p", "knn.n_neighbors=3")
-    assert first.arguments[first.arguments.index("--detector") + 1] == "combine:knn,gaussian"
+    assert first.words[-4:] == ["-p", "features=pixels", "-p", "knn.n_neighbors=3"]
+    assert first.words[first.words.index("--detector") + 1] == "combine:knn,gaussian"
 
 
 def test_features_are_computed_once_for_all_cells_of_a_benchmark(suite, woven, tmp_path, capsys):
@@ -139,8 +142,8 @@ def test_a_suite_sets_one_dataset_against_another(suite, woven, tmp_path):
         '[[detector]]\nname = "patchcore"\nparameters = { min_bank = 100 }\n'
     )
     (cell,) = Suite.read(suite).cells(root)
-    at = cell.arguments.index("--against")
-    assert cell.arguments[at + 1] == str(root / "out")
+    assert cell.selection.against == str(root / "out")
+    assert cell.words[cell.words.index("--against") + 1] == str(root / "out")
     assert cell.title == "in against out"
     task = cell.load()
     assert task.protocol == "in-vs-out" and len(task.train) + len(task.test) == cell.n_images
@@ -159,39 +162,60 @@ def test_the_suites_of_the_repository_are_read_and_name_known_datasets():
     ]
 
 
-def test_a_card_of_other_data_or_of_another_version_is_made_anew(suite, woven, tmp_path, monkeypatch):
-    root = tmp_path / "root"
-    shutil.copytree(woven, root / woven.name)
-    (cell,) = [c for c in Suite.read(suite).cells(root) if not isinstance(c, InputError) and c.seed == 1]
-    folder = tmp_path / "cards"
-    ran = []
+def test_a_cell_goes_to_its_process_and_comes_back_as_it_was(suite, woven, tmp_path):
+    kept = FitOptions(checkpoints=tmp_path / "kept")
+    for cell in Suite.read(suite).cells(woven.parent, kept=kept):
+        if isinstance(cell, Cell):
+            assert Cell.from_json(json.loads(json.dumps(cell.to_json()))) == cell
+            assert cell.options.checkpoints == tmp_path / "kept"
+            assert "kept" not in cell.command, "a place decides nothing"
 
-    def evaluated(cell, path, kept):
-        ran.append(path)
+
+def test_the_command_on_a_cell_evaluates_it(suite, woven, tmp_path):
+    cell = next(iter(Suite.read(suite).cells(woven.parent)))
+    (card,), _ = run_cells([cell], tmp_path / "cards")
+    assert card.command == cell.command
+    assert run([*shlex.split(card.command)[1:], "--json", str(tmp_path / "again.json")]) == 0
+    (again,) = read_cards([tmp_path / "again.json"])
+    volatile = {"fit_seconds": None, "ms_per_image": None, "peak_mb": None}
+    assert replace(again, **volatile).to_json() == replace(card, **volatile).to_json()
+
+
+class Evaluated:
+    """Stands for the processes of cells: leaves the cards as they are, and counts."""
+
+    def __init__(self):
+        self.ran = []
+
+    def __call__(self, cell, path):
+        self.ran.append(path)
         return read_cards([path])[0]
 
-    (first,), _ = run_cells([cell], folder)
-    assert first.error is None
-    installed = {**first.versions, "anomalens": "0.1.0", "new": "1"}
-    first = replace(first, versions={**first.versions, "anomalens": "0.1.0"})
+
+def test_a_card_of_other_data_or_of_another_version_is_made_anew(suite, card, woven, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(woven, root / woven.name)
+    (cell,) = [c for c in Suite.read(suite).cells(root) if isinstance(c, Cell) and c.options.seed == 1]
+    folder, fake = tmp_path / "cards", Evaluated()
+    folder.mkdir()
+    first = replace(card, versions={**card.versions, "anomalens": "0.1.0"})
+    here = {"run": fake, "installed": {**first.versions, "new": "1"}}
     write_cards(folder / cell.file_name, [first])
-    monkeypatch.setattr("anomalens.evaluation.benchmark.versions", lambda: installed)
-    monkeypatch.setattr("anomalens.evaluation.benchmark.run_cell", evaluated)
-    run_cells([cell], folder)
-    assert ran == []
+    run_cells([cell], folder, **here)
+    assert fake.ran == []
     write_cards(folder / cell.file_name, [replace(first, versions={"anomalens": "0.0.1"})])
-    run_cells([cell], folder)
-    assert len(ran) == 1
+    run_cells([cell], folder, **here)
+    assert len(fake.ran) == 1
     write_cards(folder / cell.file_name, [replace(first, versions={**first.versions, "openvino-next": "1"})])
-    run_cells([cell], folder)
-    assert len(ran) == 2, "a package of the card is no longer installed"
+    run_cells([cell], folder, **here)
+    assert len(fake.ran) == 2, "a package of the card is no longer installed"
     write_cards(folder / cell.file_name, [first])
     image = next((root / woven.name / "train/good").iterdir())
     shutil.copy(next((root / woven.name / "test/good").iterdir()), image)
-    run_cells([cell], folder)
-    assert len(ran) == 3
-    run_cells([replace(cell, n_images=20_001)], folder)
-    assert len(ran) == 3, "large sets are taken to be unchanged"
+    run_cells([cell], folder, **here)
+    assert len(fake.ran) == 3
+    run_cells([replace(cell, n_images=20_001)], folder, **here)
+    assert len(fake.ran) == 3, "large sets are taken to be unchanged"
 
 
 def test_a_resume_reads_each_image_once_however_many_cells_are_finished(
@@ -200,43 +224,36 @@ def test_a_resume_reads_each_image_once_however_many_cells_are_finished(
     second = '[[detector]]\nname = "patchcore"\nparameters = { min_bank = 50 }\n'
     suite.write_text(suite.read_text().replace("[0, 1]", "[0, 1, 2]") + second)
     cells = [c for c in Suite.read(suite).cells(woven.parent) if isinstance(c, Cell)]
-    folder = tmp_path / "cards"
+    folder, fake = tmp_path / "cards", Evaluated()
     folder.mkdir()
     for cell in cells:
         write_cards(folder / cell.file_name, [card])
-    monkeypatch.setattr("anomalens.evaluation.benchmark.versions", lambda: dict(card.versions))
     read = []
     whole = ImageSet.sha256
     monkeypatch.setattr(ImageSet, "sha256", lambda self, i: read.append(self.entries[i].id) or whole(self, i))
-    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    cards, _ = run_cells(cells, folder)
-    assert len(cards) == len(cells) == 6 and len(before) == 6
-    assert before == {path: path.stat().st_mtime_ns for path in folder.iterdir()}, "no cell was run again"
+    cards, _ = run_cells(cells, folder, run=fake, installed=card.versions)
+    assert len(cards) == len(cells) == 6
+    assert fake.ran == [], "no cell was run again"
     assert len(read) == 24 + 16
 
 
-def test_seeds_that_draw_other_images_are_not_taken_for_one_another(
-    suite, card, woven, tmp_path, monkeypatch
-):
+def test_seeds_that_draw_other_images_are_not_taken_for_one_another(suite, card, woven, tmp_path):
     text = suite.read_text().replace("size = 64", "shots = 3")
     suite.write_text(text)
     cells = [c for c in Suite.read(suite).cells(woven.parent) if isinstance(c, Cell)]
     hashes = [data_hash(cell.load()) for cell in cells]
     assert len(set(hashes)) == 2
-    folder = tmp_path / "cards"
+    folder, fake = tmp_path / "cards", Evaluated()
     folder.mkdir()
     for cell, found in zip(cells, hashes, strict=True):
         write_cards(folder / cell.file_name, [replace(card, data_sha256=found)])
-    monkeypatch.setattr("anomalens.evaluation.benchmark.versions", lambda: dict(card.versions))
-    monkeypatch.setattr(
-        "anomalens.evaluation.benchmark.run_cell", lambda cell, path, kept: pytest.fail(path.name)
-    )
-    assert len(run_cells(cells, folder)[0]) == 2
+    assert len(run_cells(cells, folder, run=fake, installed=card.versions)[0]) == 2
+    assert fake.ran == []
 
 
 def test_a_killed_benchmark_resumes_and_a_failed_cell_is_a_row(suite, woven, tmp_path):
     cells = [c for c in Suite.read(suite).cells(woven.parent) if not isinstance(c, InputError)]
-    bad = replace(cells[1], arguments=(*cells[1].arguments, "-p", "nonsense=1"))
+    bad = replace(cells[1], options=replace(cells[1].options, parameters={"nonsense": "1"}))
     folder = tmp_path / "cards"
     cards, _ = run_cells([cells[0], bad], folder)
     assert cards[0].error is None and cards[0].image_auroc > 0.9

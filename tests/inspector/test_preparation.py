@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomalens.detectors import load_detector
+from anomalens.detectors.spec import DetectorSpec
 from anomalens.errors import SettingError
 from anomalens.images.image_set import ImageSet
 from anomalens.images.preprocess import Preprocessing
@@ -30,21 +30,19 @@ LARGE = ImageSet.open(np.zeros((1, 200, 120), np.uint8))
 def test_the_usual_side_suits_the_images_and_the_detector(
     detector: str, expected: tuple[int, int, int]
 ) -> None:
-    kind = load_detector(detector)
-    assert tuple(usual_side(kind, images) for images in (TINY, SMALL, LARGE)) == expected
+    found = DetectorSpec.parse(detector).make()
+    assert tuple(usual_side(found, images) for images in (TINY, SMALL, LARGE)) == expected
 
 
 def test_a_size_that_was_asked_for_counts_and_tiles_take_the_native_one() -> None:
-    asked = preparation("stretch", TINY, size=96, kind=load_detector("patchcore"))
+    asked = preparation("stretch", TINY, size=96, detector=DetectorSpec.parse("patchcore").make())
     assert asked.output_size == (96, 96)
-    assert preparation("stretch", LARGE, size=None, kind=load_detector("tiled:auto")).output_size == (
-        120,
-        200,
-    )
+    tiled = preparation("stretch", LARGE, size=None, detector=DetectorSpec.parse("tiled:auto").make())
+    assert tiled.output_size == (120, 200)
 
 
 def test_no_way_to_ask_leads_past_the_limit_of_one_pass() -> None:
     whole = Preprocessing.parse("stretch", width=4096, height=4096)
     for asked, size in (("stretch", 4096), (whole, None)):
         with pytest.raises(SettingError, match="too large for one pass of patchcore; cut them into tiles"):
-            preparation(asked, LARGE, size=size, kind=load_detector("patchcore"))
+            preparation(asked, LARGE, size=size, detector=DetectorSpec.parse("patchcore").make())

@@ -72,3 +72,15 @@ def test_imports_point_one_way(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     configure()
     assert lint_imports(cache_dir=None), capsys.readouterr().out
+
+
+def test_no_two_modules_import_each_other_not_even_inside_of_functions():
+    grimp = pytest.importorskip("grimp", reason="import-linter is not installed")
+    graph = grimp.build_graph("anomalens", cache_dir=None)
+    circles = {
+        frozenset((one, other))
+        for one in graph.modules
+        for other in graph.find_modules_directly_imported_by(one)
+        if graph.chain_exists(importer=other, imported=one)
+    }
+    assert not circles

@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 from anomalens.demo.photographs import Tiles, load_photograph
-from anomalens.evaluation.card_figures import image_intervals, image_part
+from anomalens.evaluation.card_figures import image_part
 from anomalens.evaluation.cards import ImageScore, ResultCard
-from anomalens.evaluation.image_figures import image_figures
 from anomalens.images import ImageSet
 from anomalens.inspector import Inspector
 from anomalens.reports import CheckReport, ModelRecord
@@ -102,7 +101,7 @@ def card_of(
     ]
     values = np.array([s.score for s in scores], np.float64)
     labels = np.array([s.label != "good" for s in scores])
-    figures = image_figures(values, labels, values > threshold)
+    figures, intervals, _ = image_part(values, labels, values > threshold)
     return replace(
         ResultCard(
             dataset="plates",
@@ -125,8 +124,8 @@ def card_of(
             notes=("A note of the data.",),
             command="anomalens evaluate plates --seed 0 --detector patchcore",
             scores=tuple(scores),
-            ci=image_intervals(values, labels, figures),
-            **image_part(figures),
+            ci=intervals,
+            **figures,
         ),
         **changed,
     )  # fmt: skip

@@ -14,9 +14,8 @@ from PIL import Image
 from anomalens.datasets.task import Task
 from anomalens.evaluation.cards import ResultCard
 from anomalens.evaluation.evaluate import evaluate_task
-from anomalens.evaluation.settings import FitSettings
 from anomalens.images import ImageSet
-from anomalens.inspector import Inspector
+from anomalens.inspector import FitOptions, Inspector
 from anomalens.reports.evaluation import Album, write_report
 from anomalens.reports.evaluation.album import Exhibit, chosen, within
 from anomalens.reports.evaluation.numbers import CardNumbers
@@ -48,7 +47,7 @@ def evaluated(task, inspector) -> tuple[ResultCard, Album]:
 
 def evaluate(task: Task, inspector: Inspector, album: Album) -> tuple[ResultCard, Album]:
     """The card of the task, with the pictures that the album took meanwhile."""
-    card = evaluate_task(task, FitSettings(), model=inspector, on_finding=album.see)
+    card = evaluate_task(task, FitOptions(), model=inspector, on_finding=album.see)
     assert card.error is None
     album.keep(card)
     return card, album
@@ -76,7 +75,7 @@ def test_every_finding_is_handed_over_with_its_map_and_costs_no_checking_time(ta
         seen.append((entry.id, finding.map is not None, calibration.threshold.value))
         time.sleep(0.2)
 
-    card = evaluate_task(task, FitSettings(), model=inspector, on_finding=slow)
+    card = evaluate_task(task, FitOptions(), model=inspector, on_finding=slow)
     threshold = inspector.calibration.threshold.value
     assert seen == [(s.image, s.error is None, threshold) for s in card.scores]
     assert card.ms_per_image < 200

@@ -13,10 +13,10 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from anomalens.errors import AnomalensWarning, SettingError  # noqa: E402
 from anomalens.images.augment import Augmentation  # noqa: E402
-from anomalens.training.checkpoint import Checkpoint  # noqa: E402
+from anomalens.training.checkpoint import Checkpoint, State  # noqa: E402
 from anomalens.training.images import HeldImages  # noqa: E402
 from anomalens.training.learner import Learner, Player, alone, device_of  # noqa: E402
-from anomalens.training.loop import State, train  # noqa: E402
+from anomalens.training.loop import train  # noqa: E402
 from anomalens.training.plan import History, Plan  # noqa: E402
 
 ROWS = np.arange(24)

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import checkpoints_option, feature_cache_option
+from anomalens.cli.options import fit_options
+from anomalens.inspector.fit_options import FitOptions
 
 
 @click.command()
@@ -32,17 +33,10 @@ from anomalens.cli.options import checkpoints_option, feature_cache_option
     metavar="FILE",
     help="Also write the table as Markdown; remarks above a table that is there already stay.",
 )
-@feature_cache_option
-@checkpoints_option
+@fit_options("feature_cache", "checkpoints")
 @click.option("--again", is_flag=True, help="Run every cell anew, also those that are done.")
 def benchmark(
-    suite: Path,
-    root: Path | None,
-    out: Path,
-    table: Path | None,
-    feature_cache: Path | None,
-    checkpoints: Path | None,
-    again: bool,
+    suite: Path, root: Path | None, out: Path, table: Path | None, options: FitOptions, again: bool
 ) -> int:
     """Evaluate many datasets, detectors and seeds.
 
@@ -59,24 +53,18 @@ def benchmark(
     Exit code 2 where a combination failed or a dataset is not there.
     """
     from anomalens.evaluation.benchmark import run_cells
-    from anomalens.evaluation.results_table import require_place, results_page, write_whole
+    from anomalens.evaluation.results_table import results_page
     from anomalens.evaluation.suite import Suite
+    from anomalens.places import require_place, write_text
 
     if table is not None:
         require_place(table, "--table")
     read = Suite.read(suite)
-    kept = {"--feature-cache": feature_cache, "--checkpoints": checkpoints}
-    cards, missing = run_cells(
-        read.cells(root),
-        out,
-        again=again,
-        kept={option: folder for option, folder in kept.items() if folder is not None},
-        progress=bar,
-    )
+    cards, missing = run_cells(read.cells(root, kept=options), out, again=again, progress=bar)
     text = results_page(read.title, cards, earlier=table)
     for sentence in missing:
         text += f"\nLeft out: {sentence}\n"
     if table is not None:
-        write_whole(table, text)
+        write_text(table, text)
     click.echo(text)
     return 2 if missing or any(card.error is not None for card in cards) else 0

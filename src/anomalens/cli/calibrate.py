@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import (
-    policy_options,
-    policy_text,
-    reference_option,
-    require_place,
-    runtime_options,
-)
+from anomalens.cli.options import model_argument, policy_options, reference_option, runtime_options
 from anomalens.cli.sources import image_set
 from anomalens.errors import SettingError
+from anomalens.places import require_place
+
+if TYPE_CHECKING:
+    from anomalens.inspector import Inspector
 
 
 @click.command(short_help="Another threshold, without fitting again.")
-@click.argument("model", type=click.Path(path_type=Path, readable=False), metavar="FILE")
+@model_argument
 @click.argument("normal", nargs=-1, metavar="[NORMAL]...")
 @click.option(
     "--out",
@@ -32,15 +31,7 @@ from anomalens.errors import SettingError
 @policy_options
 @runtime_options
 def calibrate(
-    model: Path,
-    normal: tuple[str, ...],
-    out: Path,
-    reference: str | None,
-    false_alarm_rate: float | None,
-    policy: str | None,
-    runtime: str | None,
-    precision: str | None,
-    threads: int | None,
+    inspector: Inspector, normal: tuple[str, ...], out: Path, reference: str | None, policy: str | None
 ) -> int:
     """Choose another threshold for the model FILE, without fitting again.
 
@@ -53,16 +44,13 @@ def calibrate(
       anomalens calibrate part.anomalens labelled.csv --policy f1 --out tuned.anomalens
     """
     from anomalens.calibration import Policy
-    from anomalens.inspector import Inspector
 
-    require_place(out)
+    require_place(out, "--out")
     if reference is not None and not normal:
         raise SettingError("--reference was given without pictures; name the NORMAL pictures it belongs to.")
-    inspector = Inspector.load(model, runtime=runtime, precision=precision, threads=threads)
     before = inspector.calibration.threshold.value
-    text = policy_text(false_alarm_rate, policy)
     inspector = inspector.calibrate(
-        Policy.parse(text) if text else inspector.calibration.policy,
+        Policy.parse(policy) if policy else inspector.calibration.policy,
         image_set(normal, normal=True, labelled=True) if normal else None,
         references=reference,
         progress=bar,

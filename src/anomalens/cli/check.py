@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import reference_option, runtime_options
+from anomalens.cli.options import model_argument, reference_option, runtime_options
 from anomalens.cli.printing import count, json_text
 from anomalens.cli.sources import usable_images
 
 if TYPE_CHECKING:
-    from anomalens.inspector import Finding
+    from anomalens.inspector import Finding, Inspector
     from anomalens.inspector.answering import Explain
 
 
 @click.command(short_help="Verdicts for new pictures.")
-@click.argument("model", type=click.Path(path_type=Path, readable=False), metavar="FILE")
+@model_argument
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @reference_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, on standard output.")
@@ -45,16 +45,13 @@ if TYPE_CHECKING:
 )
 @runtime_options
 def check(
-    model: Path,
+    inspector: Inspector,
     images: tuple[str, ...],
     reference: str | None,
     as_json: bool,
     out: Path | None,
     explain: Explain,
     workers: int,
-    runtime: str | None,
-    precision: str | None,
-    threads: int | None,
 ) -> int:
     """Check IMAGEs (files, folders, a glob in quotes, a CSV manifest) with the model FILE.
 
@@ -67,9 +64,6 @@ def check(
     Exit code 0: none flagged, 1: some flagged, 2: an image or the model cannot be read (the others
     are answered all the same), 3: an error of ours.
     """
-    from anomalens.inspector import Inspector
-
-    inspector = Inspector.load(model, runtime=runtime, precision=precision, threads=threads)
     image_set, problems = usable_images(images)
     for problem in problems:
         click.echo(f"error: {problem}", err=True)

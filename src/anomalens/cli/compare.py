@@ -36,7 +36,8 @@ def compare(cards: tuple[Path, ...], reference: Path | None, out: Path | None) -
     from anomalens.errors import InputError
     from anomalens.evaluation.cards import read_cards
     from anomalens.evaluation.compare import compare_cards, published_rows
-    from anomalens.evaluation.results_table import require_place, results_table, write_whole
+    from anomalens.evaluation.results_table import results_table
+    from anomalens.places import require_place, write_text
 
     if out is not None:
         require_place(out, "--out")
@@ -53,6 +54,6 @@ def compare(cards: tuple[Path, ...], reference: Path | None, out: Path | None) -
     if reference is not None:
         text += "\n" + "\n".join(published_rows(reference, read)) + "\n"
     if out is not None:
-        write_whole(out, text)
+        write_text(out, text)
     click.echo(text)
     return 0

@@ -3,52 +3,44 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from anomalens import defaults
 from anomalens.cli.bars import bar
-from anomalens.cli.options import (
-    checkpoints_option,
-    feature_cache_option,
-    key_values,
-    policy_options,
-    policy_text,
-    preparation_options,
-    runtime_options,
-    size_option,
-    task_options,
-)
+from anomalens.cli.options import fit_options, model_option, selection_options
 from anomalens.cli.tables import columns
+from anomalens.datasets.selection import Selection
+from anomalens.inspector.fit_options import DETECTOR, FitOptions
+from anomalens.places import require_place
+
+if TYPE_CHECKING:
+    from anomalens.datasets import Task
+    from anomalens.evaluation.cell import Cell
+    from anomalens.inspector import Inspector
 
 
 @click.command()
-@click.argument("dataset", metavar="DATASET")
-@task_options
+@selection_options
 @click.option(
     "--detector",
     "detectors",
     multiple=True,
     metavar="NAME",
     help="Repeat for more; combine:A,B fuses several, tiled:A cuts large images into tiles. "
-    f"[default: {defaults.DETECTOR}]",
+    f"[default: {DETECTOR}]",
 )
 @click.option(
     "--seed", "seeds", multiple=True, type=click.IntRange(0, 2**31 - 1), help="Repeat for more. [default: 0]"
 )
-@click.option(
-    "--model", type=click.Path(path_type=Path), metavar="FILE", help="Test a saved model instead of fitting."
-)
-@click.option("--backbone", metavar="NAME", help="As for `anomalens fit`.")
-@size_option()
-@preparation_options
-@policy_options
-@runtime_options
-@feature_cache_option
-@checkpoints_option
-@click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter of the detector.")
+@model_option
+@fit_options(
+    "backbone", "size", "preprocess", "augment", "copies", "policy", "runtime", "precision", "threads",
+    "feature_cache", "checkpoints", "parameters",
+)  # fmt: skip
 @click.option(
     "--json",
     "json_file",
@@ -63,29 +55,12 @@ from anomalens.cli.tables import columns
     help="Write a page to decide by, with pictures, and its Markdown and JSON twins.",
 )
 def evaluate(
-    dataset: str,
-    root: Path | None,
-    protocol: str | None,
-    category: str | None,
-    normal_class: str | None,
-    against: str | None,
-    shots: int | None,
+    selection: Selection,
     detectors: tuple[str, ...],
     seeds: tuple[int, ...],
     model: Path | None,
-    backbone: str | None,
-    size: int | str | None,
-    preprocess: str,
-    augment: str | None,
-    copies: int,
-    false_alarm_rate: float | None,
-    policy: str | None,
-    runtime: str | None,
-    precision: str | None,
-    threads: int | None,
-    feature_cache: Path | None,
-    checkpoints: Path | None,
-    parameters: tuple[str, ...],
+    tested: Inspector | None,
+    options: FitOptions,
     json_file: Path | None,
     report: Path | None,
 ) -> int:
@@ -102,78 +77,50 @@ def evaluate(
 
     Exit code 2 where an evaluation failed; its card says why.
     """
-    from anomalens.datasets import load_tasks
     from anomalens.evaluation.cards import ResultCard, write_cards
     from anomalens.evaluation.evaluate import evaluate_task
-    from anomalens.evaluation.results_table import require_place, summary_rows
-    from anomalens.evaluation.settings import FitSettings
-    from anomalens.inspector import Inspector
+    from anomalens.evaluation.results_table import summary_rows
 
     if json_file is not None:
         require_place(json_file, "--json")
-    given = key_values(parameters)
-    if backbone is not None:
-        given["backbone"] = backbone
     album = None
     if report is not None:
         from anomalens.reports.evaluation import Album, report_folder, write_report
 
         report_folder(report)  # what is refused there is refused before the work
         album = Album()
-    tested = None if model is None else Inspector.load(
-        model, runtime=runtime, precision=precision, threads=threads
-    )  # fmt: skip
-    if tested is not None:
-        detectors = (tested.detector.name,)
+    names = detectors or (DETECTOR,) if tested is None else (tested.detector.name,)
     cards: list[ResultCard] = []
-    for seed in seeds or (0,):
-        tasks = load_tasks(
-            dataset,
-            root=root,
-            protocol=protocol,
-            category=category,
-            normal_class=normal_class,
-            shots=shots,
-            seed=seed,
-            against=against,
+    for cell, task in _cells(selection, [replace(options, detector=name) for name in names], seeds or (0,)):
+        card = evaluate_task(
+            task,
+            cell.options,
+            model=tested,
+            command=cell.command if model is None else f"{cell.command} --model {shlex.quote(str(model))}",
+            on_finding=None if album is None else album.see,
+            progress=bar,
         )
-        for task in tasks:
-            for name in detectors or (defaults.DETECTOR,):
-                settings = FitSettings(
-                    detector=name,
-                    parameters=given,
-                    size=size,
-                    preprocess=preprocess,
-                    augment=augment,
-                    copies=copies,
-                    policy=policy_text(false_alarm_rate, policy),
-                    runtime=runtime or "auto",
-                    precision=precision or "float32",
-                    threads=threads,
-                    checkpoints=checkpoints,
-                    feature_cache=feature_cache,
-                )
-                words = ["anomalens", "evaluate", dataset, "--protocol", task.protocol]
-                for option, value in (
-                    ("--root", root), ("--category", task.category),
-                    ("--normal-class", task.normal_class), ("--shots", task.shots), ("--against", against),
-                    ("--model", model), ("--seed", seed),
-                ):  # fmt: skip
-                    if value is not None:
-                        words += [option, str(value)]
-                command = f"{shlex.join(words)} {settings.options()}"
-                card = evaluate_task(
-                    task, settings, seed=seed, model=tested, command=command,
-                    on_finding=None if album is None else album.see, progress=bar,
-                )  # fmt: skip
-                card = replace(card, against=against)
-                cards.append(card)
-                if album is not None:
-                    album.keep(card)
-                if json_file is not None:  # after each, so that a killed run keeps what is done
-                    write_cards(json_file, cards)
+        card = replace(card, against=selection.against)
+        cards.append(card)
+        if album is not None:
+            album.keep(card)
+        if json_file is not None:  # after each, so that a killed run keeps what is done
+            write_cards(json_file, cards)
     for line in columns(summary_rows(cards)):
         click.echo(line)
     if report is not None:
         click.echo(f"page: {write_report(cards, report, album=album)}")
     return 2 if any(card.error is not None for card in cards) else 0
+
+
+def _cells(
+    selection: Selection, fits: list[FitOptions], seeds: tuple[int, ...]
+) -> Iterator[tuple[Cell, Task]]:
+    """Every combination of a seed, a task and a fit, with the task."""
+    from anomalens.datasets import tasks_of
+    from anomalens.evaluation.cell import Cell
+
+    for seed in seeds:
+        for task in tasks_of(selection, seed=seed):
+            for options in fits:
+                yield Cell(selection.only(task), replace(options, seed=seed), task.name), task

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import Field, asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +10,7 @@ import click
 from anomalens.cli.printing import json_text
 
 if TYPE_CHECKING:
-    from anomalens.detectors import Detector
+    from anomalens.detectors.spec import DetectorSpec
 
 
 @click.command(short_help="The detectors and their parameters.")
@@ -25,27 +24,10 @@ def detectors(names: tuple[str, ...], as_json: bool) -> int:
       anomalens detectors patchcore gmm
       anomalens detectors --json
     """
-    from anomalens.detectors import detector_names, load_detector
-    from anomalens.detectors.registry import COMBINE, TILED
+    from anomalens.detectors import detector_names
+    from anomalens.detectors.spec import COMBINE, TILED, DetectorSpec
 
-    rows: list[dict[str, Any]] = []
-    for name in names or detector_names():
-        found = load_detector(name)
-        rows.append({
-            "name": name,
-            "family": found.family,
-            "pixel_level": found.pixel_level,
-            "what": (found.__doc__ or "").strip().splitlines()[0],
-            "parameters": [
-                {
-                    "name": f.name,
-                    "default": list(f.default) if isinstance(f.default, tuple) else f.default,
-                    "range": f.metadata.get("range"),
-                    "help": f.metadata.get("help"),
-                }
-                for f in _parameters(found)
-            ],
-        })  # fmt: skip
+    rows = [_row(DetectorSpec.parse(name)) for name in names or detector_names()]
     if as_json:
         click.echo(json_text(rows, indent=1))
         return 0
@@ -74,14 +56,23 @@ def detectors(names: tuple[str, ...], as_json: bool) -> int:
     return 0
 
 
-def _parameters(kind: type[Detector]) -> Iterator[Field[Any]]:
-    """What `-p KEY=VALUE` takes; on tiles also what the detector that sees them takes, by the same names."""
-    from anomalens.detectors.tiled import Tiled
-
-    tiled = issubclass(kind, Tiled)
-    yield from (f for f in fields(kind.settings_type) if not (tiled and f.name == "inner"))
-    if issubclass(kind, Tiled):
-        yield from fields(kind.kind.settings_type)
+def _row(spec: DetectorSpec) -> dict[str, Any]:
+    detector = spec.make()
+    return {
+        "name": spec.name,
+        "family": detector.family,
+        "pixel_level": detector.pixel_level,
+        "what": (type(detector).__doc__ or "").strip().splitlines()[0],
+        "parameters": [
+            {
+                "name": name,
+                "default": list(f.default) if isinstance(f.default, tuple) else f.default,
+                "range": f.metadata.get("range"),
+                "help": f.metadata.get("help"),
+            }
+            for name, f in spec.parameters().items()
+        ],
+    }
 
 
 def _parameter_line(parameter: dict[str, Any]) -> str:

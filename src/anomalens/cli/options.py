@@ -1,69 +1,154 @@
-"""Options that several commands share, and how their texts become values."""
+"""Options that several commands share, made from records where there is one, and how texts become values."""
 
 from __future__ import annotations
 
-import os
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from anomalens.datasets.selection import Selection
 from anomalens.errors import AnomalensWarning, SettingError
+from anomalens.inspector.fit_options import FitOptions
+from anomalens.options import flag
+from anomalens.places import require_folder
 
 Command = Callable[..., Any]
 
-
-USUAL_SIZE: Final = (
-    "256, or 128 for networks that are trained on pixels; of images up to 96 px less; native on tiles"
-)
+_FIELDS: Final = {f.name: f for f in fields(FitOptions)}
+RUNTIME: Final = ("runtime", "precision", "threads")
 
 
-def size_option(default: str = USUAL_SIZE) -> Callable[[Command], Command]:
-    """`--size`; `default` says which one is used where none is given."""
-    return click.option(
-        "--size",
-        callback=_readable_size,
-        metavar="PX",
-        help="Of the prepared images: their side, WIDTHxHEIGHT, or native for the size that most have. "
-        f"Without tiles the packaged networks take multiples of 32. [default: {default}]",
-    )
+def fit_options(*names: str) -> Callable[[Command], Command]:
+    """Options of a fit, named as in `FitOptions`; the command is given the record, as `options`.
+
+    `backbone` is one more, a parameter under its own name; `--false-alarm-rate` comes with `policy`.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_record(**given: Any) -> Any:
+            values = {name: given.pop(name) for name in names}
+            if "parameters" in values:
+                backbone = values.pop("backbone", None)
+                named = {} if backbone is None else {"backbone": backbone}
+                values["parameters"] = {**key_values(values["parameters"]), **named}
+            chosen = {name: value for name, value in values.items() if value is not None}
+            return command(options=FitOptions(**chosen), **given)
+
+        made: Command = with_record
+        for name in reversed(names):
+            more = {"policy": policy_options, "backbone": _BACKBONE}.get(name)
+            made = (more or _click_option(_FIELDS[name]))(made)
+        return made
+
+    return decorate
 
 
-def _readable_size(context: click.Context, option: click.Parameter, text: str | None) -> int | str | None:
-    """A size as `anomalens.images.sizes.read_size` takes it; a side alone becomes a whole number."""
-    if text is None:
-        return None
-    from anomalens.images.sizes import read_size
+def selection_options(command: Command) -> Command:
+    """The argument DATASET and what of it is taken; the command is given a `Selection`, as `selection`."""
 
-    try:
-        read_size(text)
-    except SettingError as error:
-        raise click.BadParameter(str(error), context, option) from None
-    return int(text) if text.isdecimal() else text
+    @functools.wraps(command)
+    def with_record(**given: Any) -> Any:
+        values = {f.name: given.pop(f.name) for f in fields(Selection)}
+        return command(selection=Selection(**values), **given)
+
+    made: Command = with_record
+    for f in reversed(fields(Selection)[1:]):
+        made = _click_option(f)(made)
+    return click.argument("dataset", metavar="DATASET")(made)
+
+
+def model_argument(command: Command) -> Command:
+    """The argument FILE; the command is given the model loaded, as `inspector`, with `runtime_options`."""
+
+    @functools.wraps(command)
+    def with_model(model: Path, **given: Any) -> Any:
+        from anomalens.inspector import Inspector
+
+        asked = {name: given.pop(name) for name in RUNTIME}
+        return command(inspector=Inspector.load(model, **asked), **given)
+
+    file = click.Path(path_type=Path, readable=False)
+    return click.argument("model", type=file, metavar="FILE")(with_model)
 
 
 def runtime_options(command: Command) -> Command:
     """`--runtime`, `--precision`, `--threads`."""
-    for option in (
-        click.option(
-            "--threads", type=click.IntRange(1, 256), help="Threads of the network. [default: all cores]"
-        ),
-        click.option(
-            "--precision",
-            type=click.Choice(["float32", "bfloat16"]),
-            help="bfloat16 is kept only where it hardly moves the scores. [default: float32]",
-        ),
-        click.option(
-            "--runtime",
-            type=click.Choice(["auto", "onnxruntime", "openvino"]),
-            help="What executes the network. [default: auto, the fastest installed]",
-        ),
-    ):
-        command = option(command)
+    for name in reversed(RUNTIME):
+        command = _click_option(_FIELDS[name])(command)
     return command
+
+
+def model_option(command: Command) -> Command:
+    """`--model`: beside its path, the command is given it loaded, as `tested`; above the `fit_options`."""
+
+    @functools.wraps(command)
+    def with_model(model: Path | None, **given: Any) -> Any:
+        from anomalens.inspector import Inspector
+
+        # what was not asked for is what calibrated the model, and not the default of a fit
+        asked = {name: given[name] for name in RUNTIME}
+        tested = None if model is None else Inspector.load(model, **asked)
+        return command(model=model, tested=tested, **given)
+
+    return click.option(
+        "--model",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Test a saved model instead of fitting.",
+    )(with_model)
+
+
+def _click_option(f: Field[Any]) -> Callable[[Command], Command]:
+    """A field as an option; its default is shown where the help text says nothing of one."""
+    about = f.metadata
+    kind: dict[str, Any] = {"metavar": about["metavar"], "help": about["help"]}
+    if f.name == "parameters":
+        return click.option("-p", f.name, multiple=True, **kind)
+    if about["limits"]:
+        kind["type"] = click.IntRange(*about["limits"])
+    elif about["choices"]:
+        kind["type"] = click.Choice(about["choices"])
+    elif about["role"] == "place":
+        kind |= {"type": click.Path(path_type=Path, file_okay=False), "callback": made_folder}
+    elif f.name == "size":
+        kind["callback"] = _readable_size
+    if f.default is not None and "[default" not in about["help"]:
+        kind |= {"default": f.default, "show_default": True}
+    return click.option(flag(f.name), **kind)
+
+
+_BACKBONE: Final[Callable[[Command], Command]] = click.option(
+    "--backbone", metavar="NAME", help="A name from `anomalens backbones`, or an ONNX file."
+)
+_FALSE_ALARM_RATE: Final = click.option(
+    "--false-alarm-rate",
+    type=float,
+    metavar="R",
+    help="Share of normal images that may be flagged. [default: 0.01]",
+)
+
+
+def policy_options(command: Command) -> Command:
+    """`--false-alarm-rate` and `--policy`; the command is given one text, as `policy`."""
+
+    @functools.wraps(command)
+    def with_text(false_alarm_rate: float | None, policy: str | None, **given: Any) -> Any:
+        return command(policy=policy_text(false_alarm_rate, policy), **given)
+
+    return _FALSE_ALARM_RATE(_click_option(_FIELDS["policy"])(with_text))
+
+
+def size_option(default: str) -> Callable[[Command], Command]:
+    """`--size` where another one is usual than in a fit."""
+    usual = _FIELDS["size"].metadata["help"].partition("[default")[0]
+    return click.option("--size", callback=_readable_size, metavar="PX", help=f"{usual}[default: {default}]")
 
 
 def reference_option(command: Command) -> Command:
@@ -73,79 +158,6 @@ def reference_option(command: Command) -> Command:
         metavar="DIR",
         help="What each image should look like: a folder (or pattern, in quotes) of templates named like "
         "their images (x and x_template, x_test and x_temp), or one image for all.",
-    )(command)
-
-
-def preparation_options(command: Command) -> Command:
-    """`--preprocess`, `--augment`, `--copies`."""
-    for option in (
-        click.option(
-            "--copies",
-            default=4,
-            show_default=True,
-            type=click.IntRange(1, 100),
-            help="Changed copies of each image, with --augment.",
-        ),
-        click.option(
-            "--augment",
-            metavar="KINDS",
-            help="Also learn from changed copies: flip, rotate=15, shear=5, scale=0.1, crop=0.1, "
-            "brightness=0.2.",
-        ),
-        click.option(
-            "--preprocess",
-            default="stretch",
-            show_default=True,
-            metavar="STEPS",
-            help="Comma-separated: stretch, pad or crop; grey; standardise; background=#RRGGBB:TOLERANCE; "
-            "mask=FILE.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def task_options(command: Command) -> Command:
-    """What of a dataset: `--root`, `--protocol`, `--category`, `--normal-class`, `--against`, `--shots`."""
-    for option in (
-        click.option("--shots", type=click.IntRange(1), metavar="K", help="Learn from K normal images only."),
-        click.option("--against", metavar="DATA", help="For in-vs-out: whose test images are the anomalies."),
-        click.option("--normal-class", metavar="NAME", help="One normal class of a one-vs-rest dataset."),
-        click.option("--category", metavar="NAME", help="One category of a dataset that has several."),
-        click.option(
-            "--protocol",
-            metavar="NAME",
-            help="split, one-vs-rest, leave-one-class-out, in-vs-out or few-shot. [default: the dataset's]",
-        ),
-        click.option(
-            "--root", type=click.Path(path_type=Path), metavar="DIR", help="Where named datasets are."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def feature_cache_option(command: Command) -> Command:
-    """`--feature-cache`."""
-    return click.option(
-        "--feature-cache",
-        type=click.Path(path_type=Path, file_okay=False),
-        callback=made_folder,
-        metavar="DIR",
-        help="Keep features of image-level detectors here: each image passes the network once for all of "
-        "them, and times on the cards leave it out. [default: none]",
-    )(command)
-
-
-def checkpoints_option(command: Command) -> Command:
-    """`--checkpoints`."""
-    return click.option(
-        "--checkpoints",
-        type=click.Path(path_type=Path, file_okay=False),
-        callback=made_folder,
-        metavar="DIR",
-        help="Keep trainings of networks here: one that was stopped goes on, one that ended is not repeated. "
-        "[default: none]",
     )(command)
 
 
@@ -159,29 +171,8 @@ def made_folder(context: click.Context, option: click.Parameter, folder: Path | 
         raise SettingError(
             f"The folder {folder} of {option.opts[0]} cannot be made: {error.strerror}."
         ) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise SettingError(f"The folder {folder} of {option.opts[0]} may not be written to; choose another.")
+    require_folder(folder, option.opts[0])
     return folder.resolve()
-
-
-def policy_options(command: Command) -> Command:
-    """`--false-alarm-rate` and `--policy`."""
-    for option in (
-        click.option(
-            "--policy",
-            metavar="P",
-            help="Another way to the threshold: quantile=0.995, max, mean-sigma=3, pareto=0.001; with "
-            "labelled anomalies f1 or youden.",
-        ),
-        click.option(
-            "--false-alarm-rate",
-            type=float,
-            metavar="R",
-            help="Share of normal images that may be flagged. [default: 0.01]",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def policy_text(false_alarm_rate: float | None, policy: str | None) -> str | None:
@@ -194,14 +185,6 @@ def policy_text(false_alarm_rate: float | None, policy: str | None) -> str | Non
     return policy if false_alarm_rate is None else f"false-alarm-rate={false_alarm_rate!r}"
 
 
-def require_place(out: Path) -> None:
-    """Refuse a model file that could not be written, before minutes are spent on it."""
-    if not out.parent.is_dir():
-        raise SettingError(f"The folder {out.parent} of --out does not exist; make it first.")
-    if not os.access(out.parent, os.W_OK | os.X_OK):
-        raise SettingError(f"The folder {out.parent} of --out may not be written to; choose another.")
-
-
 def key_values(pairs: Iterable[str]) -> dict[str, str]:
     """`KEY=VALUE` texts as a dictionary."""
     found = {}
@@ -211,6 +194,19 @@ def key_values(pairs: Iterable[str]) -> dict[str, str]:
             raise SettingError(f"The parameter {pair!r} has no value; write -p KEY=VALUE.")
         found[key.strip().replace("-", "_")] = value.strip()
     return found
+
+
+def _readable_size(context: click.Context, option: click.Parameter, text: str | None) -> int | str | None:
+    """A size as `anomalens.images.sizes.read_size` takes it; a side alone becomes a whole number."""
+    if text is None:
+        return None
+    from anomalens.images.sizes import read_size
+
+    try:
+        read_size(text)
+    except SettingError as error:
+        raise click.BadParameter(str(error), context, option) from None
+    return int(text) if text.isdecimal() else text
 
 
 @contextmanager

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +16,10 @@ from anomalens.cli.options import size_option
 from anomalens.cli.printing import count
 from anomalens.cli.sources import usable_images
 from anomalens.errors import InputError
+from anomalens.places import written_beside
+
+if TYPE_CHECKING:
+    from anomalens.images import Pixels
 
 
 @click.command(short_help="The prepared (and augmented) images, as files.")
@@ -69,9 +71,6 @@ def preprocess(
       anomalens preprocess photos --out prepared --preprocess pad,grey,standardise
       anomalens preprocess photos --out more --augment flip,rotate=15 --copies 8
     """
-    import numpy as np
-    from PIL import Image
-
     from anomalens.errors import ImageError
     from anomalens.images import Augmentation, Preprocessing
     from anomalens.images.prefetch import stream
@@ -101,8 +100,7 @@ def preprocess(
                 versions += augmentation.copies(prepared.pixels, image_index=index, n=copies, seed=seed)
             for copy, pixels in enumerate(versions):
                 name = f"{index:06d}{f'-{copy}' if copy else ''}.png"
-                whole = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-                Image.fromarray(whole).save(folder / name)
+                _save(pixels, folder / name)
                 rows.append({
                     "path": name,
                     "label": entry.label or "",
@@ -110,12 +108,7 @@ def preprocess(
                     "group": entry.group or entry.id,  # copies must never be split from their original
                 })  # fmt: skip
                 sources[name] = entry.id
-        with (folder / "manifest.csv").open(
-            "w", newline="", encoding="utf-8", errors="backslashreplace"
-        ) as file:
-            writer = csv.DictWriter(file, ["path", "label", "mask", "group"])
-            writer.writeheader()
-            writer.writerows(rows)
+        _write_manifest(folder / "manifest.csv", rows)
         record = {
             "preprocessing": preprocessing.to_json(),
             "augmentation": None if augmentation is None else {**augmentation.to_json(), "copies": copies},
@@ -127,6 +120,20 @@ def preprocess(
     return 2 if problems else 0
 
 
+def _save(pixels: Pixels, path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8)).save(path)
+
+
+def _write_manifest(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        writer = csv.DictWriter(file, ["path", "label", "mask", "group"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 @contextmanager
 def _appearing(out: Path) -> Iterator[Path]:
     """A hidden folder beside `out` that takes its name at the end; a stopped run leaves nothing."""
@@ -134,18 +141,9 @@ def _appearing(out: Path) -> Iterator[Path]:
         raise InputError(f"The folder {out} is not empty; choose another --out, so nothing is mixed up.")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        try:
+        with written_beside(out) as hidden:
+            hidden.mkdir()
             yield hidden
-            umask = os.umask(0)
-            os.umask(umask)
-            hidden.chmod(0o777 & ~umask)  # mkdtemp makes folders for their owner only
-            if out.exists():
-                out.rmdir()
-            hidden.rename(out)
-        except BaseException:
-            shutil.rmtree(hidden, ignore_errors=True)
-            raise
     except OSError as error:
         raise InputError(
             f"The images cannot be written to {out} ({error.strerror or error}); choose another --out."

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import click
 
-from anomalens import defaults
 from anomalens.cli.bars import bar
-from anomalens.cli.options import key_values, size_option, task_options
+from anomalens.cli.options import fit_options, key_values, selection_options
 from anomalens.cli.tables import columns
+from anomalens.datasets.selection import Selection
+from anomalens.errors import SettingError
+from anomalens.inspector.fit_options import FitOptions
+from anomalens.places import require_place, write_text
 
 
 @click.command()
-@click.argument("dataset", metavar="DATASET")
-@task_options
+@selection_options
 @click.option(
     "--over",
     "over",
@@ -23,24 +25,10 @@ from anomalens.cli.tables import columns
     required=True,
     metavar="KEY=V1,V2",
     help="What to vary: a parameter of the detector, or size, preprocess, augment, copies, policy, "
-    "seed; repeat for more. Lists inside a value take +: taps=stride8,stride8+stride16.",
+    "runtime, precision, threads, seed; repeat for more. Lists inside a value take +: "
+    "taps=stride8,stride8+stride16.",
 )
-@click.option(
-    "--detector",
-    default=defaults.DETECTOR,
-    show_default=True,
-    metavar="NAME",
-    help="See `anomalens detectors`.",
-)
-@size_option()
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0, 2**31 - 1),
-    help="Of the fits and of what is drawn.",
-)
-@click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter that stays the same.")
+@fit_options("detector", "size", "seed", "parameters")
 @click.option(
     "--json",
     "json_file",
@@ -61,18 +49,9 @@ from anomalens.cli.tables import columns
     help="Write report.html with the curves, report.md and report.json.",
 )
 def sweep(
-    dataset: str,
+    selection: Selection,
     over: tuple[str, ...],
-    root: Path | None,
-    protocol: str | None,
-    category: str | None,
-    normal_class: str | None,
-    against: str | None,
-    shots: int | None,
-    detector: str,
-    size: int | str | None,
-    seed: int,
-    parameters: tuple[str, ...],
+    options: FitOptions,
     json_file: Path | None,
     curves: Path | None,
     report: Path | None,
@@ -87,12 +66,10 @@ def sweep(
     This is a study of robustness on test images, not a way to choose settings: what is best here is tuned
     to this test set.
     """
-    from anomalens.datasets import load_tasks
-    from anomalens.errors import SettingError
+    from anomalens.datasets import tasks_of
     from anomalens.evaluation import sweep as room
     from anomalens.evaluation.cards import write_cards
-    from anomalens.evaluation.results_table import require_place, write_whole
-    from anomalens.evaluation.settings import FitSettings
+    from anomalens.evaluation.cell import Cell
     from anomalens.reports.evaluation import report_folder, sweep_curves, write_report
 
     if report is not None:
@@ -100,41 +77,25 @@ def sweep(
     for path, option in ((json_file, "--json"), (curves, "--curves")):
         if path is not None:
             require_place(path, option)
-    tasks = load_tasks(
-        dataset,
-        root=root,
-        protocol=protocol,
-        category=category,
-        normal_class=normal_class,
-        shots=shots,
-        seed=seed,
-        against=against,
-    )
+    tasks = tasks_of(selection, seed=options.seed)
     if len(tasks) != 1:
         names = ", ".join(task.name for task in tasks[:12])
         raise SettingError(
-            f"A sweep takes one task, and {dataset} has {len(tasks)}: {names}; choose one with --category "
-            "or --normal-class."
+            f"A sweep takes one task, and {selection.dataset} has {len(tasks)}: {names}; choose one with "
+            "--category or --normal-class."
         )
     axes = {key: [v for v in text.split(",") if v] for key, text in key_values(over).items()}
-    settings = FitSettings(detector=detector, parameters=key_values(parameters), size=size)
-    words = ["anomalens", "sweep", dataset, *(part for text in over for part in ("--over", text))]
-    for option, value in (
-        ("--root", root), ("--protocol", protocol), ("--category", category),
-        ("--normal-class", normal_class), ("--against", against), ("--shots", shots), ("--seed", seed),
-    ):  # fmt: skip
-        if value is not None:
-            words += [option, str(value)]
-    command = f"{shlex.join(words)} {settings.options()}"
+    varied = (word for text in over for word in ("--over", text))
+    command = shlex.join(["anomalens", "sweep", *Cell(selection, options).words, *varied])
     cards = []
-    for card in room.sweep(tasks[0], settings, axes, seed=seed, command=command, progress=bar):
+    for card in room.sweep(tasks[0], options, axes, command=command, progress=bar):
         cards.append(card)
         if json_file is not None:
             write_cards(json_file, cards)
     for line in columns(room.sweep_rows(cards)):
         click.echo(line)
     if curves is not None:
-        write_whole(curves, sweep_curves(cards))
+        write_text(curves, sweep_curves(cards))
         click.echo(f"curves: {curves}")
     if report is not None:
         click.echo(f"page: {write_report(cards, report)}")

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from anomalens.errors import ImageSetError
 from anomalens.images.folder_names import is_good
-from anomalens.images.image_set import ImageEntry, ImageSet
+from anomalens.images.image_entry import ImageEntry
+from anomalens.images.image_set import ImageSet
 
 
 def labelled_arrays(

@@ -11,6 +11,7 @@ from typing import Any, Final
 from anomalens.datasets.catalogue import AMBIGUOUS_FORMS, DATASETS, SPECIFIC_FORMS, Dataset, canonical
 from anomalens.datasets.forms import folders, manifest_csv, npz_arrays, tar_archives
 from anomalens.datasets.protocols import Outsiders, make_tasks
+from anomalens.datasets.selection import Selection
 from anomalens.datasets.task import Classes, Contents, Form, Split, Task
 from anomalens.errors import ImageSetError, SettingError, unknown_name
 from anomalens.images.image_set import ImageSet
@@ -94,20 +95,26 @@ def load_tasks(
         When data is missing (the sentence says what to fetch, where to put it and what to repeat),
         damaged, or cannot serve the protocol.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise SettingError(f"The seed is {seed!r}; give a whole number from 0.")
-    dataset, contents = _read(name_or_path, root, seed)
-    outsiders = _outsiders(against, root, seed) if against is not None else None
-    return make_tasks(
-        dataset,
-        contents,
+    selection = Selection(
+        os.fspath(name_or_path),
+        root=None if root is None else os.fspath(root),
         protocol=protocol,
         category=category,
         normal_class=normal_class,
+        against=None if against is None else os.fspath(against),
         shots=shots,
-        seed=seed,
-        outsiders=outsiders,
     )
+    return tasks_of(selection, seed=seed)
+
+
+def tasks_of(selection: Selection, *, seed: int = 0) -> list[Task]:
+    """The tasks that a selection gives; errors as of `load_tasks`."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise SettingError(f"The seed is {seed!r}; give a whole number from 0.")
+    root = selection.root
+    dataset, contents = _read(selection.dataset, root, seed)
+    outsiders = None if selection.against is None else _outsiders(selection.against, root, seed)
+    return make_tasks(dataset, contents, selection, seed=seed, outsiders=outsiders)
 
 
 def dataset_rows(root: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
@@ -180,10 +187,7 @@ def missing(dataset: Dataset, root: Path | None) -> ImageSetError:
     )
 
 
-def _read(
-    name_or_path: str | os.PathLike[str], root: str | os.PathLike[str] | None, seed: int
-) -> tuple[str, Contents]:
-    text = os.fspath(name_or_path)
+def _read(text: str, root: str | None, seed: int) -> tuple[str, Contents]:
     known = canonical(text)
     path = Path(text)
     if known is not None:
@@ -213,7 +217,7 @@ def _read_path(path: Path, seed: int) -> Contents:
     )
 
 
-def _outsiders(against: str | os.PathLike[str], root: str | os.PathLike[str] | None, seed: int) -> Outsiders:
+def _outsiders(against: str, root: str | None, seed: int) -> Outsiders:
     name, contents = _read(against, root, seed)
     if isinstance(contents, Classes):
         return name, contents.test

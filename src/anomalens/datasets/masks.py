@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from anomalens.datasets.limits import read_text
 from anomalens.errors import ImageSetError
 from anomalens.images.arrays import MAX_PIXELS
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 from anomalens.images.mask_files import marked_in
 
 Mask = NDArray[np.bool_]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from anomalens.datasets.selection import Selection
 from anomalens.datasets.splitting import draw_shots, relabelled, with_label
 from anomalens.datasets.task import PROTOCOLS, Classes, Contents, Split, Task
 from anomalens.errors import ImageSetError, SettingError, unknown_name
@@ -19,15 +20,23 @@ Outsiders = tuple[str, ImageSet]
 def make_tasks(
     dataset: str,
     contents: Contents,
+    selection: Selection,
     *,
-    protocol: str | None = None,
-    category: str | None = None,
-    normal_class: str | None = None,
-    shots: int | None = None,
     seed: int = 0,
     outsiders: Outsiders | None = None,
 ) -> list[Task]:
-    """One task for each category, normal class or left-out class that the options leave.
+    """One task for each category, normal class or left-out class that the selection leaves.
+
+    Parameters
+    ----------
+    dataset : str
+        Its name in tasks.
+    contents : Contents
+    selection : Selection
+    seed : int
+        Draws the shots.
+    outsiders : (name, ImageSet), optional
+        What `selection.against` names.
 
     Raises
     ------
@@ -36,6 +45,8 @@ def make_tasks(
     ImageSetError
         When the data cannot serve the protocol.
     """
+    protocol, category, shots = selection.protocol, selection.category, selection.shots
+    normal_class = selection.normal_class
     if protocol is not None and protocol not in PROTOCOLS:
         raise unknown_name("protocol", protocol, PROTOCOLS)
     if protocol == "few-shot" and shots is None:

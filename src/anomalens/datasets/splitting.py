@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from anomalens.errors import ImageSetError
-from anomalens.images.image_set import ImageEntry, ImageSet
+from anomalens.images.image_entry import ImageEntry
+from anomalens.images.image_set import ImageSet
 from anomalens.images.layout import GOOD
 
 TRAIN_SHARE: Final = 0.75

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.demo.photographs import PHOTOGRAPHS, TILE, Tiles, load_photograph
-from anomalens.demo.ranking import auroc
 from anomalens.demo.workspace import Workspace
 from anomalens.images import ImageSet, recognise, test_set
 from anomalens.images.decode import decode
 from anomalens.inspector import Finding, Inspector
+from anomalens.metrics.ranking import auroc
 from anomalens.progress import Progress, silent
 from anomalens.reports import CheckReport, ModelRecord
 

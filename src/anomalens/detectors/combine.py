@@ -26,9 +26,9 @@ members share while fitting.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import islice
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -36,7 +36,6 @@ from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
 from anomalens.calibration.tail_scale import TailScale
-from anomalens.detectors.combine_settings import CombineSettings
 from anomalens.detectors.contract import (
     Batch,
     Detector,
@@ -47,14 +46,12 @@ from anomalens.detectors.contract import (
     State,
     TrainingImages,
 )
-from anomalens.detectors.cross_fit import cross_fit, stand_in_scores
+from anomalens.detectors.cross_fit import batches, cross_fit, stand_in_scores
 from anomalens.detectors.features.cache import FeatureMemory
 from anomalens.detectors.image_level import ImageLevelDetector
-from anomalens.detectors.registry import COMBINE, load_detector
 from anomalens.errors import SettingError
 from anomalens.job import Job
 
-MAX_MEMBERS: Final = 8
 SHARED_BYTES: Final = 250 * 10**6
 # Where no image can be left out, this many stand-ins of this many images set the scales.
 _STAND_IN_IMAGES: Final = 10
@@ -87,18 +84,62 @@ class Member:
 
 
 class Combine(Detector):
-    """The mean of several detectors' scores, each on the scale of its own tail."""
+    """The mean of several detectors' scores, each on the scale of its own tail.
 
-    labels: ClassVar[tuple[str, ...]]
-    kinds: ClassVar[tuple[type[Detector], ...]]
-    settings: CombineSettings
+    Parameters
+    ----------
+    members : mapping of str to Detector
+        By what tells them apart; they are not fitted themselves, others like them are.
+    """
+
+    settings_type: ClassVar[type[Settings]] = Settings
     members_: tuple[Member, ...]
+
+    def __init__(self, members: Mapping[str, Detector]) -> None:
+        super().__init__()
+        self._members = dict(members)
+        self._memory = FeatureMemory(max_bytes=SHARED_BYTES)
+
+    @property
+    def name(self) -> str:
+        return f"combine:{','.join(member.name for member in self.made_of)}"
+
+    @property
+    def family(self) -> str:
+        return self.made_of[0].family
+
+    @property
+    def pixel_level(self) -> bool:
+        return any(member.pixel_level for member in self.made_of)
+
+    @property
+    def from_scratch(self) -> bool:
+        return all(member.from_scratch for member in self.made_of)
+
+    @property
+    def uses_references(self) -> bool:
+        return any(member.uses_references for member in self.made_of)
+
+    @property
+    def made_of(self) -> Sequence[Detector]:
+        return tuple(self._members.values())
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {
+            f"{label}.{key}": value
+            for label, member in self._members.items()
+            for key, value in member.parameters.items()
+        }
+
+    def fresh(self) -> Self:
+        return type(self)({label: member.fresh() for label, member in self._members.items()})
 
     def fit(self, images: TrainingImages, job: Job) -> Scores | None:
         self._memory = FeatureMemory(max_bytes=SHARED_BYTES)
         found, unseen = [], []
-        for label, kind, settings in zip(self.labels, self.kinds, self.settings.members, strict=True):
-            detector = kind(settings)
+        for label, unfitted in self._members.items():
+            detector = unfitted.fresh()
             self._share(detector)
             scores = detector.fit(images, job)
             if scores is None:
@@ -162,25 +203,23 @@ class Combine(Detector):
             })  # fmt: skip
         return State({"members": numbers}, arrays, graphs)
 
-    @classmethod
-    def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
-        combined = cls()
-        combined._memory = FeatureMemory(max_bytes=SHARED_BYTES)
-        members = []
+    def rebuilt(self, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
         entries = state.numbers["members"]
-        if [entry["label"] for entry in entries] != list(cls.labels):
+        if [entry["label"] for entry in entries] != list(self._members):
             raise ValueError("the members are not those that the detector's name says")
-        for number, (kind, entry) in enumerate(zip(cls.kinds, entries, strict=True)):
+        combined = self.fresh()
+        members = []
+        for number, (unfitted, entry) in enumerate(zip(self.made_of, entries, strict=True)):
             prefix = f"m{number}."
             inner = State(
                 entry["numbers"],
                 {n.removeprefix(prefix): a for n, a in state.arrays.items() if n.startswith(prefix)},
                 {name: state.graphs[place] for name, place in entry["graphs"].items()},
             )
-            detector = kind.from_state(inner, size=size, runtime=runtime)
+            detector = unfitted.rebuilt(inner, size=size, runtime=runtime)
             combined._share(detector)
             scale = TailScale.from_json(entry["scale"])
-            members.append(Member(entry["label"], detector, scale, _read_map_scale(kind, entry)))
+            members.append(Member(entry["label"], detector, scale, _read_map_scale(detector, entry)))
         combined.members_ = tuple(members)
         return combined
 
@@ -201,61 +240,15 @@ class Combine(Detector):
         return Scores(np.asarray(image, np.float64), np.asarray(total / np.float32(len(maps)), np.float32))
 
 
-def combination(name: str) -> type[Combine]:
-    """The class of `combine:A,B,…`; a detector that is named again is told apart as A2, A3, …
-
-    Raises
-    ------
-    SettingError
-        Fewer than two or more than eight members, an unknown one, or a `combine` among them.
-    """
-    given = [part.strip() for part in name.partition(":")[2].split(",") if part.strip()]
-    if any(part.partition(":")[0].strip() == COMBINE for part in given):
-        raise SettingError(
-            f"The detector {name!r:.80} combines a combination; name all members in one: combine:knn,gmm,pca."
-        )
-    if not 2 <= len(given) <= MAX_MEMBERS:
-        raise SettingError(
-            f"The detector {name!r:.80} names {len(given)} members; name 2 to {MAX_MEMBERS}, as in "
-            "combine:knn,gaussian."
-        )
-    labels = tuple(
-        part if part not in given[:place] else f"{part}{given[:place].count(part) + 1}"
-        for place, part in enumerate(given)
-    )
-    if len(set(labels)) < len(labels):
-        raise SettingError(f"The detector {name!r:.80} gives two members the same name; change their order.")
-    return _class_of(",".join(given), labels, tuple(load_detector(part) for part in given))
-
-
-@lru_cache(maxsize=64)
-def _class_of(members: str, labels: tuple[str, ...], kinds: tuple[type[Detector], ...]) -> type[Combine]:
-    about: dict[str, Any] = {"labels": labels, "kinds": kinds, "__module__": __name__}
-    settings: type[Settings] = type("CombineSettings", (CombineSettings,), about)
-    return type(
-        "Combine",
-        (Combine,),
-        {
-            **about,
-            "__doc__": Combine.__doc__,
-            "name": f"{COMBINE}:{members}",
-            "family": kinds[0].family,
-            "pixel_level": any(kind.pixel_level for kind in kinds),
-            "from_scratch": all(kind.from_scratch for kind in kinds),
-            "uses_references": any(kind.uses_references for kind in kinds),
-            "settings_type": settings,
-        },
-    )
-
-
 def _on_its_scale(
     label: str, detector: Detector, scores: Scores, images: TrainingImages, seed: int
 ) -> Member:
     """The member with scales from its out-of-fold scores, or from stand-ins where there are none."""
     known = np.isfinite(scores.image)
     if known.sum() < 2:
+        some = islice(batches(images), _STAND_IN_IMAGES)
         scores = stand_in_scores(
-            detector, images, n_images=_STAND_IN_IMAGES, copies=_STAND_IN_COPIES, seed=seed
+            ((detector, batch) for batch in some), total=_STAND_IN_IMAGES, copies=_STAND_IN_COPIES, seed=seed
         )
         known = np.isfinite(scores.image)
     if known.sum() < 2:
@@ -279,9 +272,9 @@ def _placed(member: Member, scores: Scores) -> Scores:
     return Scores(member.scale(scores.image), maps)
 
 
-def _read_map_scale(kind: type[Detector], entry: dict[str, Any]) -> tuple[float, float] | None:
+def _read_map_scale(detector: Detector, entry: dict[str, Any]) -> tuple[float, float] | None:
     given = entry["map_scale"]
-    if (given is None) == kind.pixel_level:
+    if (given is None) == detector.pixel_level:
         raise ValueError("a map's scale is missing, or is there for a detector without maps")
     if given is None:
         return None

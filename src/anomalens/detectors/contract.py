@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -147,7 +147,12 @@ class Settings:
 
     @classmethod
     def from_texts(cls, given: Mapping[str, str]) -> Self:
-        """Build from `KEY=VALUE` texts, as the command line's `-p` gives them.
+        """Build from `KEY=VALUE` texts, as the command line's `-p` gives them; see `from_values`."""
+        return cls.from_values(given)
+
+    @classmethod
+    def from_values(cls, given: Mapping[str, Any]) -> Self:
+        """Build from values, or from texts that are read as them.
 
         Raises
         ------
@@ -156,22 +161,11 @@ class Settings:
         """
         known = {f.name: f for f in fields(cls)}
         values: dict[str, Any] = {}
-        for key, text in given.items():
+        for key, value in given.items():
             if key not in known:
                 raise unknown_name("parameter", key, known)
-            values[key] = _read(key, text, known[key].default)
+            values[key] = _read(key, value, known[key].default) if isinstance(value, str) else value
         return cls(**values)
-
-    @classmethod
-    def from_values(cls, given: Mapping[str, Any]) -> Self:
-        """Build from values, or from texts as `from_texts` takes them."""
-        known = {f.name for f in fields(cls)}
-        texts = {key: value for key, value in given.items() if isinstance(value, str)}
-        others = {key: value for key, value in given.items() if key not in texts}
-        for key in others:
-            if key not in known:
-                raise unknown_name("parameter", key, known)
-        return replace(cls.from_texts(texts), **others)
 
     def to_plain(self) -> dict[str, Any]:
         """Every parameter and its value, for cards."""
@@ -229,28 +223,48 @@ def _read(key: str, text: str, default: Any) -> Any:
 
 
 class Detector(ABC):
-    """Base of all detectors.
+    """Base of all detectors; what `fit` learnt ends in `_`.
 
-    Class attributes
-    ----------------
-    name : the detector's name on the command line
-    family : "density", "one-class", "reconstruction", "self-supervised", "patches" or "classifier"
-    pixel_level : whether `score` gives maps
-    holds_out : whether the scores that `fit` returns are of images kept from learning, NaN for the others
-    from_scratch : whether it trains a network on pixels alone; such networks see smaller images
-    uses_references : whether it compares each image with its own template, `Batch.references`
-    settings_type : the frozen dataclass of its parameters
-
-    What `fit` learnt ends in `_`.
+    What a detector says of itself (`name` to `uses_references`) are class attributes; those that are made of
+    others (`Combine`, `Tiled`) ask them. `settings_type` is the frozen dataclass of its parameters.
     """
 
-    name: ClassVar[str]
-    family: ClassVar[str]
-    pixel_level: ClassVar[bool]
-    holds_out: ClassVar[bool] = False
-    from_scratch: ClassVar[bool] = False
-    uses_references: ClassVar[bool] = False
     settings_type: ClassVar[type[Settings]]
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The detector's name on the command line."""
+
+    @property
+    @abstractmethod
+    def family(self) -> str:
+        """One of "density", "one-class", "reconstruction", "self-supervised", "patches", "classifier"."""
+
+    @property
+    @abstractmethod
+    def pixel_level(self) -> bool:
+        """Whether `score` gives maps."""
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether the scores that `fit` returns are of images kept from learning, NaN for the others."""
+        return False
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether it trains a network on pixels alone; such networks see smaller images."""
+        return False
+
+    @property
+    def uses_references(self) -> bool:
+        """Whether it compares each image with its own template, `Batch.references`."""
+        return False
+
+    @property
+    def made_of(self) -> Sequence[Detector]:
+        """The detectors that it is made of; none for one that learns by itself."""
+        return ()
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings if settings is not None else self.settings_type()
@@ -281,7 +295,6 @@ class Detector(ABC):
         """What was learnt, complete."""
 
     @classmethod
-    @abstractmethod
     def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
         """Rebuild a detector that scores bit-identically on the same runtime.
 
@@ -293,6 +306,20 @@ class Detector(ABC):
         runtime : Runtime
             What executes the graphs.
         """
+        raise NotImplementedError(f"{cls.__name__} has no from_state, which rebuilds one from its state.")
+
+    def rebuilt(self, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
+        """Another one of this kind, with what a state says was learnt; see `from_state`."""
+        return type(self).from_state(state, size=size, runtime=runtime)
+
+    def fresh(self) -> Self:
+        """Another one with the same parameters, which has learnt nothing."""
+        return type(self)(self.settings)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter and its value, for cards."""
+        return self.settings.to_plain()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -313,4 +340,4 @@ class Detector(ABC):
 
     def on_runtime(self, runtime: Runtime, *, size: tuple[int, int]) -> Self:
         """The same detector, its graphs executed by another runtime."""
-        return type(self).from_state(self.state(), size=size, runtime=runtime)
+        return self.rebuilt(self.state(), size=size, runtime=runtime)

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.detectors.contract import Batch, Detector, Scores, TrainingImages, references_of
-from anomalens.detectors.folds import fold_of_groups
+from anomalens.detectors.folds import FOLDS, fold_of_groups
 from anomalens.detectors.made_pairs import taken_again
 from anomalens.images.arrays import Pixels
 from anomalens.images.augment import Augmentation
 from anomalens.job import Job
+from anomalens.progress import Progress, silent
 
-FOLDS: Final = 5
 # Slight changes that make a stand-in for a new image where there are too few to leave any out.
 STAND_IN: Final = Augmentation(flip="none", rotate=5, scale=0.05, brightness=0.1)
 
@@ -111,7 +110,7 @@ def cross_fit(
     Parameters
     ----------
     detector : Detector
-        Is not changed: new ones with its settings are fitted.
+        Is not changed: fresh ones are fitted.
     images : TrainingImages
     which : int64 [m], optional
         The images that are scored, all by default; augmented copies need no score.
@@ -132,7 +131,7 @@ def cross_fit(
         held = folds == fold
         if not (held & asked).any() or held.all():
             continue
-        part = type(detector)(detector.settings)
+        part = detector.fresh()
         rest = SomeImages(images, np.flatnonzero(~held))
         part.fit(rest, job)
         left_out = SomeImages(images, np.flatnonzero(held & asked))
@@ -145,21 +144,37 @@ def cross_fit(
 
 
 def stand_in_scores(
-    detector: Detector, images: TrainingImages, *, n_images: int, copies: int, seed: int
+    judged: Iterable[tuple[Detector, Batch]],
+    *,
+    total: int,
+    copies: int,
+    seed: int,
+    progress: Progress = silent,
 ) -> Scores:
-    """Scores of slightly changed copies of the first images: a poor stand-in for those of new images.
+    """Scores of slightly changed copies of images: a poor stand-in for those of new images.
+
+    Parameters
+    ----------
+    judged : iterable of (Detector, Batch)
+        `total` batches of one image each, with the detector that scores the copies of it.
+    copies : int
+        Of each image.
 
     Returns
     -------
     Scores
-        Of up to n_images · copies copies; maps are the maxima, [n, 1, 1].
+        Of total · copies copies; maps are the maxima, [n, 1, 1].
     """
     scores: list[float] = []
     maxima: list[float] = []
-    for index, batch in enumerate(islice(batches(images), n_images)):
-        for copy in stand_ins(detector, batch, index=index, n=copies, seed=seed):
-            answer = detector.score(copy)
-            scores.append(float(answer.image[0]))
-            if answer.maps is not None:
-                maxima.append(float(answer.maps[0].max()))
+    made = (
+        (judge, copy)
+        for index, (judge, batch) in enumerate(judged)
+        for copy in stand_ins(judge, batch, index=index, n=copies, seed=seed)
+    )
+    for judge, copy in progress(made, label="calibrating", total=total * copies):
+        answer = judge.score(copy)
+        scores.append(float(answer.image[0]))
+        if answer.maps is not None:
+            maxima.append(float(answer.maps[0].max()))
     return Scores(np.array(scores), np.array(maxima, np.float32)[:, None, None] if maxima else None)

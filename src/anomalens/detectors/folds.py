@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+FOLDS: Final = 5  # where a detector is fitted anew without each
 # Out-of-fold scores are taken from at most this many images; a rate of 0.001 needs 999.
 MAX_CALIBRATION_IMAGES: Final = 2000
 

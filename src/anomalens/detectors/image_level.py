@@ -29,14 +29,10 @@ from anomalens.detectors.contract import (
     TrainingImages,
 )
 from anomalens.detectors.features.cache import FeatureCache, FeatureMemory
-from anomalens.detectors.features.extractor import (
-    Extractor,
-    FeatureSettings,
-    extractor_from_state,
-    learn_extractor,
-)
+from anomalens.detectors.features.extractor import Extractor, FeatureSettings
+from anomalens.detectors.features.making import extractor_from_state, learn_extractor
 from anomalens.detectors.features.space import FeatureSpace
-from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
+from anomalens.detectors.folds import FOLDS, MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
 from anomalens.errors import BackboneError, SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.job import Job
@@ -45,7 +41,6 @@ from anomalens.progress import Progress
 Floats = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
 
-FOLDS: Final = 5
 # The features, those of a fold, and a scaled copy are held at once, with room for one block more.
 _COPIES: Final = 4
 _LARGEST: Final = 1e15  # sums of squares of smaller numbers stay finite in float32

@@ -44,9 +44,6 @@ OURS: Final = {
     "ganomaly": "anomalens.detectors.reconstruction.ganomaly:Ganomaly",
 }
 
-COMBINE: Final = "combine"  # before a colon and the names of detectors
-TILED: Final = "tiled"  # before a colon and the name of one
-
 
 def detector_names() -> list[str]:
     """All names that `load_detector` knows, ours first."""
@@ -55,26 +52,13 @@ def detector_names() -> list[str]:
 
 
 def load_detector(name: str) -> type[Detector]:
-    """The class of a detector, of several at once (`combine:knn,gaussian`) or of one on tiles (`tiled:auto`).
+    """The class of a detector; `DetectorSpec` also knows those that are made of others.
 
     Raises
     ------
     SettingError
         The name is unknown (the nearest is suggested), or another package's detector fails to load.
     """
-    made_of, _, members = name.partition(":")
-    if made_of.strip() == COMBINE:
-        from anomalens.detectors.combine import combination
-
-        if TILED in (member.partition(":")[0].strip() for member in members.split(",")):
-            raise SettingError(
-                f"The detector {name!r:.80} combines one on tiles; combine detectors of whole images only."
-            )
-        return combination(name)
-    if made_of.strip() == TILED:
-        from anomalens.detectors.tiled import tiling
-
-        return tiling(name)
     if name in OURS:
         module, _, attribute = OURS[name].partition(":")
         found: type[Detector] = getattr(import_module(module), attribute)
@@ -90,4 +74,9 @@ def load_detector(name: str) -> type[Detector]:
             if not (isinstance(loaded, type) and issubclass(loaded, Detector)):
                 raise SettingError(f"{point.value} is no anomalens.detectors.contract.Detector.")
             return loaded
+    if ":" in name:
+        raise SettingError(
+            f"The detector {name!r:.80} is made of others and has no class of its own; make it with "
+            "DetectorSpec.parse(NAME).make()."
+        )
     raise unknown_name("detector", name, detector_names())

@@ -26,29 +26,93 @@ Memory. One image at a time (those that are decoded ahead come on top), the dete
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
-from anomalens.detectors.contract import Batch, Detector, Reasons, Scores, State, TrainingImages
-from anomalens.detectors.registry import COMBINE, OURS, TILED, load_detector
-from anomalens.detectors.tiled_settings import TiledSettings
+from anomalens.detectors.contract import (
+    Batch,
+    Detector,
+    Reasons,
+    Scores,
+    Settings,
+    State,
+    TrainingImages,
+    parameter,
+)
 from anomalens.detectors.tiles import Layout, TileSet
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.job import Job
 
+TILE: Final = 256
+OVERLAP: Final = 32
+
+
+@dataclass(frozen=True)
+class TiledSettings(Settings):
+    """How images are cut."""
+
+    tile: int = parameter(TILE, "side of a tile in pixels: what the network sees at once", limits=(32, 2048))
+    overlap: int = parameter(
+        OVERLAP, "pixels that neighbouring tiles share at least, up to half a tile", limits=(0, 1024)
+    )
+    max_tiles: int = parameter(2000, "tiles that are learnt from", limits=(1, 10**6))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.overlap > self.tile // 2:
+            raise SettingError(
+                f"The overlap is {self.overlap} and the tile {self.tile} pixels; give an overlap of at most "
+                f"half the tile, {self.tile // 2}."
+            )
+
 
 class Tiled(Detector):
-    """A pixel-level detector that sees an image tile by tile."""
+    """A pixel-level detector that sees an image tile by tile.
 
-    kind: ClassVar[type[Detector]]
+    Parameters
+    ----------
+    inner : Detector
+        Sees the tiles; it is not fitted itself, another one like it is.
+    settings : TiledSettings, optional
+    """
+
+    pixel_level: ClassVar[bool] = True
+    settings_type: ClassVar[type[Settings]] = TiledSettings
     settings: TiledSettings
     inner_: Detector
     learnt_: tuple[int, int]
+
+    def __init__(self, inner: Detector, settings: TiledSettings | None = None) -> None:
+        super().__init__(settings)
+        self._inner = inner
+
+    @property
+    def name(self) -> str:
+        return f"tiled:{self._inner.name}"
+
+    @property
+    def family(self) -> str:
+        return self._inner.family
+
+    @property
+    def holds_out(self) -> bool:
+        return self._inner.holds_out
+
+    @property
+    def made_of(self) -> Sequence[Detector]:
+        return (self._inner,)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {**self.settings.to_plain(), **self._inner.parameters}
+
+    def fresh(self) -> Self:
+        return type(self)(self._inner.fresh(), self.settings)
 
     def fit(self, images: TrainingImages, job: Job) -> Scores | None:
         if not len(images):
@@ -56,9 +120,9 @@ class Tiled(Detector):
         s = self.settings
         tiles = TileSet.of(images, tile=s.tile, overlap=s.overlap, most=s.max_tiles, seed=job.seed)
         self.learnt_ = len(tiles), len(images) * len(tiles.layout)
-        self.inner_ = self.kind(s.inner)
+        self.inner_ = self._inner.fresh()
         scores = self.inner_.fit(tiles, job)
-        if scores is not None and self.kind.holds_out:
+        if scores is not None and self.holds_out:
             return self._of_held_out(images, tiles, scores)
         if scores is None or not tiles.complete or not np.isfinite(scores.image).all():
             return None
@@ -102,14 +166,13 @@ class Tiled(Detector):
         cut = {"tile": self.settings.tile, "overlap": self.settings.overlap, "learnt": list(self.learnt_)}
         return State({**cut, "inner": dict(inner.numbers)}, inner.arrays, inner.graphs)
 
-    @classmethod
-    def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
+    def rebuilt(self, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
         n = state.numbers
-        tiled = cls(cls.settings_type.from_values({key: n[key] for key in ("tile", "overlap")}))
-        tile = tiled.settings.tile
+        tiled = type(self)(self._inner, TiledSettings(tile=n["tile"], overlap=n["overlap"]))
         tiled.learnt_ = int(n["learnt"][0]), int(n["learnt"][1])
         inner = State(n["inner"], state.arrays, state.graphs)
-        tiled.inner_ = cls.kind.from_state(inner, size=(tile, tile), runtime=runtime)
+        side = tiled.settings.tile
+        tiled.inner_ = self._inner.rebuilt(inner, size=(side, side), runtime=runtime)
         return tiled
 
     def _of_held_out(self, images: TrainingImages, tiles: TileSet, of_tiles: Scores) -> Scores:
@@ -134,51 +197,9 @@ class Tiled(Detector):
             yield self.inner_.score(Batch([layout.cut(filled, number)], [f"tile-{number}"]))
 
 
-def tiling(name: str) -> type[Tiled]:
-    """The class of `tiled:NAME`.
-
-    Raises
-    ------
-    SettingError
-        The detector is unknown, gives no maps, or is made of others itself.
-    """
-    inner = name.partition(":")[2].strip()
-    if inner.partition(":")[0].strip() in (COMBINE, TILED):
-        raise SettingError(
-            f"The detector {name!r:.80} tiles what is itself made of detectors; name one, as in tiled:auto."
-        )
-    kind = load_detector(inner)
-    if not kind.pixel_level:
-        kinds = {known: load_detector(known) for known in OURS}
-        maps = ", ".join(known for known, one in kinds.items() if one.pixel_level and not one.uses_references)
-        raise SettingError(
-            f"The detector {inner!r} gives no maps to put together; tile one that does: {maps}."
-        )
-    if kind.uses_references:
-        raise SettingError(
-            f"The detector {inner!r} compares each image with its own reference, and references are not cut "
-            "into tiles; give a larger size instead."
-        )
-    return tiled_class(inner, kind)
-
-
-@lru_cache(maxsize=64)
-def tiled_class(name: str, kind: type[Detector]) -> type[Tiled]:
-    """The class of a detector on tiles, from the detector's name and class."""
-    about: dict[str, Any] = {"kind": kind, "__module__": __name__}
-    return type(
-        "Tiled",
-        (Tiled,),
-        {
-            **about,
-            "__doc__": Tiled.__doc__,
-            "name": f"{TILED}:{name}",
-            "family": kind.family,
-            "pixel_level": True,
-            "holds_out": kind.holds_out,
-            "settings_type": type("TiledSettings", (TiledSettings,), about),
-        },
-    )
+def can_be_tiled(detector: Detector) -> bool:
+    """Whether it gives maps of single images, and is not made of others itself."""
+    return detector.pixel_level and not detector.uses_references and not detector.made_of
 
 
 def _of_images(values: NDArray[Any], n_images: int) -> NDArray[Any]:

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shlex
+import json
 import subprocess
 import sys
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from anomalens.errors import InputError
 from anomalens.evaluation.cards import ResultCard, read_cards, write_cards
+from anomalens.evaluation.cell import Cell
+from anomalens.evaluation.cell_process import failed_card
 from anomalens.evaluation.data_hash import data_hash
-from anomalens.evaluation.results_table import require_place
-from anomalens.evaluation.suite import Cell
 from anomalens.images.image_set import ImageSet
 from anomalens.inspector.model_card import versions
+from anomalens.places import require_folder
 from anomalens.progress import Progress, silent
 
 _HASHED: Final = 20_000  # images of a task up to which its data are compared with its card's
+
+
+def run_in_process(cell: Cell, path: Path) -> ResultCard:
+    """Evaluate a cell in a process of its own, which writes its card."""
+    path.unlink(missing_ok=True)  # else the former card would stand for a run that ends without one
+    done = subprocess.run(
+        [sys.executable, "-m", "anomalens.evaluation.cell_process", str(path)],
+        input=json.dumps(cell.to_json()),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode == 0 and (found := _read(path)) is not None:
+        return found
+    card = failed_card(cell, _reason(done))
+    write_cards(path, [card])
+    return card
 
 
 def run_cells(
@@ -28,7 +46,8 @@ def run_cells(
     folder: Path,
     *,
     again: bool = False,
-    kept: Mapping[str, Path] | None = None,
+    run: Callable[[Cell, Path], ResultCard] = run_in_process,
+    installed: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> tuple[list[ResultCard], list[str]]:
     """Evaluate what has no card yet, or one that no longer holds.
@@ -44,8 +63,10 @@ def run_cells(
         Where the cards are; cells whose card is there, has figures and still holds are not run again.
     again : bool
         Run all of them anew.
-    kept : mapping of str to Path, optional
-        The options `--feature-cache` and `--checkpoints` of every cell.
+    run : callable
+        Evaluates a cell and leaves its card at the path.
+    installed : mapping of str to str, optional
+        The packages that are here and their versions, where those of this process are not meant.
 
     Returns
     -------
@@ -63,17 +84,17 @@ def run_cells(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"The folder {folder} for result cards cannot be made: {error.strerror}.") from None
-    require_place(folder / "card.json", "--out")
+    require_folder(folder, "--out")
     wanted = list(cells)
     missing = [str(cell) for cell in wanted if isinstance(cell, InputError)]
     todo = [cell for cell in wanted if isinstance(cell, Cell)]
     cards = []
-    hashes = _DataHashes()
+    hashes, now = _DataHashes(), versions() if installed is None else installed
     for cell in progress(todo, label="benchmark", total=len(todo)):
         path = folder / cell.file_name
         card = None if again else _read(path)
-        if card is None or not _holds(card, cell, hashes):
-            card = run_cell(cell, path, kept or {})
+        if card is None or _packages_changed(card.versions, now) or not _holds(card, cell, hashes):
+            card = run(cell, path)
         cards.append(card)
     return cards, missing
 
@@ -90,10 +111,10 @@ def _read(path: Path) -> ResultCard | None:
 
 
 def _holds(card: ResultCard, cell: Cell, hashes: _DataHashes) -> bool:
-    """Whether a card did not fail, and is of these packages and of the data as they are now."""
-    if card.error is not None or _packages_changed(card.versions):
+    """Whether a card did not fail, and is of the data as they are now."""
+    if card.error is not None:
         return False
-    if card.data_sha256 is None or cell.load is None or cell.n_images > _HASHED:
+    if card.data_sha256 is None or cell.n_images > _HASHED:
         return True
     try:
         return hashes.of(cell) == card.data_sha256
@@ -101,9 +122,8 @@ def _holds(card: ResultCard, cell: Cell, hashes: _DataHashes) -> bool:
         return False
 
 
-def _packages_changed(then: Mapping[str, str]) -> bool:
+def _packages_changed(then: Mapping[str, str], now: Mapping[str, str]) -> bool:
     """Whether Anomalens has another version, or a package that the card names is no longer installed."""
-    now = versions()
     return not then.keys() <= now.keys() or ("anomalens" in then and then["anomalens"] != now["anomalens"])
 
 
@@ -122,12 +142,11 @@ class _DataHashes:
         InputError
             The data cannot be loaded.
         """
-        assert cell.load is not None
-        draw = (cell.data, cell.seed)
+        draw = (cell.selection, cell.options.seed)
         if draw not in self._by_draw:
             task = cell.load()
             # of one source, the same names are the same images: most seeds draw nothing
-            images = (cell.data, _names(task.train), _names(task.test))
+            images = (cell.selection, _names(task.train), _names(task.test))
             if images not in self._by_images:
                 self._by_images[images] = data_hash(task)
             self._by_draw[draw] = self._by_images[images]
@@ -138,33 +157,6 @@ def _names(images: ImageSet) -> bytes:
     """A digest, since a run may hold the names of a million images."""
     names = "\n".join(entry.id for entry in images.entries)
     return hashlib.sha256(names.encode("utf-8", "surrogateescape")).digest()
-
-
-def run_cell(cell: Cell, path: Path, kept: Mapping[str, Path]) -> ResultCard:
-    """One `anomalens evaluate`, in a process of its own."""
-    options = [word for option, place in (*kept.items(), ("--json", path)) for word in (option, str(place))]
-    path.unlink(missing_ok=True)  # else the former card would stand for a run that ends without one
-    code = "from anomalens.cli.main import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "evaluate", *cell.arguments, *options],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        check=False,
-    )
-    if done.returncode in (0, 2) and (found := _read(path)) is not None:
-        return found
-    card = ResultCard(
-        dataset=cell.title,
-        protocol="",
-        detector=cell.detector,
-        seed=cell.seed,
-        error=_reason(done),
-        command=shlex.join(["anomalens", "evaluate", *cell.arguments]),
-    )
-    write_cards(path, [card])
-    return card
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:

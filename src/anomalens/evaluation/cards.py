@@ -1,20 +1,20 @@
 """Result cards: one evaluated (task, detector, seed), as one JSON object with stable keys.
 
-Figures that do not apply are null; a failed evaluation is a card with an `error`. Cards are written
-beside their place and renamed, so a killed run leaves whole cards only.
+Figures that do not apply are null; a failed evaluation is a card with an `error`. A killed run leaves whole
+cards only.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 from anomalens.errors import InputError
+from anomalens.places import write_text
 
 MAX_CARD_BYTES: Final = 512 * 10**6
 
@@ -144,14 +144,7 @@ def write_cards(path: Path, cards: Iterable[ResultCard]) -> None:
     """Write a list of cards as one JSON file, whole or not at all."""
     # ASCII: names of files that are no UTF-8 hold lone surrogates, which have no other encoding
     text = json.dumps([card.to_json() for card in cards], allow_nan=False, indent=1)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text + "\n", encoding="ascii")
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"Result cards cannot be written to {path}: {error.strerror}.") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    write_text(path, text + "\n", what="Result cards")
 
 
 def read_cards(paths: Iterable[Path]) -> list[ResultCard]:

@@ -14,9 +14,9 @@ import numpy as np
 
 from anomalens.errors import InputError
 from anomalens.evaluation.cards import ResultCard
-from anomalens.evaluation.intervals import DeLong, delong_test
 from anomalens.evaluation.names import card_names
 from anomalens.images.layout import GOOD
+from anomalens.metrics.intervals import DeLong, delong_test
 
 Key = tuple[str, str, int]  # task, protocol, seed
 

@@ -6,16 +6,14 @@ much the detector varies, the other how much so few test images can tell.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from anomalens.errors import InputError, SettingError
 from anomalens.evaluation.cards import ResultCard
-from anomalens.evaluation.intervals import over_seeds
 from anomalens.evaluation.names import card_names
+from anomalens.metrics.intervals import over_seeds
 
 FIGURES: Final = (
     ("image_auroc", "image AUROC"), ("image_ap", "image AP"), ("image_f1_max", "F1-max"),
@@ -192,35 +190,3 @@ def _interval(card: ResultCard, name: str) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def require_place(path: Path, option: str) -> None:
-    """Refuse a file that could not be written, before the work is spent on it.
-
-    Raises
-    ------
-    SettingError
-        Its folder does not exist or may not be written to.
-    """
-    if not path.parent.is_dir():
-        raise SettingError(f"The folder {path.parent} of {option} does not exist; make it first.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise SettingError(f"The folder {path.parent} of {option} may not be written to; choose another.")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text beside its place and rename it: the file is whole or not there.
-
-    Raises
-    ------
-    InputError
-        It cannot be written.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from None
-    finally:
-        beside.unlink(missing_ok=True)

@@ -8,24 +8,18 @@ from dataclasses import replace
 from itertools import product
 from typing import Any, Final
 
+from anomalens.calibration import Policy
 from anomalens.datasets.task import Task
 from anomalens.errors import AnomalensError, AnomalensWarning, SettingError
 from anomalens.evaluation.cards import ResultCard
 from anomalens.evaluation.evaluate import evaluate_task
-from anomalens.evaluation.settings import FitSettings
-from anomalens.inspector import Inspector
+from anomalens.inspector import FitOptions, Inspector
+from anomalens.options import known_options, read_text
 from anomalens.progress import Progress, silent
 
 MAX_CELLS: Final = 10_000
-# Options of a fit that may be swept beside the detector's own parameters, and how their texts read.
-FIT_OPTIONS: Final = {
-    "size": str,
-    "preprocess": str,
-    "augment": str,
-    "copies": int,
-    "policy": str,
-    "seed": int,
-}
+# What may be swept beside the detector's own parameters.
+FIT_OPTIONS: Final = known_options(FitOptions, leave_out=("detector", "parameters"), also=("seed",))
 FIGURES: Final = (
     "image_auroc", "pixel_auroc", "aupro", "false_alarm_rate", "detection_rate", "precision", "f1",
     "ms_per_image",
@@ -55,10 +49,9 @@ def grid(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
 
 def sweep(
     task: Task,
-    settings: FitSettings,
+    options: FitOptions,
     axes: Mapping[str, Sequence[str]],
     *,
-    seed: int = 0,
     command: str | None = None,
     progress: Progress = silent,
 ) -> Iterator[ResultCard]:
@@ -67,7 +60,7 @@ def sweep(
     Parameters
     ----------
     task : Task
-    settings : FitSettings
+    options : FitOptions
         What stays the same.
     axes : mapping of str to texts
         A detector's parameter, or one of `FIT_OPTIONS`, and its values. Values that are lists themselves
@@ -79,20 +72,18 @@ def sweep(
     fitted: list[Inspector] = []
     fitted_by: object = None
     for point in progress(combinations, label="sweep", total=len(combinations)):
-        cell, cell_seed = _cell(settings, point, seed)
-        decides = (replace(cell, policy=None), cell_seed)
+        cell = _changed(options, point)
+        decides = replace(cell, policy=None)
         model = _recalibrated(fitted, cell.policy) if decides == fitted_by else None
         if model is None:
             fitted, fitted_by = [], decides
-        card = evaluate_task(
-            task, cell, seed=cell_seed, model=model, command=command, on_fitted=fitted.append
-        )
+        card = evaluate_task(task, cell, model=model, command=command, on_fitted=fitted.append)
         asked = cell.to_json()
         found = {k: v for k, v in card.settings.items() if k == "parameters" or k not in (*asked, "model")}
         yield replace(card, settings={**asked, **found, "swept": point})
 
 
-def _recalibrated(fitted: Sequence[Inspector], policy: str | None) -> Inspector | None:
+def _recalibrated(fitted: Sequence[Inspector], policy: str | Policy | None) -> Inspector | None:
     """The inspector with another policy: one that differs in nothing else need not be fitted again."""
     if not fitted or policy is None:
         return None
@@ -104,20 +95,18 @@ def _recalibrated(fitted: Sequence[Inspector], policy: str | None) -> Inspector 
         return None
 
 
-def _cell(settings: FitSettings, point: Mapping[str, str], seed: int) -> tuple[FitSettings, int]:
-    """Settings and seed of one combination."""
+def _changed(options: FitOptions, point: Mapping[str, str]) -> FitOptions:
+    """The options of one combination."""
     changed: dict[str, Any] = {}
-    parameters = dict(settings.parameters)
+    parameters = dict(options.parameters)
     for name, text in point.items():
-        if name == "seed":
-            seed = _whole(name, text)
-        elif name == "size":
+        if name == "size":
             changed[name] = int(text) if text.isdecimal() else text
         elif name in FIT_OPTIONS:
-            changed[name] = _whole(name, text) if FIT_OPTIONS[name] is int else _listed(text)
+            changed[name] = read_text(FIT_OPTIONS[name], _listed(text), f"The sweep over {name}")
         else:
             parameters[name] = _listed(text)
-    return replace(settings, parameters=parameters, **changed), seed
+    return replace(options, parameters=parameters, **changed)
 
 
 def _listed(text: str) -> str:
@@ -127,13 +116,6 @@ def _listed(text: str) -> str:
     except ValueError:
         return text.replace("+", ",")
     return text
-
-
-def _whole(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise SettingError(f"The sweep over {name} was given {text!r}; give whole numbers.") from None
 
 
 def sweep_rows(cards: Sequence[ResultCard]) -> Iterator[list[str]]:

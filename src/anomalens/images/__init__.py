@@ -11,7 +11,8 @@ from anomalens.images.duplicates import (
     group_images,
 )
 from anomalens.images.geometry import Affine, Prepared
-from anomalens.images.image_set import ImageEntry, ImageSet, test_set
+from anomalens.images.image_entry import ImageEntry
+from anomalens.images.image_set import ImageSet, test_set
 from anomalens.images.layout import Layout, as_label, recognise
 from anomalens.images.prefetch import stream
 from anomalens.images.preprocess import Preprocessing

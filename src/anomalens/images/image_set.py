@@ -18,9 +18,10 @@ import numpy as np
 
 from anomalens.errors import ImageError, ImageSetError
 from anomalens.images.arrays import split_stack
-from anomalens.images.decode import SUFFIXES, Picture, count_pages
+from anomalens.images.decode import SUFFIXES, Picture
 from anomalens.images.files import find_files, natural_key
 from anomalens.images.folder_names import is_good
+from anomalens.images.image_entry import ImageEntry, file_entries, unique_ids
 from anomalens.images.layout import (
     BY_MASK,
     DEFECT,
@@ -32,74 +33,14 @@ from anomalens.images.layout import (
     recognise,
 )
 from anomalens.images.mask_files import Masks, is_mask_folder, marked_in, split_off_masks
-from anomalens.images.source import ArraySource, FileSource, Source
+from anomalens.images.references import references_by_name
 
 _GLOB_CHARACTERS = frozenset("*?[")
-_TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
 MASK: Final = "mask"
 MARKED: Final = "image in which a mask marks a defect"
 LEFT_OUT: Final = {MASK: "masks", MARKED: "images in which a mask marks a defect"}
 """Why an image is left out of a set, and the same of several."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImageEntry:
-    """One image of a set, not yet decoded.
-
-    Attributes
-    ----------
-    id : str
-        Stable and unique in its set: the path below the set's root with forward slashes,
-        `name.tif#page2` (from 1) for a page, `array-0007` (from 0) for an array.
-    source : Source
-        A path or an array becomes one.
-    page : int
-        Page of a multi-page TIFF, from 0.
-    label : str or None
-        "good" is normal, any other text names the kind of anomaly, None is unknown.
-    mask : Path or None
-        Ground-truth mask; non-zero is anomalous.
-    group : str or None
-        Images of one group show one thing (exposures, copies, frames) and must never be split.
-    reference : ImageEntry or None
-        What the image should look like: its own defect-free template.
-    """
-
-    id: str
-    source: Source
-    page: int = 0
-    label: str | None = None
-    mask: Path | None = None
-    group: str | None = None
-    reference: ImageEntry | None = None
-
-    def __init__(
-        self,
-        id: str,
-        source: Source | Path | np.ndarray,
-        page: int = 0,
-        label: str | None = None,
-        mask: Path | None = None,
-        group: str | None = None,
-        reference: ImageEntry | None = None,
-    ) -> None:
-        if isinstance(source, Path):
-            source = FileSource(source, page)
-        elif isinstance(source, np.ndarray):
-            source = ArraySource(source)
-        values = (id, source, page, label, mask, group, reference)
-        for field_, value in zip(self.__dataclass_fields__, values, strict=True):
-            object.__setattr__(self, field_, value)
-
-    @property
-    def file(self) -> Path | None:
-        """The image file, where it is one."""
-        return self.source.path if isinstance(self.source, FileSource) else None
-
-    def read(self, *, reduce_to: int | None = None) -> Picture:
-        """Decode the image; see `anomalens.images.decode.decode`. Raises `ImageError`."""
-        return self.source.read(self.id, reduce_to=reduce_to)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +146,7 @@ class ImageSet:
                 f"{'' if recursive else ' (not in its sub-folders)'}."
             )
         entries = [
-            entry for path in images for entry in _file_entries(path, path.relative_to(root).as_posix())
+            entry for path in images for entry in file_entries(path, path.relative_to(root).as_posix())
         ]
         return cls(
             tuple(entries),
@@ -235,7 +176,7 @@ class ImageSet:
                 "check it, and quote it for the shell."
             )
         entries = [
-            entry for path in images for entry in _file_entries(path, path.relative_to(root).as_posix())
+            entry for path in images for entry in file_entries(path, path.relative_to(root).as_posix())
         ]
         return cls(tuple(entries), pattern, tuple(p.relative_to(root).as_posix() for p in ignored))
 
@@ -259,9 +200,9 @@ class ImageSet:
                 ignored += below.ignored
                 left_out |= below.left_out
             else:
-                entries += _file_entries(path, path.as_posix())
+                entries += file_entries(path, path.as_posix())
         origin = str(given[0]) if len(given) == 1 else f"{len(given)} paths"
-        return cls(_unique_ids(entries), origin, tuple(ignored), left_out)
+        return cls(unique_ids(entries), origin, tuple(ignored), left_out)
 
     @classmethod
     def from_manifest(cls, csv: str | os.PathLike[str]) -> ImageSet:
@@ -289,9 +230,9 @@ class ImageSet:
                 reference=None if row.reference is None else ImageEntry(row.reference_id, row.reference),
             )
             for row in rows
-            for entry in _file_entries(row.path, row.id)
+            for entry in file_entries(row.path, row.id)
         ]
-        return cls(_unique_ids(entries), str(csv))
+        return cls(unique_ids(entries), str(csv))
 
     @classmethod
     def from_arrays(
@@ -326,13 +267,13 @@ class ImageSet:
             )
             for i, image in enumerate(images)
         ]
-        return cls(_unique_ids(entries), f"{len(images)} arrays")
+        return cls(unique_ids(entries), f"{len(images)} arrays")
 
     @classmethod
     def concatenate(cls, sets: Sequence[ImageSet]) -> ImageSet:
         """Join sets in order; ids that occur twice are made unique."""
         return cls(
-            _unique_ids([entry for one in sets for entry in one.entries]),
+            unique_ids([entry for one in sets for entry in one.entries]),
             " + ".join(one.origin for one in sets),
             tuple(name for one in sets for name in one.ignored),
             {name: why for one in sets for name, why in one.left_out.items()},
@@ -394,25 +335,43 @@ class ImageSet:
         return ImageSet(found, f"the references of {self.origin}")
 
     def with_references(self, source: object) -> ImageSet:
-        """The same images, each with its reference; see `anomalens.images.references`."""
-        from anomalens.images.references import with_references
+        """The same images, each with its reference where there is one, else with the one that it had.
 
-        return with_references(self, source)
-
-    def read(self, index: int, *, reduce_to: int | None = None) -> Picture:
-        """Decode one image; see `anomalens.images.decode.decode`. Raises `ImageError`."""
-        return self.entries[index].read(reduce_to=reduce_to)
-
-    def sha256(self, index: int) -> str:
-        """Hash one image's bytes: the file's (and the page), or the array's values, shape, dtype.
+        Parameters
+        ----------
+        source : str, Path, or anything that `ImageSet.open` takes
+            Of a folder, pattern or manifest the references are found by their names (see
+            `anomalens.images.references`); a list, an array or an `ImageSet` is in the order of the images.
+            One reference alone belongs to every image.
 
         Raises
         ------
-        ImageError
-            When the file cannot be read.
+        ImageSetError
+            No image finds a reference, two references of one name could be meant, or their number differs
+            from that of the images.
         """
-        entry = self.entries[index]
-        return entry.source.sha256(entry.id)
+        references = ImageSet.open(source)
+        if len(references) == 1:
+            found: Sequence[ImageEntry | None] = [references[0]] * len(self)
+        elif isinstance(source, str | os.PathLike):
+            found = references_by_name(self.entries, references.entries, origin=references.origin)
+        elif len(references) == len(self):
+            found = references.entries
+        else:
+            raise ImageSetError(
+                f"{len(references)} references were given for {len(self)} images; give one each in the same "
+                "order, or one for all."
+            )
+        pairs = zip(self.entries, found, strict=True)
+        return replace(self, entries=tuple(replace(a, reference=b or a.reference) for a, b in pairs))
+
+    def read(self, index: int, *, reduce_to: int | None = None) -> Picture:
+        """Decode one image; see `ImageEntry.read`."""
+        return self.entries[index].read(reduce_to=reduce_to)
+
+    def sha256(self, index: int) -> str:
+        """Hash one image's bytes; see `ImageEntry.sha256`."""
+        return self.entries[index].sha256()
 
     def data_sha256(self) -> str:
         """Hash the whole set, whatever its order: over sorted ids and hashes, one file at a time.
@@ -427,31 +386,6 @@ class ImageSet:
                 content = "unreadable"
             digest.update(f"{self.entries[index].id}\0{content}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
-
-
-def entries_of(images: Iterator[object]) -> Iterator[ImageEntry]:
-    """Entries of whatever comes: entries, arrays, paths, or (id, array); arrays alone are numbered.
-
-    Raises
-    ------
-    ImageSetError
-        For anything else, when it comes.
-    """
-    for number, item in enumerate(images):
-        name = f"array-{number:04d}"
-        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
-            name, item = item
-        if isinstance(item, ImageEntry):
-            yield item
-        elif isinstance(item, np.ndarray):
-            yield ImageEntry(name, item)
-        elif isinstance(item, str | os.PathLike):
-            path = Path(item)
-            yield ImageEntry(path.as_posix(), path)
-        else:
-            raise ImageSetError(
-                f"Image {number + 1} is a {type(item).__name__}; give arrays, paths, or (id, array)."
-            )
 
 
 def test_set(layout: Layout) -> ImageSet:
@@ -480,7 +414,7 @@ def test_set(layout: Layout) -> ImageSet:
                 kind = DEFECT if mask is not None and marked_in(mask).any() else GOOD
             entries += [
                 replace(entry, label=kind, mask=None if kind == GOOD else mask)
-                for entry in _file_entries(path, path.relative_to(layout.root).as_posix())
+                for entry in file_entries(path, path.relative_to(layout.root).as_posix())
             ]
     return ImageSet(tuple(entries), str(layout.root), tuple(ignored))
 
@@ -501,24 +435,3 @@ def _without_marked(images: ImageSet, layout: Layout) -> ImageSet:
 
 # pytest collects functions by this prefix when a test imports them.
 test_set.__test__ = False  # type: ignore[attr-defined]
-
-
-def _file_entries(path: Path, name: str) -> list[ImageEntry]:
-    """One entry a page; the pages of one file show one thing, so they form a group."""
-    pages = count_pages(path) if path.suffix.lower() in _TIFF_SUFFIXES else 1
-    if pages == 1:
-        return [ImageEntry(name, path)]
-    return [ImageEntry(f"{name}#page{page + 1}", path, page=page, group=name) for page in range(pages)]
-
-
-def _unique_ids(entries: Iterable[ImageEntry]) -> tuple[ImageEntry, ...]:
-    taken: set[str] = set()
-    unique = []
-    for entry in entries:
-        name, copy = entry.id, 1
-        while name in taken:
-            copy += 1
-            name = f"{entry.id} ({copy})"
-        taken.add(name)
-        unique.append(entry if name == entry.id else replace(entry, id=name))
-    return tuple(unique)

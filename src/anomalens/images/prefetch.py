@@ -10,7 +10,7 @@ from queue import Queue
 from typing import TypeVar
 
 from anomalens.errors import ImageError, SettingError
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 
 T = TypeVar("T")
 Answers = Generator[tuple[ImageEntry, T | ImageError], None, None]

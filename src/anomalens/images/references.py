@@ -1,86 +1,50 @@
-"""Which reference belongs to which image: by name, or in order.
+"""Which reference belongs to which image, by their names.
 
 A reference shows what its image should look like: a defect-free template, the golden part. Files are paired
 by name: the same path below both folders, or else the same stem, or else the same stem without what tells the
-two kinds apart (`x_test` and `x_temp`, `x` and `x_template`). One reference alone is everyone's.
+two kinds apart (`x_test` and `x_temp`, `x` and `x_template`).
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from anomalens.errors import ImageSetError
-
-if TYPE_CHECKING:
-    from anomalens.images.image_set import ImageEntry, ImageSet
+from anomalens.images.image_entry import ImageEntry
 
 # what the two pictures of a pair are called besides their common name
 _KINDS = r"test|tested|image|temp|template|ref|reference|golden|good|normal"
 _ENDING = re.compile(rf"[_\-. ]+({_KINDS})$", re.IGNORECASE)
 
 
-def with_references(images: ImageSet, source: object) -> ImageSet:
-    """The same images, each with its reference where there is one, else with the one that it had.
-
-    Parameters
-    ----------
-    images : ImageSet
-    source : str, Path, or anything that `ImageSet.open` takes
-        Of a folder, pattern or manifest the references are found by their names; a list, an array or an
-        `ImageSet` is in the order of the images. One reference alone belongs to every image.
+def references_by_name(
+    images: Sequence[ImageEntry], references: Sequence[ImageEntry], *, origin: str
+) -> list[ImageEntry | None]:
+    """Each image's reference, or None where none goes by its name.
 
     Raises
     ------
     ImageSetError
-        No image finds a reference, two references of one name could be meant, or their number differs
-        from that of the images.
+        No image finds one, or two could be meant; `origin` is where the references come from.
     """
-    from anomalens.images.image_set import ImageSet
-
-    references = ImageSet.open(source)
-    if len(references) == 1:
-        found: list[ImageEntry | None] = [references[0]] * len(images)
-    elif isinstance(source, str | os.PathLike):
-        found = _by_name(images, references)
-    elif len(references) == len(images):
-        found = list(references)
-    else:
-        raise ImageSetError(
-            f"{len(references)} references were given for {len(images)} images; give one each in the same "
-            "order, or one for all."
-        )
-    pairs = zip(images, found, strict=True)
-    entries = (replace(image, reference=one or image.reference) for image, one in pairs)
-    return replace(images, entries=tuple(entries))
-
-
-def _by_name(images: ImageSet, references: ImageSet) -> list[ImageEntry | None]:
     found: list[ImageEntry | None] = [None] * len(images)
     for name_of in (_path, _stem, _shared_stem):
-        listed = _listed(references, name_of)
+        listed: dict[str, list[ImageEntry]] = defaultdict(list)
+        for reference in references:
+            listed[name_of(reference)].append(reference)
         for place, image in enumerate(images):
             if found[place] is None:
                 found[place] = _only(image, listed.get(name_of(image), ()))
     if not any(found):
         raise ImageSetError(
-            f"None of the {len(images)} images has a reference in {references.origin}: {references[0].id} "
-            f"and {images[0].id} do not go by one name; name each reference like its image, or like it and "
+            f"None of the {len(images)} images has a reference in {origin}: {references[0].id} and "
+            f"{images[0].id} do not go by one name; name each reference like its image, or like it and "
             "_template."
         )
     return found
-
-
-def _listed(references: ImageSet, name_of: Callable[[ImageEntry], str]) -> dict[str, list[ImageEntry]]:
-    listed: dict[str, list[ImageEntry]] = defaultdict(list)
-    for reference in references:
-        listed[name_of(reference)].append(reference)
-    return listed
 
 
 def _only(image: ImageEntry, candidates: Iterable[ImageEntry]) -> ImageEntry | None:

@@ -7,31 +7,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from anomalens.calibration import Calibration, Region, find_regions
+from anomalens.calibration import Region, find_regions
 from anomalens.calibration.regions import Box
-from anomalens.detectors.contract import Batch, Detector
+from anomalens.detectors.contract import Batch
 from anomalens.errors import ImageError, InputError
 from anomalens.images.geometry import Affine
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 from anomalens.inspector.finding import Finding, calibration_summary, explain
+from anomalens.inspector.model import Model
 from anomalens.inspector.pairs import Pair
 from anomalens.threads import one_blas_thread
 
 Explain = Literal["none", "flagged", "all"]
 
 
-def answer(
-    entry: ImageEntry,
-    pair: Pair | ImageError,
-    *,
-    detector: Detector,
-    calibration: Calibration,
-    model: str,
-    why: Explain = "none",
-) -> Finding:
+def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Explain = "none") -> Finding:
     """Score one image and judge it; what cannot be read or scored is a finding with an `error`."""
     page = entry.page + 1 if "#page" in entry.id else None
-    blank = Finding(image=entry.id, page=page, detector=detector.name, model=model)
+    detector, calibration = model.detector, model.calibration
+    blank = Finding(image=entry.id, page=page, detector=detector.name, model=model.name)
     if isinstance(pair, ImageError):
         return replace(blank, error=pair.problem)
     prepared, references = pair.image, None if pair.reference is None else [pair.reference]

@@ -14,7 +14,7 @@ from anomalens.backbones.runtimes import Runtime
 from anomalens.calibration import Calibration, Policy
 from anomalens.calibration.conformal import MIN_GROUPS, Method
 from anomalens.detectors.contract import Detector, Scores
-from anomalens.detectors.cross_fit import batches, cross_fit, stand_ins
+from anomalens.detectors.cross_fit import batches, cross_fit, stand_in_scores, stand_ins
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.inspector.training_set import TrainingSet
 from anomalens.job import Job
@@ -30,11 +30,7 @@ _STAND_INS: Final = 2000  # and of all together: more would only take time
 
 
 def fit_detector(
-    detector: Detector,
-    training: TrainingSet,
-    *,
-    policy: Policy,
-    job: Job,
+    detector: Detector, training: TrainingSet, *, policy: Policy, job: Job
 ) -> tuple[Detector, Calibration, Runtime]:
     """Fit, then calibrate; falls back to float32 where bfloat16 moves the scores too much.
 
@@ -47,11 +43,7 @@ def fit_detector(
 
 
 def _fit(
-    detector: Detector,
-    training: TrainingSet,
-    *,
-    policy: Policy,
-    job: Job,
+    detector: Detector, training: TrainingSet, *, policy: Policy, job: Job
 ) -> tuple[Detector, Calibration, Runtime]:
     scores = detector.fit(training, job)
     if job.runtime.precision == "bfloat16":
@@ -112,13 +104,7 @@ def _maxima(scores: Scores, chosen: NDArray[np.int64]) -> NDArray[np.float64] | 
     return np.asarray(scores.maps[chosen].max((1, 2)), np.float64)
 
 
-def _augmented(
-    detector: Detector,
-    training: TrainingSet,
-    *,
-    policy: Policy,
-    job: Job,
-) -> Calibration:
+def _augmented(detector: Detector, training: TrainingSet, *, policy: Policy, job: Job) -> Calibration:
     """Too few groups: score slightly changed copies of the images.
 
     Of two groups each is scored by a detector fitted to the other; copies of what a model has learnt
@@ -131,29 +117,24 @@ def _augmented(
         AnomalensWarning,
         stacklevel=5,
     )
-    scores: list[float] = []
-    maxima: list[float] = []
     judges = {}
     for name in dict.fromkeys(training.group_names):
         others = [i for i, other in enumerate(training.group_names) if other != name]
-        judges[name] = type(detector)(detector.settings) if others else detector
+        judges[name] = detector.fresh() if others else detector
         if others:
             judges[name].fit(training.subset(others), replace(job, progress=silent))
-    copies = max(1, min(_STAND_IN_COPIES, _STAND_INS // len(training.images)))
-    jobs = (
-        (judges[training.group_names[index]], copy)
-        for index, single in enumerate(islice(batches(training), 0, None, training.copies + 1))
-        for copy in stand_ins(detector, single, index=index, n=copies, seed=job.seed)
+    n = len(training.images)
+    originals = islice(batches(training), 0, None, training.copies + 1)
+    scores = stand_in_scores(
+        zip((judges[name] for name in training.group_names), originals, strict=True),
+        total=n,
+        copies=max(1, min(_STAND_IN_COPIES, _STAND_INS // n)),
+        seed=job.seed,
+        progress=job.progress,
     )
-    total = len(training.images) * copies
-    for judge, copy in job.progress(jobs, label="calibrating", total=total):
-        answer = judge.score(copy)
-        scores.append(float(answer.image[0]))
-        if answer.maps is not None:
-            maxima.append(float(answer.maps[0].max()))
     return Calibration.from_scores(
-        np.array(scores),
-        np.array(maxima) if maxima else None,
+        scores.image,
+        _maxima(scores, np.arange(len(scores.image))),
         policy=policy,
         method="augmented",
         n_groups=training.n_groups,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,15 +13,13 @@ from anomalens.images.duplicates import Thumbnails, group_images
 from anomalens.images.image_set import ImageSet
 from anomalens.images.layout import GOOD
 from anomalens.inspector.answering import answer
+from anomalens.inspector.model import Model
 from anomalens.inspector.model_card import short_hash
 from anomalens.inspector.pairs import stream_pairs
 from anomalens.progress import Progress
 
-if TYPE_CHECKING:
-    from anomalens.inspector.inspector import Inspector
 
-
-def calibrated_on(inspector: Inspector, given: ImageSet, policy: Policy, progress: Progress) -> Calibration:
+def calibrated_on(model: Model, given: ImageSet, policy: Policy, progress: Progress) -> Calibration:
     """A calibration from images that the model has not learnt from.
 
     What it has learnt from is left out, and so is a normal image that equals its own reference: such a pair
@@ -33,29 +30,23 @@ def calibrated_on(inspector: Inspector, given: ImageSet, policy: Policy, progres
     SettingError
         No normal image is left, or the policy needs anomalies and there are none.
     """
-    known = set(inspector.card.get("data", {}).get("image_hashes", ()))
+    known = set(model.card.get("data", {}).get("image_hashes", ()))
     images = given.subset(i for i in range(len(given)) if short_hash(given, i) not in known)
     _left_out(len(given) - len(images), given, "are among those the model learnt from and are")
-    paired = inspector.detector.uses_references
+    paired = model.detector.uses_references
     thumbnails = Thumbnails()
     normal: list[int] = []
     scores: list[float] = []
     anomalous: list[float] = []
     maxima: list[float] = []
     unreadable = equal = 0
-    pairs = stream_pairs(images, inspector.preprocessing, paired=paired)
+    pairs = stream_pairs(images, model.preprocessing, paired=paired)
     for i, (entry, pair) in enumerate(progress(pairs, label="checking", total=len(images))):
         is_normal = entry.label in (None, GOOD)
         if is_normal and not isinstance(pair, ImageError) and pair.equal:
             equal += 1
             continue
-        finding = answer(
-            entry,
-            pair,
-            detector=inspector.detector,
-            calibration=inspector.calibration,
-            model=inspector.name,
-        )
+        finding = answer(model, entry, pair)
         if isinstance(pair, ImageError) or finding.score is None:
             unreadable += 1
         elif not is_normal:

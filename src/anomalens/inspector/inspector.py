@@ -4,65 +4,36 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final, NoReturn, Self
+from typing import Any, NoReturn, Self
 
-from anomalens import defaults
-from anomalens.backbones.runtimes import Runtime, choose
-from anomalens.bundle import Bundle, read_bundle, write_bundle
-from anomalens.calibration import Calibration, Policy
-from anomalens.detectors.contract import Detector, State
-from anomalens.detectors.registry import detector_names, load_detector
-from anomalens.detectors.tiled_settings import is_tiled, on_tiles
-from anomalens.errors import AnomalensWarning, ImageError, SettingError
+from anomalens.bundle import Bundle, write_bundle
+from anomalens.calibration import Policy
+from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.images.augment import Augmentation
-from anomalens.images.image_set import ImageEntry, ImageSet, entries_of
+from anomalens.images.image_entry import ImageEntry, entries_of
+from anomalens.images.image_set import ImageSet
 from anomalens.images.preprocess import Preprocessing
-from anomalens.images.sizes import Size, lost_by_shrinking
+from anomalens.images.sizes import Size
 from anomalens.inspector.answering import Explain, answer
 from anomalens.inspector.finding import Finding
-from anomalens.inspector.fitting import UNCALIBRATED, fit_detector
+from anomalens.inspector.fit_model import fit_model
+from anomalens.inspector.fit_options import FitOptions
+from anomalens.inspector.fitting import UNCALIBRATED
 from anomalens.inspector.golden import score_golden
 from anomalens.inspector.held_out import calibrated_on
-from anomalens.inspector.loading import detector_class, naming, on_faithful_runtime, wanted_runtime
-from anomalens.inspector.model_card import data_card, plain_settings, versions, warn_about, without_folders
-from anomalens.inspector.pairs import Pair, stream_pairs
-from anomalens.inspector.preparation import may_be_tiled, preparation
-from anomalens.inspector.thumbnails import ARRAY, collect, packed, unpacked
-from anomalens.inspector.training_set import TrainingSet
-from anomalens.job import Job
+from anomalens.inspector.loading import load_model
+from anomalens.inspector.model import Model
+from anomalens.inspector.model_card import versions
+from anomalens.inspector.pairs import stream_pairs
+from anomalens.inspector.thumbnails import packed
 from anomalens.progress import Progress, silent
-
-TEMPLATE: Final = "template"  # the detector where there are references
 
 
 @dataclass(frozen=True)
-class Inspector:
-    """A fitted, calibrated model; several threads of one process may ask it at a time.
-
-    Attributes
-    ----------
-    preprocessing : Preprocessing
-    detector : Detector
-    calibration : Calibration
-    runtime : Runtime
-        What executes the networks now.
-    card : dict
-        How the model was made: settings, seed, data hash, versions, golden scores, warnings.
-    name : str
-        The model file's name, for findings.
-    thumbnails : dict of str to bytes
-        Small JPEGs of normal images by id, where they were asked for.
-    """
-
-    preprocessing: Preprocessing
-    detector: Detector
-    calibration: Calibration
-    runtime: Runtime
-    card: Mapping[str, Any]
-    name: str = "unsaved"
-    thumbnails: Mapping[str, bytes] = field(default_factory=dict)
+class Inspector(Model):
+    """A model to ask; several threads of one process may ask it at a time."""
 
     @classmethod
     def fit(
@@ -128,80 +99,40 @@ class Inspector:
         InputError
             No usable image, an unknown name, or a value out of range.
         """
-        if type(seed) is not int or seed < 0:
-            raise SettingError(f"The seed must be a whole number from 0, not {seed!r:.40}.")
+        options = FitOptions(
+            detector=detector,
+            parameters=parameters or {},
+            size=size,
+            tile=tile,
+            overlap=overlap,
+            preprocess=preprocess,
+            augment=augment,
+            copies=copies,
+            policy=policy,
+            runtime=runtime,
+            precision=precision,
+            threads=threads,
+            seed=seed,
+            keep_thumbnails=keep_thumbnails,
+            checkpoints=checkpoints,
+            feature_cache=feature_cache,
+        )
+        return cls.fit_with(options, normal, references=references, progress=progress)
+
+    @classmethod
+    def fit_with(
+        cls,
+        options: FitOptions,
+        normal: object,
+        *,
+        references: object | None = None,
+        progress: Progress = silent,
+    ) -> Self:
+        """Learn from normal images and calibrate, as a record of options says; see `fit`."""
         images = ImageSet.normal(normal)
         if references is not None:
             images = images.with_references(references)
-        has_references = any(entry.reference is not None for entry in images)
-        detector = detector or (TEMPLATE if has_references else defaults.DETECTOR)
-        detector, parameters = on_tiles(detector, parameters or {}, tile=tile, overlap=overlap)
-        kind = load_detector(detector)
-        name = detector if detector in detector_names() else kind.name  # a combination, as it is spelt
-        settings = kind.settings_type.from_values(parameters)
-        preprocess = preparation(preprocess, images, size=size, kind=kind)
-        if isinstance(augment, str):
-            augment = Augmentation.parse(augment)
-        if isinstance(policy, str):
-            policy = Policy.parse(policy)
-        policy = policy or Policy()
-        if policy.needs_labels:
-            raise SettingError(
-                f"The policy {str(policy)!r} needs labelled anomalies, and fit sees normal images only; fit "
-                "with a false-alarm rate first, then run  anomalens calibrate  with a labelled manifest."
-            )
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            if has_references and not kind.uses_references:
-                warnings.warn(
-                    f"{name} does not use references; use --detector {TEMPLATE} to compare each image with "
-                    "its own.",
-                    AnomalensWarning,
-                    stacklevel=2,
-                )
-            training = TrainingSet.collect(
-                images,
-                preprocess,
-                augmentation=augment,
-                copies=copies,
-                seed=seed,
-                paired=has_references and kind.uses_references,
-                progress=progress,
-            )
-            warn_about(training)
-            lost = lost_by_shrinking(training.images, preprocess.output_size, tiles=may_be_tiled(kind))
-            if lost is not None and not is_tiled(kind.name):
-                warnings.warn(lost, AnomalensWarning, stacklevel=2)
-            fitted, calibration, used = fit_detector(
-                kind(settings),
-                training,
-                policy=policy,
-                job=Job(
-                    choose(runtime, precision=precision, threads=threads),
-                    seed,
-                    progress,
-                    checkpoints,
-                    feature_cache,
-                ),
-            )
-            if calibration.threshold.note:
-                warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
-        for item in caught:
-            warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
-        notes = [str(w.message) for w in caught if issubclass(w.category, AnomalensWarning)]
-        card = {
-            "detector": {"name": name, "settings": plain_settings(settings.to_plain())},
-            "size": list(training.size),
-            "augmentation": None if augment is None else {**augment.to_json(), "copies": copies},
-            "seed": seed,
-            "golden": score_golden(fitted, training.size),
-            "calibrated_on": {"runtime": used.to_json(), "versions": versions()},
-            "data": data_card(training),
-            "versions": versions(),
-            "notes": [without_folders(note, images) for note in notes],
-        }
-        thumbnails = collect(training, keep_thumbnails, seed=seed)
-        return cls(preprocess, fitted, calibration, used, card, thumbnails=thumbnails)
+        return cls._of(fit_model(images, options, progress=progress))
 
     def check(
         self,
@@ -243,7 +174,7 @@ class Inspector:
         paired = self.detector.uses_references
         steps = stream_pairs(entries, self.preprocessing, paired=paired, pictures=pictures, workers=workers)
         return (
-            self._answer(entry, pair, explain)
+            answer(self, entry, pair, why=explain)
             for entry, pair in progress(steps, label="checking", total=total)
         )
 
@@ -267,17 +198,7 @@ class Inspector:
             entry = replace(entry, reference=template)
         steps = stream_pairs(ImageSet((entry,), id), self.preprocessing, paired=self.detector.uses_references)
         ((_, pair),) = steps
-        return self._answer(entry, pair, explain)
-
-    def _answer(self, entry: ImageEntry, pair: Pair | ImageError, explain: Explain) -> Finding:
-        return answer(
-            entry,
-            pair,
-            detector=self.detector,
-            calibration=self.calibration,
-            model=self.name,
-            why=explain,
-        )
+        return answer(self, entry, pair, why=explain)
 
     def _with_references(self, images: ImageSet, references: object | None) -> ImageSet:
         needed = self.detector.uses_references
@@ -328,8 +249,7 @@ class Inspector:
         else:
             given = self._with_references(ImageSet.open(images), references)
             calibration = calibrated_on(self, given, policy, progress)
-            size = (int(card["size"][0]), int(card["size"][1]))
-            card["golden"] = score_golden(self.detector, size)
+            card["golden"] = score_golden(self.detector, self.size)
             card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": versions()}
         # what was noted of the former threshold no longer holds
         former = self.calibration.threshold.note
@@ -398,34 +318,8 @@ class Inspector:
         ModelFileError
             The file is missing, damaged, foreign, edited or newer than this version.
         """
-        path = Path(path)
-        bundle = read_bundle(path)
-        card = bundle.card
-        with naming(path):
-            size = (int(card["size"][0]), int(card["size"][1]))
-            preprocessing = Preprocessing.from_json(card["preprocessing"])
-            calibration = Calibration.from_json(card["calibration"])
-            recorded = Runtime.from_json(card["calibrated_on"]["runtime"])
-            name = card["detector"]["name"]
-            if not isinstance(name, str):
-                raise ValueError("the detector's name is damaged")
-            arrays = dict(bundle.arrays)
-            thumbnails = unpacked(card.get("thumbnails", {}), arrays.pop(ARRAY, None))
-            state = State(card["state"], arrays, bundle.graphs)
-            golden = card["golden"]
-            data, notes = card["data"], card["notes"]
-            if type(data["n_images"]) is not int or not isinstance(notes, list):
-                raise ValueError("the record of the normal images is damaged")
-            if not all(isinstance(note, str) for note in notes):
-                raise ValueError("the notes are no texts")
-            if not isinstance(card["versions"], dict) or not isinstance(card["detector"]["settings"], dict):
-                raise ValueError("the record of how the model was made is damaged")
-            if not all(isinstance(name, str) for name in data["image_hashes"]):
-                raise ValueError("the hashes of the normal images are damaged")
-            if preprocessing.output_size != (size[1], size[0]):
-                raise ValueError("the prepared size and the network's size differ")
-        kind = detector_class(path, name)
-        wanted = wanted_runtime(recorded, runtime, precision, threads)
-        with naming(path):
-            detector, used = on_faithful_runtime(kind, state, size, golden, wanted, recorded, card)
-        return cls(preprocessing, detector, calibration, used, card, path.name, thumbnails)
+        return cls._of(load_model(Path(path), runtime=runtime, precision=precision, threads=threads))
+
+    @classmethod
+    def _of(cls, model: Model) -> Self:
+        return cls(**{f.name: getattr(model, f.name) for f in fields(Model)})

@@ -12,7 +12,7 @@ from anomalens.errors import ImageError
 from anomalens.images.arrays import Pixels
 from anomalens.images.decode import Picture
 from anomalens.images.geometry import Prepared
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 from anomalens.images.prefetch import Answers, stream
 from anomalens.images.preprocess import Preprocessing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from anomalens.detectors.contract import Detector
-from anomalens.detectors.tiled_settings import is_tiled
+from anomalens.detectors.tiled import Tiled, can_be_tiled
 from anomalens.errors import SettingError
 from anomalens.images.image_set import ImageSet
 from anomalens.images.preprocess import Preprocessing
@@ -20,34 +20,34 @@ _ONE_IMAGE: Final = 4096 * 4096  # pixels; the layers of a network alone take gi
 
 
 def preparation(
-    asked: str | Preprocessing, images: ImageSet, *, size: Size | None, kind: type[Detector]
+    asked: str | Preprocessing, images: ImageSet, *, size: Size | None, detector: Detector
 ) -> Preprocessing:
-    """The preprocessing for these images and this class of detector; see `Inspector.fit`.
+    """The preprocessing for these images and this detector; see `Inspector.fit`.
 
     Raises
     ------
     SettingError
         The words or the size cannot be read, or images are too large for one pass of the detector.
     """
-    tiled = is_tiled(kind.name)
+    tiled = isinstance(detector, Tiled)
     if isinstance(asked, Preprocessing):
         width, height = asked.output_size
     else:
         if size is None:
-            size = NATIVE if tiled else usual_side(kind, images)
+            size = NATIVE if tiled else usual_side(detector, images)
         width, height = prepared_size(size, images, multiple=1 if tiled else _MULTIPLE)
-    if not tiled and width * height > (_ONE_PASS if kind.pixel_level else _ONE_IMAGE):
-        tiles = "cut them into tiles, --tile 256, or " if may_be_tiled(kind) else ""
+    if not tiled and width * height > (_ONE_PASS if detector.pixel_level else _ONE_IMAGE):
+        tiles = "cut them into tiles, --tile 256, or " if can_be_tiled(detector) else ""
         raise SettingError(
-            f"Images of {width} x {height} pixels are too large for one pass of {kind.name}; {tiles}give a "
-            "smaller size."
+            f"Images of {width} x {height} pixels are too large for one pass of {detector.name}; {tiles}give "
+            "a smaller size."
         )
     if isinstance(asked, Preprocessing):
         return asked
     return Preprocessing.parse(asked, width=width, height=height)
 
 
-def usual_side(kind: type[Detector], images: ImageSet) -> int:
+def usual_side(detector: Detector, images: ImageSet) -> int:
     """The side of the prepared images where nobody chose, in pixels.
 
     256; of tiny images (≤ 96 px) 128. Networks that are trained on pixels see 128, and of tiny images the
@@ -55,11 +55,5 @@ def usual_side(kind: type[Detector], images: ImageSet) -> int:
     """
     side = longer_side(images)
     if side is None or side > _TINY:
-        return _FROM_SCRATCH if kind.from_scratch else SIDE
-    return -(-side // _MULTIPLE) * _MULTIPLE if kind.from_scratch else _TINY_SIDE
-
-
-def may_be_tiled(kind: type[Detector]) -> bool:
-    """Whether `--tile` works with this class of detector."""
-    made_of_others = ":" in kind.name
-    return kind.pixel_level and not kind.uses_references and not made_of_others
+        return _FROM_SCRATCH if detector.from_scratch else SIDE
+    return -(-side // _MULTIPLE) * _MULTIPLE if detector.from_scratch else _TINY_SIDE

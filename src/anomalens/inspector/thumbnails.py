@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from anomalens.bundle import Bundle
 from anomalens.errors import SettingError
 from anomalens.inspector.training_set import TrainingSet
 
@@ -48,8 +49,13 @@ def packed(thumbnails: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, N
     return card, {ARRAY: np.frombuffer(b"".join(thumbnails.values()), np.uint8)}
 
 
-def unpacked(card: Mapping[str, Any], array: NDArray[Any] | None) -> dict[str, bytes]:
-    """Read what `packed` gave; ValueError where the parts do not fit or are too large."""
+def thumbnails_of(bundle: Bundle) -> tuple[dict[str, bytes], dict[str, NDArray[Any]]]:
+    """What `packed` gave, and the arrays that are the detector's; ValueError where the former is damaged."""
+    arrays = dict(bundle.arrays)
+    return _unpacked(bundle.card.get("thumbnails", {}), arrays.pop(ARRAY, None)), arrays
+
+
+def _unpacked(card: Mapping[str, Any], array: NDArray[Any] | None) -> dict[str, bytes]:
     if not card and array is None:
         return {}
     ids, sizes = card["ids"], card["bytes"]

@@ -6,17 +6,17 @@ a hash of all that decides it, so it is never gone on with by another.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
 import json
-import os
+import math
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,12 +24,22 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from anomalens.errors import AnomalensWarning
-
-if TYPE_CHECKING:
-    from anomalens.training.loop import State
+from anomalens.places import written_beside
 
 _SECONDS: Final = 20.0  # between two writes
 _DAMAGED: Final = (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError)
+
+
+@dataclass
+class State:
+    """All that changes while training; what a checkpoint holds."""
+
+    weights: dict[str, Tensor]  # the best so far
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    done: int = 0
+    batches: int = 0  # seen in all epochs: who plays every third one does so across short epochs too
+    curves: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Checkpoint:
@@ -55,8 +65,6 @@ class Checkpoint:
 
     def resume(self, module: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> State | None:
         """Put the run back as it was kept; None, and a warning, where that cannot be read."""
-        from anomalens.training.loop import State
-
         if not self.path.is_file():
             return None
         # torch may change some weights before it says that others do not fit
@@ -114,17 +122,14 @@ class Checkpoint:
             "batches": state.batches,
             "curves": state.curves,
         }
-        beside = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         self._written = time.monotonic()
         # copies: weights may share memory, which safetensors refuses
         copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(copies, beside, {"run": json.dumps(run)})
-            beside.replace(self.path)
+            with written_beside(self.path) as beside:
+                save_file(copies, beside, {"run": json.dumps(run)})
         except (OSError, SafetensorError) as error:  # a full disk costs the checkpoint, not hours of training
-            with contextlib.suppress(OSError):
-                beside.unlink()
             warnings.warn(
                 f"{self.path.name} cannot be written ({_brief(error)}); training goes on, but could not be "
                 "resumed from here.",

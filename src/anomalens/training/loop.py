@@ -7,7 +7,7 @@ so that a run that was killed and resumed ends with the same weights as one that
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from anomalens.errors import SettingError
 from anomalens.progress import Progress, silent
-from anomalens.training.checkpoint import Checkpoint
+from anomalens.training.checkpoint import Checkpoint, State
 from anomalens.training.images import Batches
 from anomalens.training.learner import Learner, Player, device_of
 from anomalens.training.plan import History, Plan
@@ -35,18 +35,6 @@ class Epoch:
 
     number: int
     report: str = ""
-
-
-@dataclass
-class State:
-    """All that changes while training; what a checkpoint holds."""
-
-    weights: dict[str, Tensor]  # the best so far
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    done: int = 0
-    batches: int = 0  # seen in all epochs: who plays every third one does so across short epochs too
-    curves: dict[str, list[float]] = field(default_factory=dict)
 
 
 def train(

@@ -15,7 +15,8 @@ from anomalens.errors import ImageSetError
 from anomalens.images.decode import SUFFIXES
 from anomalens.images.files import find_files
 from anomalens.images.folder_names import is_good, is_test, is_train
-from anomalens.images.image_set import ImageEntry, ImageSet, test_set
+from anomalens.images.image_entry import ImageEntry
+from anomalens.images.image_set import ImageSet, test_set
 from anomalens.images.layout import GOOD, Layout, recognise
 from anomalens.images.mask_files import is_mask_folder, split_off_masks
 

@@ -15,7 +15,8 @@ from anomalens.datasets.limits import read_text
 from anomalens.datasets.task import Form, Split
 from anomalens.errors import ImageSetError
 from anomalens.images.files import find_files, natural_key
-from anomalens.images.image_set import ImageEntry, ImageSet
+from anomalens.images.image_entry import ImageEntry
+from anomalens.images.image_set import ImageSet
 from anomalens.images.layout import DEFECT, GOOD
 
 

@@ -17,7 +17,8 @@ from anomalens.datasets.task import Form, Split
 from anomalens.errors import ImageError, ImageSetError
 from anomalens.images.decode import decode
 from anomalens.images.files import find_files
-from anomalens.images.image_set import ImageEntry, ImageSet
+from anomalens.images.image_entry import ImageEntry
+from anomalens.images.image_set import ImageSet
 from anomalens.images.layout import DEFECT, GOOD
 
 _TILE_FREE: Final = "MT_Free"

@@ -20,7 +20,8 @@ from anomalens.datasets.task import Classes, Form, Split
 from anomalens.errors import ImageSetError
 from anomalens.images.decode import SUFFIXES
 from anomalens.images.files import natural_key
-from anomalens.images.image_set import ImageEntry, ImageSet
+from anomalens.images.image_entry import ImageEntry
+from anomalens.images.image_set import ImageSet
 from anomalens.images.layout import DEFECT, GOOD
 from anomalens.images.source import PackedSource
 

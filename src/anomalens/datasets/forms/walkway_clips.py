@@ -12,7 +12,8 @@ from anomalens.datasets.masks import read_mask_file
 from anomalens.datasets.task import Form, Split
 from anomalens.errors import ImageSetError
 from anomalens.images.files import find_files
-from anomalens.images.image_set import ImageEntry, ImageSet
+from anomalens.images.image_entry import ImageEntry
+from anomalens.images.image_set import ImageSet
 from anomalens.images.layout import DEFECT, GOOD
 
 _TRUTH: Final = re.compile(r"gt_frame\s*=\s*\[([^\]]*)\]")

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Protocol
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.features.extractor import Extractor
 from anomalens.images.arrays import Pixels
+from anomalens.places import whole_file
 
 MAX_BYTES: Final = 4 * 10**9
 # what numpy.save writes before one vector; numpy.load takes five times as long to read it
@@ -116,11 +115,8 @@ class FeatureCache:
                 return
             place = self._place(key)
             place.parent.mkdir(parents=True, exist_ok=True)
-            # written beside and moved: another process may read or write the same vector
-            handle, beside = tempfile.mkstemp(dir=place.parent)
-            with os.fdopen(handle, "wb") as file:
+            with whole_file(place) as file:  # another process may read or write the same vector
                 np.save(file, vector, allow_pickle=False)
-            Path(beside).replace(place)
             self._held += place.stat().st_size
         except OSError:
             self._held = self._max_bytes

@@ -7,18 +7,15 @@ left out of it too. `latent` trains a network on half of the images, and the det
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.backbones.runtimes import Runtime
-from anomalens.detectors.contract import Settings, State, TrainingImages, parameter
-from anomalens.errors import SettingError, unknown_name
+from anomalens.detectors.contract import Settings, parameter
+from anomalens.errors import unknown_name
 from anomalens.images.arrays import Pixels
-from anomalens.job import Job
 
 KINDS: Final = ("pretrained", "pixels", "texture", "latent")
 SCALINGS: Final = ("auto", "none", "standardise", "whiten")
@@ -107,70 +104,3 @@ def check_choice(kind: str, value: str, known: tuple[str, ...]) -> None:
     """Refuse a name that is not in the list; suggests the nearest."""
     if value not in known:
         raise unknown_name(kind, value, known)
-
-
-def learn_extractor(
-    settings: FeatureSettings,
-    images: TrainingImages,
-    job: Job,
-) -> tuple[Extractor, NDArray[np.int64]]:
-    """The extractor that the settings ask for, and the rows of the images that it has not learnt from."""
-    from anomalens.detectors.features.mirrored import Mirrored
-
-    rows = np.arange(len(images), dtype=np.int64)
-    found: Extractor
-    if settings.features == "latent":
-        from anomalens.detectors.features.latent import Latent
-
-        found, rows = Latent.learn(settings, images, job)
-    else:
-        found = make_extractor(settings, size=images.size, runtime=job.runtime)
-    return Mirrored(found) if settings.mirror else found, rows
-
-
-def make_extractor(settings: FeatureSettings, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
-    """The extractor of these settings, of features that need no training, for images of this size."""
-    from anomalens.detectors.features.pixels import SmallPicture
-    from anomalens.detectors.features.pretrained import PooledNetwork
-    from anomalens.detectors.features.texture import MIN_SIDE, Texture
-
-    if settings.features == "pixels":
-        return SmallPicture(settings.pixel_size, colour=settings.colour)
-    if settings.features == "texture":
-        if min(size) < MIN_SIDE:
-            raise SettingError(
-                f"Texture features need images of at least {MIN_SIDE} pixels a side, not "
-                f"{size[0]}×{size[1]}: choose a larger size."
-            )
-        return Texture(size)
-    return PooledNetwork.from_backbone(
-        settings.backbone, settings.taps, settings.statistics, size=size, runtime=runtime
-    )
-
-
-def extractor_from_state(state: State, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
-    """Rebuild what `numbers` and `graphs` described."""
-    from anomalens.detectors.features.mirrored import Mirrored
-
-    found = _plain_from_state(state, size=size, runtime=runtime)
-    return Mirrored(found) if state.numbers["features"].get("mirror") else found
-
-
-def _plain_from_state(state: State, *, size: tuple[int, int], runtime: Runtime) -> Extractor:
-    from anomalens.detectors.features.pixels import SmallPicture
-    from anomalens.detectors.features.pretrained import PooledNetwork
-    from anomalens.detectors.features.texture import Texture
-
-    numbers: Mapping[str, Any] = state.numbers["features"]
-    kind = numbers["kind"]
-    if kind == "pixels":
-        return SmallPicture(int(numbers["side"]), colour=bool(numbers["colour"]))
-    if kind == "texture":
-        return Texture(size)
-    if kind == "latent":
-        from anomalens.detectors.features.latent import Latent
-
-        return Latent.from_numbers(numbers, state.graphs["features"], size=size, runtime=runtime)
-    if kind == "pretrained":
-        return PooledNetwork.from_numbers(numbers, state.graphs["features"], size=size, runtime=runtime)
-    raise ValueError(f"features of the unknown kind {kind!r:.40}")

@@ -99,7 +99,7 @@ class PatchDetector(Detector):
         return {}
 
     @classmethod
-    def rebuilt(cls, state: State) -> Self:
+    def restored(cls, state: State) -> Self:
         """A detector with what `numbers` and `arrays` gave; nothing is trusted."""
         return cls()
 
@@ -141,7 +141,7 @@ class PatchDetector(Detector):
     @classmethod
     def from_state(cls, state: State, *, size: tuple[int, int], runtime: Runtime) -> Self:
         n = state.numbers
-        detector = cls.rebuilt(state)
+        detector = cls.restored(state)
         detector._size = size
         height, width = n.get("grid", size)
         detector._grid = int(height), int(width)

@@ -136,7 +136,7 @@ class Dictionary(PatchDetector):
         return {"fusion": self.fusion_.to_json()}
 
     @classmethod
-    def rebuilt(cls, state: State) -> Self:
+    def restored(cls, state: State) -> Self:
         detector = cls()
         detector.fusion_ = SmoothMaximum.from_json(state.numbers["fusion"])
         return detector

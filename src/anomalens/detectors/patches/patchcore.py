@@ -134,7 +134,7 @@ class PatchCore(PatchDetector):
         return {"bank": self.bank_.vectors}
 
     @classmethod
-    def rebuilt(cls, state: State) -> Self:
+    def restored(cls, state: State) -> Self:
         n = state.numbers
         bank = np.asarray(state.arrays["bank"], np.float32)
         if bank.ndim != 2 or not bank.size or not np.abs(bank).max() < LARGEST:

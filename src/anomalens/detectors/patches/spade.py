@@ -36,7 +36,8 @@ from anomalens.detectors.contract import Settings, State, TrainingImages, parame
 from anomalens.detectors.network import FeatureNetwork
 from anomalens.detectors.patches.detector import Learnt, PatchDetector, Raw
 from anomalens.detectors.patches.smooth_maximum import SmoothMaximum, left_out_by_refits
-from anomalens.detectors.patches.views.coreset import greedy_coreset, projection
+from anomalens.detectors.patches.views.axes import leading_axes
+from anomalens.detectors.patches.views.coreset import greedy_coreset
 from anomalens.detectors.patches.views.maps import MAP, MapMaker
 from anomalens.detectors.patches.views.retrieval import RETRIEVAL, Gallery, append_retrieval
 from anomalens.detectors.patches.views.view import Floats
@@ -120,7 +121,7 @@ class Spade(PatchDetector):
         return {"image_score": self.settings.image_score, "fusion": self.fusion_.to_json()}
 
     @classmethod
-    def rebuilt(cls, state: State) -> Self:
+    def restored(cls, state: State) -> Self:
         n = state.numbers
         if n["image_score"] not in IMAGE_SCORES:
             raise ValueError(f"no image score is called {n['image_score']!r:.40}")
@@ -172,7 +173,7 @@ class Spade(PatchDetector):
     def _projection(self, sample: Floats, seed: int) -> tuple[Floats, Floats]:
         """Centre [c] and axes [c, d], scaled so that the features' mean square is one."""
         centre = sample.mean(0)
-        axes = projection(sample, self.settings.dimensions, seed)
+        axes = leading_axes(sample, self.settings.dimensions, seed=seed)
         size = float(np.sqrt(np.mean(np.sum((sample - centre) ** 2, axis=1))))
         return centre, axes / np.float32(size or 1.0)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.evaluation.metrics import precision_recall_curve, roc_curve
+from anomalens.metrics.ranking import precision_recall_curve, roc_curve
 from anomalens.reports.evaluation.numbers import CardNumbers
 from anomalens.reports.parts.document import Drawing
 from anomalens.reports.parts.line_chart import COLOURS, DASHES, Line, Points, Scale, dot_at, line_chart

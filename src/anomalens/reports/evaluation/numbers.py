@@ -13,9 +13,9 @@ import numpy as np
 from anomalens.calibration import Policy
 from anomalens.errors import SettingError
 from anomalens.evaluation.cards import ImageScore, ResultCard
-from anomalens.evaluation.metrics import image_auroc
-from anomalens.evaluation.verdict_metrics import Rate, clopper_pearson
 from anomalens.images.layout import GOOD
+from anomalens.metrics.ranking import image_auroc
+from anomalens.metrics.verdicts import Rate, clopper_pearson
 from anomalens.reports.parts.score_chart import Scores
 
 Group = Literal["miss", "false-alarm", "found", "quiet"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from anomalens.images import Affine, Picture, Pixels
-from anomalens.images.image_set import ImageEntry
+from anomalens.images.image_entry import ImageEntry
 from anomalens.inspector.finding import Finding
 from anomalens.reports.parts.colours import OPACITY, TABLE, UNSEEN, ColourScale
 

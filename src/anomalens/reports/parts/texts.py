@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from anomalens.evaluation.verdict_metrics import Rate
+    from anomalens.metrics.verdicts import Rate
 
 
 def per_cent(share: float | None) -> str:

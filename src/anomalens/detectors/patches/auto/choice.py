@@ -21,11 +21,12 @@ from anomalens.detectors.patches.auto.map_choice import (
     trials,
 )
 from anomalens.detectors.patches.auto.names import FINE, NEAREST, PATCHES, VIEWS
-from anomalens.detectors.patches.auto.painted import auroc, painted_kind
+from anomalens.detectors.patches.auto.painted import painted_kind
 from anomalens.detectors.patches.auto.tail_fusion import TOP_SHARE, TailFusion
 from anomalens.detectors.patches.auto.weights import weights
 from anomalens.detectors.patches.views.maps import Drawing, MapMaker, Term, mean_of_highest
 from anomalens.detectors.patches.views.shared_gaussians import SharedGaussians
+from anomalens.metrics.ranking import auroc
 
 _VARIED: Final = (
     "the images show different things (painted defects hide among the patches of other normal images), so "

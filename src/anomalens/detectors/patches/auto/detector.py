@@ -57,44 +57,21 @@ quarter of the positions: 13 and 7 MB at 256 px, 16 times as much at 1024.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
 from anomalens.backbones.embedding import FEATURES
-from anomalens.detectors.contract import Part, Reasons, Settings, State, TrainingImages, parameter
+from anomalens.detectors.contract import Part, Reasons, Settings, State, TrainingImages
 from anomalens.detectors.patches.auto.context import Context
 from anomalens.detectors.patches.auto.names import CONTEXT, LAYOUT, NEAREST, PATCHES
+from anomalens.detectors.patches.auto.settings import AutoSettings
 from anomalens.detectors.patches.auto.tail_fusion import LAYOUT_SHARE, TOP_SHARE, TailFusion
 from anomalens.detectors.patches.detector import Learnt, PatchDetector, Raw
-from anomalens.detectors.patches.views.image_components import COMPONENTS
 from anomalens.detectors.patches.views.maps import MAP, mean_of_highest
-from anomalens.detectors.patches.views.memory import BankSettings
 from anomalens.detectors.patches.views.view import Floats
 from anomalens.errors import ModelFileError
 from anomalens.job import Job
-
-
-@dataclass(frozen=True)
-class AutoSettings(BankSettings):
-    """Parameters of auto."""
-
-    backbone: str = parameter(
-        "efficientnet-lite0", "a name from `anomalens backbones`, or an ONNX file with a card"
-    )
-    taps: tuple[str, ...] = parameter(
-        (), "layers that patches come from, comma-separated; default: those at 1/8 and 1/16"
-    )
-    layout: float = parameter(1.0, "weight of the layout view in the image's score", limits=(0.0, 10.0))
-    context: float = parameter(0.5, "weight of the context view, from 200 groups on", limits=(0.0, 10.0))
-    fine: bool = parameter(True, "let the map have a share of patches on a finer grid")
-    dimensions: int = parameter(64, "principal axes of the detail view", limits=(1, 512))
-    components: int = parameter(
-        COMPONENTS, "principal components of images that detail and layout take off", limits=(0, 512)
-    )
-    max_images: int = parameter(500, "images that detail and layout learn from", limits=(2, 5000))
-    sigma: float = parameter(4.0, "smoothing of the map, in pixels", limits=(0.0, 100.0))
 
 
 class Auto(PatchDetector):
@@ -144,7 +121,7 @@ class Auto(PatchDetector):
         return self._context.arrays()
 
     @classmethod
-    def rebuilt(cls, state: State) -> Self:
+    def restored(cls, state: State) -> Self:
         n = state.numbers
         if "layout" not in n["fusion"]["weights"]:
             raise ModelFileError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,15 +19,13 @@ from anomalens.detectors.patches.auto.learning import Learning
 from anomalens.detectors.patches.auto.left_out import LeftOutDistances
 from anomalens.detectors.patches.auto.names import DETAIL, FINE, LAYOUT, NEAREST
 from anomalens.detectors.patches.auto.reading import LAYOUT_STEP
+from anomalens.detectors.patches.auto.settings import AutoSettings
 from anomalens.detectors.patches.auto.tail_fusion import TailFusion
 from anomalens.detectors.patches.detector import Learnt, LeftOut
 from anomalens.detectors.patches.views.bank import Bank
 from anomalens.detectors.patches.views.scoring import Placed, Scoring
 from anomalens.detectors.patches.views.view import Grid
 from anomalens.job import Job
-
-if TYPE_CHECKING:
-    from anomalens.detectors.patches.auto.detector import AutoSettings
 
 
 @dataclass(frozen=True)

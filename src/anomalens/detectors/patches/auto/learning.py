@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from anomalens.detectors.contract import TrainingImages
 from anomalens.detectors.network import FeatureNetwork
 from anomalens.detectors.patches.auto.names import DETAIL, FINE, NEAREST
 from anomalens.detectors.patches.auto.reading import Plan, Reading, open_network, read
+from anomalens.detectors.patches.auto.settings import AutoSettings
 from anomalens.detectors.patches.views.maps import MapMaker
 from anomalens.detectors.patches.views.position_view import PositionView
 from anomalens.job import Job
-
-if TYPE_CHECKING:
-    from anomalens.detectors.patches.auto.detector import AutoSettings
 
 LAYOUT_DIMENSIONS = 128
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.detectors.patches.auto.names import DETAIL, FINE, NEAREST
-from anomalens.detectors.patches.auto.painted import auroc, region_overlap
 from anomalens.detectors.patches.views.maps import Drawing, MapMaker, Term
 from anomalens.detectors.patches.views.view import Floats
+from anomalens.metrics.pixel_figures import region_overlap
+from anomalens.metrics.ranking import auroc
 
 Mix = tuple[float, float, float]  # shares of patches, detail and fine in a map
 Grids = Mapping[str, Floats]  # distances of some images [n, h, w] by view

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,13 @@ from anomalens.detectors.features.pretrained import STRIDES as POOLED_STRIDES
 from anomalens.detectors.folds import MAX_CALIBRATION_IMAGES, fold_of_groups, some_groups
 from anomalens.detectors.network import PATCH_STRIDES, FeatureNetwork, taps_at
 from anomalens.detectors.patches.auto.painted import PAINTED, as_bytes, painted
+from anomalens.detectors.patches.auto.settings import AutoSettings
 from anomalens.detectors.patches.views.feature_store import FeatureStore, PairwiseDistance
 from anomalens.detectors.patches.views.half_precision import Halves, as_float16
 from anomalens.detectors.patches.views.memory import FOLDS, Memory
 from anomalens.detectors.patches.views.shared_gaussians import SharedMoments
 from anomalens.detectors.patches.views.view import Floats, Grid
 from anomalens.job import Job
-
-if TYPE_CHECKING:
-    from anomalens.detectors.patches.auto.detector import AutoSettings
 
 VIEW_FOLDS: Final = 5  # of the cheaper views; FOLDS is a multiple, so no image's fold is split
 FINE_STRIDES: Final = (4, 8)

@@ -28,6 +28,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.detectors.patches.views.axes import leading_axes
 from anomalens.progress import Progress, silent
 from anomalens.threads import on_all_cores
 
@@ -128,7 +129,7 @@ def greedy_coreset(
     n = len(features)
     size = max(1, min(size, n))
     rng = np.random.default_rng(seed)
-    x, norms = _projected(features, projection(features, dimensions, seed))
+    x, norms = _projected(features, leading_axes(features, dimensions, seed=seed))
     bound = np.full(n, np.inf, np.float32)
     nearest = np.zeros(n, np.int64)
     first = int(rng.integers(n))
@@ -164,18 +165,6 @@ def _projected(features: Vectors, axes: Floats) -> tuple[Vectors, Floats]:
 
     on_all_cores(project, range(0, n, _BLOCK_ROWS))
     return x, norms
-
-
-def projection(features: Vectors, dimensions: int, seed: int) -> Floats:
-    """Matrix [d, k] that keeps distances while the coreset is chosen: principal axes of a sample."""
-    n, d = features.shape
-    if d <= dimensions:
-        return np.eye(d, dtype=np.float32)
-    rng = np.random.default_rng(seed)
-    sample = features[np.sort(rng.choice(n, min(n, 20_000), replace=False))].astype(np.float64)
-    sample -= sample.mean(0)
-    _, axes = np.linalg.eigh(sample.T @ sample)
-    return np.ascontiguousarray(axes[:, ::-1][:, :dimensions], dtype=np.float32)
 
 
 def _greedy(

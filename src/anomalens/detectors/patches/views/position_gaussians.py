@@ -30,7 +30,6 @@ REGULARISATION: Final = 1.0
 SHRINKAGE: Final = 0.3
 RANK: Final = 16
 _LEAST: Final = 1e-4
-_SAMPLE: Final = 20_000  # patches that the axes are learnt from
 
 
 @dataclass(frozen=True)
@@ -149,19 +148,6 @@ class PositionGaussians(View):
 
         on_all_cores(measure, position_blocks(x.shape[1]))
         return found
-
-
-def principal_axes(features: Floats | Halves, axes: int, *, seed: int) -> Floats:
-    """The `axes` leading principal axes, float32 [c, k], of a sample of patches [n, c]."""
-    c = features.shape[1]
-    if c <= axes:
-        return np.eye(c, dtype=np.float32)
-    rng = np.random.default_rng(seed)
-    rows = np.sort(rng.choice(len(features), min(len(features), _SAMPLE), replace=False))
-    sample = features[rows].astype(np.float64)
-    sample -= sample.mean(0)
-    _, vectors = np.linalg.eigh(sample.T @ sample)
-    return np.ascontiguousarray(vectors[:, ::-1][:, :axes], dtype=np.float32)
 
 
 def whitener_of(

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.detectors.patches.views.axes import leading_axes
 from anomalens.detectors.patches.views.half_precision import Halves
 from anomalens.detectors.patches.views.image_components import split_off_components
 from anomalens.detectors.patches.views.position_gaussians import (
@@ -14,7 +15,6 @@ from anomalens.detectors.patches.views.position_gaussians import (
     REGULARISATION,
     SHRINKAGE,
     PositionGaussians,
-    principal_axes,
 )
 from anomalens.progress import Progress, silent
 
@@ -59,7 +59,7 @@ class PositionView:
         shrinkage: float = SHRINKAGE,
         rank: int = RANK,
     ) -> None:
-        self._axes = principal_axes(features.reshape(-1, features.shape[-1]), dimensions, seed=seed)
+        self._axes = leading_axes(features.reshape(-1, features.shape[-1]), dimensions, seed=seed)
         self.rests, self._folds = self._along(features), folds
         others, self._other_folds = also or (features[:0], folds[:0])
         self._others = self._along(others)

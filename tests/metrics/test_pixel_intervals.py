@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 import tracemalloc
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from anomalens import Inspector
 from anomalens.datasets import load_tasks
 from anomalens.errors import AnomalensWarning, ImageError, InputError, SettingError
-from anomalens.evaluation.card_figures import pixel_part
-from anomalens.evaluation.evaluate import evaluate_task
 from anomalens.evaluation.ground_truth import mask_on_map, visible_map
-from anomalens.evaluation.intervals import bootstrap_interval, resamples
-from anomalens.evaluation.pixel_intervals import pixel_intervals
-from anomalens.evaluation.pixel_metrics import pixel_figures
-from anomalens.evaluation.settings import FitSettings
+from anomalens.metrics.intervals import bootstrap_interval, resamples
+from anomalens.metrics.pixel_figures import pixel_figures
+from anomalens.metrics.pixel_intervals import pixel_intervals
 
 Pairs = list[tuple[np.ndarray, np.ndarray | None]]
 FIGURES = {"pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "aupimo"}
@@ -61,7 +58,7 @@ def test_binning_moves_no_figure_by_a_thousandth() -> None:
 def test_binning_moves_no_figure_of_a_real_detector_by_a_thousandth(real_set) -> None:
     (task,) = load_tasks(real_set("paper_piped"), category="bdp01_tl")
     with pytest.warns(AnomalensWarning):
-        inspector = FitSettings(size=128, threads=2, runtime="onnxruntime").fit(task.train, seed=0)
+        inspector = Inspector.fit(task.train, size=128, threads=2, runtime="onnxruntime")
     findings = zip(task.test, inspector.check(task.test), strict=True)
     pairs = [(visible_map(finding), mask_on_map(entry, finding)) for entry, finding in findings]
     exact = pixel_figures(pairs)
@@ -189,17 +186,3 @@ def test_unusable_input_is_a_sentence() -> None:
         pixel_intervals([(np.eye(4), mask)], n_resamples=0)
     with pytest.raises(SettingError, match="confidence"):
         pixel_intervals([(np.eye(4), mask)], n_resamples=2, confidence=95)
-
-
-def test_a_card_carries_them_under_the_names_of_the_figures(task) -> None:
-    settings = FitSettings(size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1)
-    card = evaluate_task(task, settings)
-    for name in FIGURES:
-        low, high = card.ci[name]
-        assert low - 1e-3 <= getattr(card, name) <= high + 1e-3
-    assert card.to_json()["ci"]["aupro"] == list(card.ci["aupro"])
-    assert replace(card, ci={}).to_json()["ci"] == {}
-
-
-def test_without_masks_there_is_nothing() -> None:
-    assert pixel_part([(np.zeros((4, 4), np.float32), None)], 3) == ({}, {}, [])

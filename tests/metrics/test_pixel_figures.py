@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import subprocess
 import sys
 import textwrap
@@ -18,8 +17,7 @@ from skimage.measure import label as regions_of
 from sklearn import metrics as oracle
 
 from anomalens.errors import ImageError, InputError, SettingError
-from anomalens.evaluation.pixel_maps import labelled_maps
-from anomalens.evaluation.pixel_metrics import PixelFigures, pixel_figures
+from anomalens.metrics.pixel_figures import PixelFigures, pixel_figures, region_overlap
 
 Pairs = list[tuple[np.ndarray, np.ndarray | None]]
 
@@ -242,13 +240,13 @@ def test_above_the_budget_the_exact_figures_are_within_the_bounds(scale: float, 
     pairs = larger_pairs(np.random.default_rng(6), scale)
     if budget:
         pairs.reverse()  # the bins are chosen from anomalous images first
-    exact = pixel_figures(pairs, pimo_bounds=(1e-3, 1e-1)).to_json()
+    exact = pixel_figures(pairs, pimo_bounds=(1e-3, 1e-1))
     found = pixel_figures(pairs, pimo_bounds=(1e-3, 1e-1), max_exact_pixels=budget)
     assert set(found.error_bounds) == {"pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro", "aupimo"}
     for key, bound in found.error_bounds.items():
-        assert abs(found.to_json()[key] - exact[key]) <= bound + 1e-12
+        assert abs(getattr(found, key) - getattr(exact, key)) <= bound + 1e-12
         assert bound < (0.03 if budget else 0.3)
-    assert found.n_pixels == exact["n_pixels"] and found.n_regions == exact["n_regions"]
+    assert found.n_pixels == exact.n_pixels and found.n_regions == exact.n_regions
 
 
 @settings(deadline=None, max_examples=40)
@@ -259,29 +257,15 @@ def test_bounds_hold_where_later_maps_are_unlike_the_first(seed: int) -> None:
         (np.float32(rng.choice([1e-9, 1.0, 1e9])) * m - np.float32(i), k)
         for i, (m, k) in enumerate(random_pairs(rng, n=8, ties=False))
     ]
-    exact = pixel_figures(pairs, pimo_bounds=(0.02, 0.4)).to_json()
+    exact = pixel_figures(pairs, pimo_bounds=(0.02, 0.4))
     found = pixel_figures(pairs, pimo_bounds=(0.02, 0.4), max_exact_pixels=20)
     for key, bound in found.error_bounds.items():
-        assert abs(found.to_json()[key] - exact[key]) <= bound + 1e-12
+        assert abs(getattr(found, key) - getattr(exact, key)) <= bound + 1e-12
 
 
 def test_bins_leave_aupimo_out_without_normal_images() -> None:
     found = pixel_figures([(np.eye(6), np.eye(6, dtype=bool))], max_exact_pixels=0)
     assert found.aupimo is None and "aupimo" not in found.error_bounds
-
-
-def test_stacked_arrays_with_labels() -> None:
-    pairs = random_pairs(np.random.default_rng(7), same_size=True)
-    maps = np.stack([m for m, _ in pairs])
-    masks = np.stack([np.zeros((9, 8), bool) if k is None else k for _, k in pairs])
-    labels = np.array([k is not None for _, k in pairs])
-    assert pixel_figures(labelled_maps(maps, masks, labels)) == pixel_figures(pairs)
-    with pytest.raises(ImageError, match=r"^a\.png: a normal image has a mask"):
-        list(labelled_maps(maps, masks, np.zeros(5, bool), names=["good.png", "a.png", *"bcd"]))
-    with pytest.raises(ImageError, match="the mask is empty"):
-        pixel_figures(labelled_maps(maps, masks, np.ones(5, bool)))
-    with pytest.raises(InputError, match="5 maps, 4 masks and 5 labels"):
-        list(labelled_maps(maps, masks[:4], labels))
 
 
 MASK = np.eye(4, dtype=bool)
@@ -324,11 +308,6 @@ def test_undefined_figures_are_sentences() -> None:
         pixel_figures([], pimo_bounds=(1e-4, 1e-5))
 
 
-def test_figures_are_plain_json() -> None:
-    found = pixel_figures(random_pairs(np.random.default_rng(8))).to_json()
-    assert json.loads(json.dumps(found)) == found
-
-
 def five_hundred_maps() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """500 images of 256 × 256, half of them with two defects: 33 million pixels."""
     rng = np.random.default_rng(9)
@@ -339,6 +318,19 @@ def five_hundred_maps() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         if i % 2:
             values[mask] += 1.5
         yield values, mask if i % 2 else None
+
+
+def test_region_overlap_is_aupro_of_one_region_an_image() -> None:
+    rng = np.random.default_rng(8)
+    maps = [rng.normal(size=(40, 40)).astype(np.float32) for _ in range(4)]
+    masks = [np.zeros((40, 40), bool) for _ in range(4)]
+    for i, mask in enumerate(masks[:2]):
+        mask[5 + i : 15, 8:20] = True
+        maps[i][mask] += 1.0
+    normal = np.concatenate([m[~mask] for m, mask in zip(maps, masks, strict=True)])
+    ours = region_overlap(normal, [m[mask] for m, mask in zip(maps[:2], masks[:2], strict=True)])
+    exact = pixel_figures([(m, k if k.any() else None) for m, k in zip(maps, masks, strict=True)]).aupro
+    assert ours == pytest.approx(exact, abs=2e-3)
 
 
 def test_five_hundred_images_fit_into_memory() -> None:
@@ -355,7 +347,7 @@ def test_five_hundred_images_fit_into_memory() -> None:
 def test_importing_the_metrics_loads_no_scipy() -> None:
     code = """
         import sys
-        import anomalens.evaluation.intervals, anomalens.evaluation.pixel_metrics
+        import anomalens.metrics.intervals, anomalens.metrics.pixel_figures
         print("scipy" in sys.modules, "sklearn" in sys.modules)
     """
     ran = subprocess.run(

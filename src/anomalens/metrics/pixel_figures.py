@@ -22,14 +22,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from anomalens.errors import InputError, SettingError
-from anomalens.evaluation.pixel_counts import Counts, Floats, Indices, Tally
-from anomalens.evaluation.pixel_maps import Map, Mask, map_name, usable_map
+from anomalens.metrics.pixel_counts import Counts, Floats, Indices, Tally
+from anomalens.metrics.pixel_maps import Map, Mask, map_name, usable_map
 
 MAX_EXACT_PIXELS = 1 << 26  # 0.5 GiB while float32 pixels are gathered and sorted
 
@@ -66,10 +65,6 @@ class PixelFigures:
     n_anomalous_pixels: int
     error_bounds: Mapping[str, float]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers, None, lists and dictionaries."""
-        return asdict(self) | {"aupimo_per_image": list(self.aupimo_per_image)}
-
 
 def pixel_figures(
     images: Iterable[tuple[Map, Mask | None]],
@@ -86,7 +81,7 @@ def pixel_figures(
     images : iterable of (map, mask)
         The map is float [h, w], of any scale, higher means more anomalous; float32 stays float32. The
         mask is bool [h, w], True on anomalous pixels, or None for a normal image. Sizes may differ from
-        image to image. See `labelled_maps` for stacked arrays.
+        image to image.
     names : sequence of str, optional
         What to call the images in errors.
     fpr_limit : float in (0, 1]
@@ -118,18 +113,25 @@ def pixel_figures(
     return _figures(tally, fpr_limit, low, high)
 
 
-def _figures(tally: Tally, fpr_limit: float, low: float, high: float) -> PixelFigures:
+def _sizes(tally: Tally) -> Counts:
+    """Pixels of each region; an InputError where one of the classes has none."""
     if not tally.n_pixels:
         raise InputError("Pixel figures were asked of no images; give anomaly maps with their masks.")
     sizes = np.concatenate([np.zeros(0, np.int64), *tally.region_sizes])
     n_defect = int(sizes.sum())
-    n_normal = tally.n_pixels - n_defect
-    if not n_defect or not n_normal:
+    if n_defect in (0, tally.n_pixels):
         there, missing = ("anomalous", "normal") if n_defect else ("normal", "anomalous")
         raise InputError(
             f"All {tally.n_pixels} pixels are {there}; pixel figures need at least one {missing} pixel: "
             "check the masks."
         )
+    return sizes
+
+
+def _figures(tally: Tally, fpr_limit: float, low: float, high: float) -> PixelFigures:
+    sizes = _sizes(tally)
+    n_defect = int(sizes.sum())
+    n_normal = tally.n_pixels - n_defect
     counted = tally.counted(high)
     image = np.repeat(np.arange(len(tally.region_sizes)), [len(each) for each in tally.region_sizes])
     tp = np.cumsum(counted.positives[::-1])[::-1]
@@ -191,6 +193,26 @@ def area_up_to(before: Floats, after: Floats, limit: float) -> Floats:
     rise = np.where(after > before, after - before, 1.0)
     cut = np.clip(limit - before, 0.0, None)
     return np.where(after <= limit, limit - (before + after) / 2, cut * cut / (2 * rise))
+
+
+def region_overlap(normal: Map, regions: Sequence[Map], *, limit: float = 0.3) -> float:
+    """AUPRO of one region an image, without its trapezoids; for few pixels, many times over.
+
+    A pixel of value v counts for all thresholds up to v, so a region's share is the mean over its pixels of
+    1 − fpr(v) / limit, never below 0.
+
+    Parameters
+    ----------
+    normal : float [n]
+        Values of normal pixels.
+    regions : sequence of float [m]
+        Values of each region's pixels.
+    limit : float in (0, 1]
+        Where the integral over the false-positive rate ends.
+    """
+    ordered = np.sort(normal)
+    above = (len(ordered) - np.searchsorted(ordered, values, side="left") for values in regions)
+    return float(np.mean([np.maximum(0, 1 - count / len(ordered) / limit).mean() for count in above]))
 
 
 def log_share(shared: Floats, low: float, high: float) -> Floats:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalens.evaluation.pixel_maps import Map, Mask, mask_regions
+from anomalens.metrics.pixel_maps import Map, Mask, mask_regions
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
@@ -14,8 +13,8 @@ from scipy.stats import binomtest
 from sklearn import metrics as oracle
 
 from anomalens.errors import InputError, SettingError
-from anomalens.evaluation.image_figures import image_figures
-from anomalens.evaluation.metrics import (
+from anomalens.metrics.ranking import (
+    auroc,
     average_precision,
     f1_max,
     fpr_at_tpr,
@@ -23,7 +22,7 @@ from anomalens.evaluation.metrics import (
     precision_recall_curve,
     roc_curve,
 )
-from anomalens.evaluation.verdict_metrics import clopper_pearson, verdict_figures
+from anomalens.metrics.verdicts import clopper_pearson, verdict_figures
 
 SCALES = (1e-300, 1e-320, 1e-30, 1e-3, 1.0, 1e6, 1e150, 1e300)  # the second is subnormal
 
@@ -61,6 +60,13 @@ def test_auroc_and_precision_recall_agree_with_scikit_learn() -> None:
         np.testing.assert_allclose(precision, theirs[0][::-1], rtol=1e-12)
         np.testing.assert_allclose(recall, theirs[1][::-1], rtol=1e-12)
         np.testing.assert_array_equal(thresholds[1:], theirs[2][::-1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(*(st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=30),) * 2)
+def test_auroc_is_the_share_of_pairs_in_order(normal: list[float], anomalous: list[float]) -> None:
+    pairs = [(a > n) + 0.5 * (a == n) for a in anomalous for n in normal]
+    assert auroc(normal, anomalous) == pytest.approx(np.mean(pairs))
 
 
 def test_f1_max_and_fpr_at_tpr_are_those_of_a_sweep_over_all_thresholds() -> None:
@@ -121,32 +127,22 @@ def test_neighbouring_floats_are_told_apart_and_signed_zeros_are_not() -> None:
 
 
 def test_equal_scores_are_chance_and_no_error() -> None:
-    found = image_figures(np.full(8, 7.0), np.arange(8) < 2)
-    assert (found.image_auroc, found.image_ap, found.fpr95) == (0.5, 0.25, 1.0)
-    assert (found.image_f1_max, found.f1_max_threshold) == (pytest.approx(0.4), 7.0)
+    case = np.full(8, 7.0), np.arange(8) < 2
+    assert (image_auroc(*case), average_precision(*case), fpr_at_tpr(*case)) == (0.5, 0.25, 1.0)
+    assert f1_max(*case) == (pytest.approx(0.4), 7.0)
 
 
 def test_perfect_scores_reach_one_exactly() -> None:
-    found = image_figures(np.arange(49.0), np.arange(49) >= 20)
-    assert (found.image_auroc, found.image_ap, found.image_f1_max, found.fpr95) == (1.0, 1.0, 1.0, 0.0)
-    assert found.f1_max_threshold == 20.0
+    case = np.arange(49.0), np.arange(49) >= 20
+    assert (image_auroc(*case), average_precision(*case), fpr_at_tpr(*case)) == (1.0, 1.0, 0.0)
+    assert f1_max(*case) == (1.0, 20.0)
 
 
 @pytest.mark.parametrize(("labels", "missing"), [([True] * 3, "normal"), ([False] * 3, "anomalous")])
-def test_a_missing_class_is_a_sentence_and_the_verdicts_still_count(labels: list[bool], missing: str) -> None:
+def test_a_missing_class_is_a_sentence(labels: list[bool], missing: str) -> None:
     for figure in (image_auroc, average_precision, f1_max, fpr_at_tpr, roc_curve, precision_recall_curve):
         with pytest.raises(InputError, match=f"at least one {missing} image"):
             figure([1.0, 2.0, 3.0], labels)
-    found = image_figures([1.0, 2.0, 3.0], labels, [False, False, True])
-    assert found.image_auroc is None and found.image_f1_max is None and missing in found.undefined
-    assert found.at_verdict is not None
-    rates = (found.at_verdict.false_alarm_rate, found.at_verdict.detection_rate)
-    assert {rate.value for rate in rates} == {None, 1 / 3}
-
-
-def test_one_image_has_verdicts_but_no_ranking() -> None:
-    found = image_figures([3.0], [True], [True])
-    assert found.image_auroc is None and found.at_verdict is not None and found.at_verdict.recall == 1.0
 
 
 @pytest.mark.parametrize(
@@ -163,7 +159,7 @@ def test_one_image_has_verdicts_but_no_ranking() -> None:
 )
 def test_unusable_input_is_a_sentence(scores: list[float], labels: list[bool], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        image_figures(scores, labels)
+        image_auroc(scores, labels)
 
 
 def test_unusable_verdicts_and_settings_are_sentences() -> None:
@@ -205,9 +201,3 @@ def test_exact_intervals_are_those_of_scipy_and_cover() -> None:
     assert (clopper_pearson(0, 0).low, clopper_pearson(0, 0).high) == (0.0, 1.0)
     found = [clopper_pearson(int(k), 50) for k in np.random.default_rng(0).binomial(50, 0.04, 2000)]
     assert np.mean([rate.low <= 0.04 <= rate.high for rate in found]) >= 0.95
-
-
-def test_figures_are_plain_json() -> None:
-    found = image_figures([1.0, 2.0, 3.0], [False, True, True], [False, False, True]).to_json()
-    assert json.loads(json.dumps(found)) == found
-    assert found["at_verdict"]["confusion"] == {"tp": 1, "fp": 0, "fn": 1, "tn": 1}

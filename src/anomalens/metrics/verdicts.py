@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from anomalens.errors import InputError
-from anomalens.evaluation.metrics import checked_confidence, checked_flags
+from anomalens.metrics.ranking import checked_confidence, checked_flags
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,12 @@ def image_auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     return int(np.dot(np.diff(tp, prepend=0), below)) / (2 * positives * negatives)
 
 
+def auroc(normal: ArrayLike, anomalous: ArrayLike) -> float:
+    """`image_auroc` of two groups of scores, real [n] and [m]; raises as that does."""
+    labels = np.repeat([False, True], [np.size(normal), np.size(anomalous)])
+    return image_auroc(np.concatenate([np.asarray(normal), np.asarray(anomalous)]), labels)
+
+
 def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
     """Average precision, AP = Σ (R_k − R_{k−1}) P_k over the distinct scores, without interpolation.
 

@@ -2,56 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from anomalens.errors import ImageError, InputError
-from anomalens.evaluation.metrics import checked_flags
+from anomalens.errors import ImageError
 
 Map = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
-
-
-def labelled_maps(
-    maps: NDArray[Any],
-    masks: NDArray[Any],
-    labels: ArrayLike,
-    *,
-    names: Sequence[str] | None = None,
-) -> Iterator[tuple[Map, Mask | None]]:
-    """Stacked arrays as the pairs that `pixel_figures` takes.
-
-    Parameters
-    ----------
-    maps : float [n, h, w]
-    masks : bool [n, h, w]
-    labels : bool [n], True = anomalous
-        Normal images must have an empty mask, anomalous ones must not.
-
-    Raises
-    ------
-    InputError
-        Lengths that differ.
-    ImageError
-        A mask on a normal image.
-    """
-    truth = checked_flags(labels, "labels", "anomalous")
-    if not len(maps) == len(masks) == len(truth):
-        raise InputError(
-            f"There are {len(maps)} maps, {len(masks)} masks and {len(truth)} labels; give one of each for "
-            "every image."
-        )
-    for place, (anomaly_map, mask, anomalous) in enumerate(zip(maps, masks, truth, strict=True)):
-        if not anomalous and mask.any():
-            raise ImageError(
-                map_name(place, names),
-                f"a normal image has a mask with {np.count_nonzero(mask)} anomalous pixels; correct its "
-                "label or remove its mask.",
-            )
-        yield anomaly_map, mask if anomalous else None
 
 
 def map_name(place: int, names: Sequence[str] | None) -> str:

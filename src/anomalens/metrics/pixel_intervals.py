@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.errors import InputError
-from anomalens.evaluation.intervals import Interval, percentile_interval, resamples
-from anomalens.evaluation.pixel_maps import Map, Mask, map_name, mask_regions, usable_map
-from anomalens.evaluation.pixel_metrics import area_up_to, log_share
+from anomalens.metrics.intervals import Interval, percentile_interval, resamples
+from anomalens.metrics.pixel_figures import area_up_to, log_share
+from anomalens.metrics.pixel_maps import Map, Mask, map_name, mask_regions, usable_map
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.float32]

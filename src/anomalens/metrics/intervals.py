@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from anomalens.errors import InputError, SettingError
-from anomalens.evaluation.metrics import Labels, Scores, checked, checked_confidence, image_auroc
+from anomalens.metrics.ranking import Labels, Scores, checked, checked_confidence, image_auroc
 
 Figure = Callable[[Scores, Labels], float]
 Picks = NDArray[np.int64]
@@ -68,35 +68,6 @@ def bootstrap_interval(
     values, truth = checked(scores, labels)
     whole = figure(values, truth)
     samples = [figure(values[drawn], truth[drawn]) for drawn in resamples(truth, n_resamples, seed)]
-    return percentile_interval(whole, samples, confidence)
-
-
-def bootstrap_difference(
-    scores_a: ArrayLike,
-    scores_b: ArrayLike,
-    labels: ArrayLike,
-    *,
-    figure: Figure = image_auroc,
-    n_resamples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Percentile interval of figure(a) − figure(b), both detectors on the same resampled images.
-
-    Parameters
-    ----------
-    scores_a, scores_b : real [n]
-        Scores of the same images, in the same order; their scales need not agree.
-
-    The other parameters and the errors are those of `bootstrap_interval`.
-    """
-    a, truth = checked(scores_a, labels)
-    b, _ = checked(scores_b, labels)
-    whole = figure(a, truth) - figure(b, truth)
-    samples = [
-        figure(a[drawn], truth[drawn]) - figure(b[drawn], truth[drawn])
-        for drawn in resamples(truth, n_resamples, seed)
-    ]
     return percentile_interval(whole, samples, confidence)
 
 

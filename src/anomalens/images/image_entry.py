@@ -1,0 +1,126 @@
+"""One image of a set: where it is, what is known of it, and how it is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from anomalens.errors import ImageSetError
+from anomalens.images.decode import Picture, count_pages
+from anomalens.images.source import ArraySource, FileSource, Source
+
+_TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEntry:
+    """One image of a set, not yet decoded.
+
+    Attributes
+    ----------
+    id : str
+        Stable and unique in its set: the path below the set's root with forward slashes,
+        `name.tif#page2` (from 1) for a page, `array-0007` (from 0) for an array.
+    source : Source
+        A path or an array becomes one.
+    page : int
+        Page of a multi-page TIFF, from 0.
+    label : str or None
+        "good" is normal, any other text names the kind of anomaly, None is unknown.
+    mask : Path or None
+        Ground-truth mask; non-zero is anomalous.
+    group : str or None
+        Images of one group show one thing (exposures, copies, frames) and must never be split.
+    reference : ImageEntry or None
+        What the image should look like: its own defect-free template.
+    """
+
+    id: str
+    source: Source
+    page: int = 0
+    label: str | None = None
+    mask: Path | None = None
+    group: str | None = None
+    reference: ImageEntry | None = None
+
+    def __init__(
+        self,
+        id: str,
+        source: Source | Path | np.ndarray,
+        page: int = 0,
+        label: str | None = None,
+        mask: Path | None = None,
+        group: str | None = None,
+        reference: ImageEntry | None = None,
+    ) -> None:
+        if isinstance(source, Path):
+            source = FileSource(source, page)
+        elif isinstance(source, np.ndarray):
+            source = ArraySource(source)
+        values = (id, source, page, label, mask, group, reference)
+        for field_, value in zip(self.__dataclass_fields__, values, strict=True):
+            object.__setattr__(self, field_, value)
+
+    @property
+    def file(self) -> Path | None:
+        """The image file, where it is one."""
+        return self.source.path if isinstance(self.source, FileSource) else None
+
+    def read(self, *, reduce_to: int | None = None) -> Picture:
+        """Decode the image; see `anomalens.images.decode.decode`. Raises `ImageError`."""
+        return self.source.read(self.id, reduce_to=reduce_to)
+
+    def sha256(self) -> str:
+        """Hash of what the source holds. Raises `ImageError` where it cannot be read."""
+        return self.source.sha256(self.id)
+
+
+def file_entries(path: Path, name: str) -> list[ImageEntry]:
+    """One entry a page; the pages of one file show one thing, so they form a group."""
+    pages = count_pages(path) if path.suffix.lower() in _TIFF_SUFFIXES else 1
+    if pages == 1:
+        return [ImageEntry(name, path)]
+    return [ImageEntry(f"{name}#page{page + 1}", path, page=page, group=name) for page in range(pages)]
+
+
+def unique_ids(entries: Iterable[ImageEntry]) -> tuple[ImageEntry, ...]:
+    """The entries, those whose id was there before with a number behind it."""
+    taken: set[str] = set()
+    unique = []
+    for entry in entries:
+        name, copy = entry.id, 1
+        while name in taken:
+            copy += 1
+            name = f"{entry.id} ({copy})"
+        taken.add(name)
+        unique.append(entry if name == entry.id else replace(entry, id=name))
+    return tuple(unique)
+
+
+def entries_of(images: Iterator[object]) -> Iterator[ImageEntry]:
+    """Entries of whatever comes: entries, arrays, paths, or (id, array); arrays alone are numbered.
+
+    Raises
+    ------
+    ImageSetError
+        For anything else, when it comes.
+    """
+    for number, item in enumerate(images):
+        name = f"array-{number:04d}"
+        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+            name, item = item
+        if isinstance(item, ImageEntry):
+            yield item
+        elif isinstance(item, np.ndarray):
+            yield ImageEntry(name, item)
+        elif isinstance(item, str | os.PathLike):
+            path = Path(item)
+            yield ImageEntry(path.as_posix(), path)
+        else:
+            raise ImageSetError(
+                f"Image {number + 1} is a {type(item).__name__}; give arrays, paths, or (id, array)."
+            )

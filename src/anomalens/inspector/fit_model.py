@@ -1,0 +1,138 @@
+"""From normal images and the options of a fit to a model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from anomalens.backbones.runtimes import choose
+from anomalens.calibration import Policy
+from anomalens.detectors.contract import Detector
+from anomalens.detectors.spec import DetectorSpec
+from anomalens.detectors.tiled import can_be_tiled
+from anomalens.errors import AnomalensWarning, SettingError
+from anomalens.images.augment import Augmentation
+from anomalens.images.image_set import ImageSet
+from anomalens.images.preprocess import Preprocessing
+from anomalens.images.sizes import lost_by_shrinking
+from anomalens.inspector.fit_options import DETECTOR, TEMPLATE, FitOptions
+from anomalens.inspector.fitting import fit_detector
+from anomalens.inspector.golden import score_golden
+from anomalens.inspector.model import Model
+from anomalens.inspector.model_card import data_card, plain_settings, versions, warn_about, without_folders
+from anomalens.inspector.preparation import preparation
+from anomalens.inspector.thumbnails import collect
+from anomalens.inspector.training_set import TrainingSet
+from anomalens.job import Job
+from anomalens.progress import Progress, silent
+
+
+def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = silent) -> Model:
+    """Learn from normal images, which may have references, and calibrate; see `Inspector.fit`."""
+    if type(options.seed) is not int or options.seed < 0:
+        raise SettingError(f"The seed must be a whole number from 0, not {options.seed!r:.40}.")
+    spec, detector = _unfitted(images, options)
+    preprocessing = preparation(options.preprocess, images, size=options.size, detector=detector)
+    augmentation, policy = _augmentation(options), _policy(options)
+    job = Job(
+        choose(options.runtime, precision=options.precision, threads=options.threads),
+        options.seed,
+        progress,
+        options.checkpoints,
+        options.feature_cache,
+    )
+    with _noted() as notes:
+        training = _training_set(images, spec, detector, preprocessing, augmentation, options.copies, job)
+        fitted, calibration, used = fit_detector(detector, training, policy=policy, job=job)
+        if calibration.threshold.note:
+            warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
+    augmented = None if augmentation is None else {**augmentation.to_json(), "copies": options.copies}
+    card = {
+        "detector": {"name": spec.name, "settings": plain_settings(detector.parameters)},
+        "size": list(training.size),
+        "augmentation": augmented,
+        "seed": options.seed,
+        "golden": score_golden(fitted, training.size),
+        "calibrated_on": {"runtime": used.to_json(), "versions": versions()},
+        "data": data_card(training),
+        "versions": versions(),
+        "notes": [without_folders(note, images) for note in notes],
+    }
+    thumbnails = collect(training, options.keep_thumbnails, seed=options.seed)
+    return Model(preprocessing, fitted, calibration, used, card, thumbnails=thumbnails)
+
+
+def _unfitted(images: ImageSet, options: FitOptions) -> tuple[DetectorSpec, Detector]:
+    usual = TEMPLATE if len(images.references) else DETECTOR
+    spec = DetectorSpec.parse(options.detector or usual)
+    if options.tile is not None:
+        spec = spec.on_tiles()
+    elif options.overlap is not None and not spec.tiled:
+        raise SettingError(
+            f"An overlap of {options.overlap} was given without a tile; give the tile's side too."
+        )
+    cut = {"tile": options.tile, "overlap": options.overlap}
+    given = {key: value for key, value in cut.items() if value is not None}
+    return spec, spec.make({**options.parameters, **given})
+
+
+def _augmentation(options: FitOptions) -> Augmentation | None:
+    return Augmentation.parse(options.augment) if isinstance(options.augment, str) else options.augment
+
+
+def _policy(options: FitOptions) -> Policy:
+    policy = Policy.parse(options.policy) if isinstance(options.policy, str) else options.policy or Policy()
+    if policy.needs_labels:
+        raise SettingError(
+            f"The policy {str(policy)!r} needs labelled anomalies, and fit sees normal images only; fit "
+            "with a false-alarm rate first, then run  anomalens calibrate  with a labelled manifest."
+        )
+    return policy
+
+
+def _training_set(
+    images: ImageSet,
+    spec: DetectorSpec,
+    detector: Detector,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation | None,
+    copies: int,
+    job: Job,
+) -> TrainingSet:
+    """The images made ready, with warnings about what is odd of them."""
+    has_references = len(images.references) > 0
+    if has_references and not detector.uses_references:
+        warnings.warn(
+            f"{spec.name} does not use references; use --detector {TEMPLATE} to compare each image with its "
+            "own.",
+            AnomalensWarning,
+            stacklevel=2,
+        )
+    training = TrainingSet.collect(
+        images,
+        preprocessing,
+        augmentation=augmentation,
+        copies=copies,
+        seed=job.seed,
+        paired=has_references and detector.uses_references,
+        progress=job.progress,
+    )
+    warn_about(training)
+    tiles = can_be_tiled(detector)
+    lost = lost_by_shrinking(training.images, preprocessing.output_size, tiles=tiles)
+    if lost is not None and not spec.tiled:
+        warnings.warn(lost, AnomalensWarning, stacklevel=2)
+    return training
+
+
+@contextmanager
+def _noted() -> Iterator[list[str]]:
+    """What is warned of inside, as texts; it is warned of once more when the block has ended."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield notes
+    for item in caught:
+        warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
+    notes += [str(item.message) for item in caught if issubclass(item.category, AnomalensWarning)]

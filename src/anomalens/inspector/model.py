@@ -1,0 +1,46 @@
+"""A fitted model: what a fit makes, a model file holds, and an inspector answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from anomalens.backbones.runtimes import Runtime
+from anomalens.calibration import Calibration
+from anomalens.detectors.contract import Detector
+from anomalens.images.preprocess import Preprocessing
+
+
+@dataclass(frozen=True)
+class Model:
+    """A detector that was fitted and calibrated, and all that its scores depend on.
+
+    Attributes
+    ----------
+    preprocessing : Preprocessing
+    detector : Detector
+    calibration : Calibration
+    runtime : Runtime
+        What executes the networks now.
+    card : dict
+        How the model was made: settings, seed, data hash, versions, golden scores, warnings.
+    name : str
+        The model file's name, for findings.
+    thumbnails : dict of str to bytes
+        Small JPEGs of normal images by id, where they were asked for.
+    """
+
+    preprocessing: Preprocessing
+    detector: Detector
+    calibration: Calibration
+    runtime: Runtime
+    card: Mapping[str, Any]
+    name: str = "unsaved"
+    thumbnails: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of prepared images."""
+        width, height = self.preprocessing.output_size
+        return height, width
