@@ -56,14 +56,15 @@ def ours() -> None:
     from latency import one_round, pictures
     from real_sets import DATA
 
-    from anomalens import ImageSet, Inspector
+    from anomalens import Inspector
     from anomalens.backbones.runtimes import available
     from anomalens.errors import AnomalensWarning
+    from anomalens.images import normal_images
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--python", required=True, help="an interpreter that has anomalib")
     python = parser.parse_args().python
-    normal, arrays = ImageSet.normal(DATA / "mvtec_transistor"), pictures()
+    normal, arrays = normal_images(DATA / "mvtec_transistor"), pictures()
     inspectors = {}
     for detector in ("patchcore", "auto"):
         for runtime in available():

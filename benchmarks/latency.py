@@ -17,9 +17,10 @@ import numpy as np
 from PIL import Image
 from real_sets import DATA
 
-from anomalens import ImageSet, Inspector
+from anomalens import Inspector
 from anomalens.backbones.runtimes import available
 from anomalens.errors import AnomalensWarning
+from anomalens.images import normal_images
 
 PAGE = Path(__file__).with_suffix(".md")
 PART = DATA / "mvtec_transistor"
@@ -65,7 +66,7 @@ def one_round(inspector: Inspector, arrays: list[np.ndarray]) -> list[float]:
 
 
 def main() -> None:
-    normal, arrays = ImageSet.normal(PART), pictures()
+    normal, arrays = normal_images(PART), pictures()
     inspectors, fits = {}, {}
     for detector in DETECTORS:
         for runtime in available():

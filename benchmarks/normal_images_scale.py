@@ -28,7 +28,7 @@ from real_sets import DATA
 
 from anomalens import Inspector
 from anomalens.evaluation.memory import peak_mb, start_peak
-from anomalens.images import ImageSet
+from anomalens.images import normal_images
 
 HERE: Final = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "normal_images_scale.json", HERE / "normal_images_scale.md"
@@ -92,7 +92,7 @@ def write(images: Iterator[np.ndarray], folder: Path) -> None:
 def fit_one(detector: str, folder: Path) -> dict[str, Any]:
     """Fit to the crops, and check new ones one at a time."""
     warnings.simplefilter("ignore")
-    images = ImageSet.normal(folder / "normal")
+    images = normal_images(folder / "normal")
     start_peak()
     start, cpu = time.perf_counter(), time.process_time()
     inspector = Inspector.fit(images, detector=detector, size=SIDE)

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from anomalens import ImageSet
-from anomalens.images import recognise, test_set
+from anomalens.images import labelled_images, normal_images, recognise
 
 DATA = Path(os.environ.get("ANOMALENS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
@@ -33,7 +33,7 @@ class RealSet:
 
 def folder(name: str) -> RealSet:
     """train/good and test/<kind>."""
-    return RealSet(ImageSet.normal(DATA / name), test_set(recognise(DATA / name)))
+    return RealSet(normal_images(DATA / name), labelled_images(recognise(DATA / name)))
 
 
 def arrays(name: str, normal: int, size: int) -> RealSet:

@@ -29,6 +29,7 @@ from anomalens.detectors.patches.registration import aligned
 from anomalens.errors import AnomalensWarning
 from anomalens.evaluation.ground_truth import mask_on_map, visible_map
 from anomalens.images.image_entry import ImageEntry
+from anomalens.images.labels import of_kind
 from anomalens.images.synthetic_defects import DEFECTS, paint
 from anomalens.metrics.pixel_figures import pixel_figures
 from anomalens.metrics.ranking import image_auroc
@@ -71,7 +72,7 @@ class Folder:
         if mask is not None:
             Image.fromarray(mask).save(marked)
         return ImageEntry(
-            place.name, place, label=label, mask=None if mask is None else marked,
+            place.name, place, *of_kind(label), mask=None if mask is None else marked,
             reference=ImageEntry(template.name, template),
         )  # fmt: skip
 

@@ -18,6 +18,7 @@ from real_sets import DATA
 from anomalens import ImageSet, Inspector
 from anomalens.errors import AnomalensWarning
 from anomalens.images.image_entry import ImageEntry
+from anomalens.images.labels import of_kind
 from anomalens.metrics.ranking import image_auroc
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -27,8 +28,8 @@ APART = 50  # captures of one tile follow each other by no more than this
 
 
 def entries(folder: Path) -> list[ImageEntry]:
-    label = folder.name
-    return [ImageEntry(file.name, file, label=label) for file in sorted(folder.glob("*.jpg"))]
+    known = of_kind(folder.name)
+    return [ImageEntry(file.name, file, *known) for file in sorted(folder.glob("*.jpg"))]
 
 
 def shared(learnt: list[ImageEntry], tested: list[ImageEntry]) -> float:

@@ -30,7 +30,7 @@ from real_sets import DATA
 
 from anomalens import Inspector
 from anomalens.evaluation.ground_truth import mask_on_map, visible_map
-from anomalens.images import recognise, test_set
+from anomalens.images import labelled_images, recognise
 from anomalens.metrics.pixel_figures import pixel_figures
 from anomalens.metrics.ranking import image_auroc
 
@@ -189,7 +189,7 @@ def one_way(way: str, data: str, model: str, row: str) -> None:
     fit_mb = peak_mb(Path("/proc/self/status").read_text())
     inspector.save(model)
     seconds, cpu, scores, labels, maps = [], [], [], [], []
-    for entry in test_set(recognise(data)):
+    for entry in labelled_images(recognise(data)):
         start, cpu_start = time.perf_counter(), time.process_time()
         (finding,) = inspector.check(entry.file)
         seconds.append(time.perf_counter() - start)

@@ -351,7 +351,7 @@ def test_a_name_in_a_folder_of_that_name_means_that_one(tmp_path, monkeypatch):
 
 def test_masks_that_do_not_fit_are_refused(draw, tmp_path):
     mask = draw("mask.png", value=0, mark=True)
-    entry = ImageEntry("a", tmp_path / "a.png", label="x", mask=mask)
+    entry = ImageEntry("a", tmp_path / "a.png", "x", "anomalous", mask)
     assert read_mask(entry, (24, 20)).sum() == 24
     with pytest.raises(ImageSetError, match=r"24 x 20 pixels and its image a has 20 x 24"):
         read_mask(entry, (20, 24))

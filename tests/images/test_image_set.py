@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from anomalens.errors import ImageError, ImageSetError
-from anomalens.images import ImageSet, recognise, test_set
+from anomalens.images import ImageSet, labelled_images, normal_images, recognise
 
 
 def picture(path: Path, value: int = 0) -> Path:
@@ -204,29 +204,29 @@ def test_mvtec_layout(real_set: Callable[[str], Path]) -> None:
     layout = recognise(root)
     assert layout.kind == "mvtec"
     assert "train/good" in layout.sentence
-    assert ImageSet.normal(root).data_sha256() == ImageSet.open(root / "train/good").data_sha256()
-    tested = test_set(layout)
+    assert normal_images(root).data_sha256() == ImageSet.open(root / "train/good").data_sha256()
+    tested = labelled_images(layout)
     assert len(tested) == 100
     assert sum(entry.label == "good" for entry in tested) == 60
     assert sum(entry.mask is not None for entry in tested) == 40
     assert all(e.mask is None or e.mask.is_file() for e in tested)
     assert {entry.id.split("/")[0] for entry in tested} == {"test"}
     assert {entry.label for entry in tested} >= {"good", "bent_lead", "misplaced"}
-    assert {entry.label for entry in ImageSet.normal(root)} == {"good"}
+    assert {entry.label for entry in normal_images(root)} == {"good"}
     # The test folder alone is a folder of classes.
     assert recognise(root / "test").kind == "classes"
-    assert len(ImageSet.normal(root / "test")) == 60
+    assert len(normal_images(root / "test")) == 60
 
 
 def test_masks_are_optional(real_set: Callable[[str], Path]) -> None:
-    partly = test_set(recognise(real_set("mvtec_leather_fewshot")))
+    partly = labelled_images(recognise(real_set("mvtec_leather_fewshot")))
     assert sum(entry.mask is not None for entry in partly) == 11
-    assert all(e.mask is None for e in test_set(recognise(real_set("brick_cracks"))))
+    assert all(e.mask is None for e in labelled_images(recognise(real_set("brick_cracks"))))
 
 
 def test_a_folder_of_datasets_is_not_one(real_set: Callable[[str], Path]) -> None:
     with pytest.raises(ImageSetError, match=r"holds 6 datasets .*give one of them"):
-        ImageSet.normal(real_set("paper_piped"))
+        normal_images(real_set("paper_piped"))
 
 
 @pytest.mark.parametrize("good", ["good", "Normal", "OK", "no defect", "Uninfected", "healthy"])
@@ -237,8 +237,8 @@ def test_folders_of_classes(tmp_path: Path, good: str) -> None:
     layout = recognise(tmp_path)
     assert layout.kind == "classes"
     assert set(layout.test) == {"good", "crack"}
-    assert ids(ImageSet.normal(tmp_path)) == ["1.png", "2.png"]
-    assert [entry.label for entry in test_set(layout)].count("crack") == 1
+    assert ids(normal_images(tmp_path)) == ["1.png", "2.png"]
+    assert [entry.label for entry in labelled_images(layout)].count("crack") == 1
 
 
 def test_flat_folders(tmp_path: Path) -> None:
@@ -247,12 +247,12 @@ def test_flat_folders(tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
     layout = recognise(tmp_path)
     assert layout.kind == "flat"
-    assert len(ImageSet.normal(tmp_path)) == 2
+    assert len(normal_images(tmp_path)) == 2
     with pytest.raises(ImageSetError, match="no test images"):
-        test_set(layout)
+        labelled_images(layout)
     with pytest.raises(ImageSetError, match="is not a folder"):
         recognise(tmp_path / "none")
-    assert len(ImageSet.normal([tmp_path / "2.png"])) == 1
+    assert len(normal_images([tmp_path / "2.png"])) == 1
 
 
 def test_a_manifest_is_learnt_from_only_where_it_is_normal_training_data(tmp_path):
@@ -260,8 +260,8 @@ def test_a_manifest_is_learnt_from_only_where_it_is_normal_training_data(tmp_pat
         Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
     csv = tmp_path / "parts.csv"
     csv.write_text("path,label,split\na.png,good,train\nb.png,scratch,train\nc.png,good,test\nd.png,,\n")
-    assert [entry.id for entry in ImageSet.normal(csv)] == ["a.png", "d.png"]
+    assert [entry.id for entry in normal_images(csv)] == ["a.png", "d.png"]
     assert len(ImageSet.open(csv)) == 4
     csv.write_text("path,label\nb.png,scratch\n")
     with pytest.raises(ImageSetError, match="no normal image to learn from"):
-        ImageSet.normal(csv)
+        normal_images(csv)

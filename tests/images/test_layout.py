@@ -10,7 +10,7 @@ from PIL import Image
 
 from anomalens.datasets import load_tasks
 from anomalens.errors import ImageSetError
-from anomalens.images import ImageSet, recognise, test_set
+from anomalens.images import labelled_images, normal_images, recognise
 
 MASKS = ("mask", "gt", "label", "truth", "seg")
 
@@ -64,9 +64,9 @@ LEARNT = {
 @pytest.mark.parametrize("case", LEARNT)
 def test_only_normal_images_are_learnt_from(case: str, tmp_path: Path) -> None:
     names, learnt = LEARNT[case]
-    found = ImageSet.normal(lay_out(tmp_path, *names))
+    found = normal_images(lay_out(tmp_path, *names))
     assert sorted(entry.id for entry in found) == sorted(learnt)
-    several = ImageSet.normal(tmp_path).below("x")
+    several = normal_images(tmp_path).below("x")
     assert sorted(entry.id for entry in several) == sorted(f"x/{name}" for name in learnt)
 
 
@@ -90,22 +90,22 @@ def test_what_is_not_understood_is_asked(case: str, tmp_path: Path) -> None:
     names, said = ASKED[case]
     root = lay_out(tmp_path, *names)
     with pytest.raises(ImageSetError, match=f"{said}.*give the folder of the normal ones alone"):
-        ImageSet.normal(root)
+        normal_images(root)
     assert "fit would ask" in recognise(root).sentence
-    everything = ImageSet.normal(f"{root}/**/*")  # as the sentence says
+    everything = normal_images(f"{root}/**/*")  # as the sentence says
     assert len(everything) == len(names)
 
 
 def test_a_folder_of_masks_is_refused(tmp_path: Path) -> None:
     lay_out(tmp_path, "ground_truth/crack/1_mask.png", "ground_truth/crack/2_mask.png")
     with pytest.raises(ImageSetError, match="holds masks"):
-        ImageSet.normal(tmp_path / "ground_truth")
+        normal_images(tmp_path / "ground_truth")
     # called so, but photographs
     rng = np.random.default_rng(1)
     (tmp_path / "masks").mkdir()
     for i in range(3):
         Image.fromarray(rng.integers(0, 255, (32, 32, 3), np.uint8)).save(tmp_path / f"masks/{i}.png")
-    assert len(ImageSet.normal(tmp_path / "masks")) == 3
+    assert len(normal_images(tmp_path / "masks")) == 3
 
 
 TESTED = {
@@ -139,7 +139,7 @@ TESTED = {
 def test_masks_are_masks_and_found(case: str, tmp_path: Path) -> None:
     names, wanted = TESTED[case]
     root = lay_out(tmp_path, *names)
-    found = {entry.id: entry for entry in test_set(recognise(root))}
+    found = {entry.id: entry for entry in labelled_images(recognise(root))}
     for end, (label, mask) in wanted.items():
         (name,) = [name for name in found if name.endswith(end)]
         assert found[name].label == label
@@ -154,7 +154,7 @@ def test_a_mask_of_the_name_of_its_jpeg_is_no_image(tmp_path: Path) -> None:
     mask = np.zeros((32, 32), np.uint8)
     mask[3:6] = 255
     Image.fromarray(mask).save(root / "NG/S1/b.png")
-    found = {entry.id: entry.mask for entry in test_set(recognise(root))}
+    found = {entry.id: entry.mask for entry in labelled_images(recognise(root))}
     assert found == {"NG/S1/b.jpg": root / "NG/S1/b.png", "OK/a.jpg": None}
 
 
@@ -166,7 +166,7 @@ def test_a_mask_of_the_name_of_its_jpeg_is_no_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["ground_truth", "masks", "mask", "gt", "GroundTruth"])
 def test_masks_are_found_by_any_usual_name(folder: str, name: str, tmp_path: Path) -> None:
     lay_out(tmp_path, "train/good/1.png", "test/good/2.png", "test/crack/x.png", f"{folder}/crack/{name}")
-    found = {entry.id: entry.mask for entry in test_set(recognise(tmp_path))}
+    found = {entry.id: entry.mask for entry in labelled_images(recognise(tmp_path))}
     assert found["test/crack/x.png"] == tmp_path / folder / "crack" / name
 
 

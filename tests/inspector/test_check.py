@@ -13,7 +13,7 @@ from PIL import Image
 
 from anomalens import Finding, ImageSet, Inspector
 from anomalens.errors import InputError
-from anomalens.images import Affine, recognise, test_set
+from anomalens.images import Affine, labelled_images, recognise
 
 KEYS = [
     "image", "page", "score", "p_value", "percentile", "anomalous", "threshold", "calibration",
@@ -155,7 +155,7 @@ def test_a_painted_square_is_found_where_it_is(
 def test_regions_overlap_the_masks_of_real_defects(
     transistors: Inspector, real_set: Callable[[str], Path]
 ) -> None:
-    images = test_set(recognise(real_set("mvtec_transistor")))
+    images = labelled_images(recognise(real_set("mvtec_transistor")))
     masked = [i for i in range(len(images)) if images[i].mask is not None]
     images = images.subset(masked)
     assert len(images) >= 20

@@ -39,8 +39,8 @@ def inspect(data: tuple[str, ...], as_json: bool) -> int:
 
 def examine(data: Sequence[str]) -> dict[str, Any]:
     """Read every image once and collect what a user should know; plain data, every key always there."""
-    from anomalens.images import ImageSet, recognise, test_set
-    from anomalens.images.layout import GOOD
+    from anomalens.images import labelled_images, normal_images, recognise
+    from anomalens.images.labels import GOOD
 
     tasks = benchmark_tasks(data)
     if tasks is not None:
@@ -50,7 +50,7 @@ def examine(data: Sequence[str]) -> dict[str, Any]:
         layout = recognise(data[0])
     if len(data) == 1 and data[0].lower().endswith(".csv"):
         listed = image_set(data)
-        learnt = {entry.id for entry in ImageSet.normal(data[0])}
+        learnt = {entry.id for entry in normal_images(data[0])}
         rest = [i for i, entry in enumerate(listed) if entry.id not in learnt]
         parts = {"train": listed.subset([i for i in range(len(listed)) if i not in set(rest)])}
         if rest:
@@ -58,12 +58,12 @@ def examine(data: Sequence[str]) -> dict[str, Any]:
     elif layout is None or layout.kind == "flat":
         parts = {"images": image_set(data, normal=layout is not None and not layout.doubts)}
     else:
-        parts = {"train": ImageSet.normal(layout.root)}
+        parts = {"train": normal_images(layout.root)}
         # classes beside each other are not split yet: their normal images are those of "train"
         labels = [label for label in layout.test if layout.kind == "mvtec" or label != GOOD]
         if labels:
             chosen = {label: layout.test[label] for label in labels}
-            parts["test"] = test_set(replace(layout, test=chosen))
+            parts["test"] = labelled_images(replace(layout, test=chosen))
     found = {name: _read(part, name) for name, part in parts.items()}
     first = next(iter(parts.values()))
     return {

@@ -18,12 +18,12 @@ def image_set(arguments: Sequence[str], *, normal: bool = False, labelled: bool 
     `normal` takes the normal training images only of a folder that is laid out as a dataset, and of a
     manifest, unless `labelled` keeps the anomalies of manifests too.
     """
-    from anomalens.images import ImageSet
+    from anomalens.images import ImageSet, normal_images
 
     if len(arguments) == 1:
         manifest = Path(arguments[0]).suffix.lower() == ".csv"
         if normal and not (labelled and manifest):
-            return ImageSet.normal(arguments[0])
+            return normal_images(arguments[0])
         return ImageSet.open(arguments[0])
     images, problems = usable_images(arguments, normal=normal, labelled=labelled)
     if problems:
@@ -73,16 +73,16 @@ def usable_images(
 
 
 def _open(argument: str, *, alone: bool, normal: bool, labelled: bool) -> ImageSet:
-    from anomalens.images import ImageSet
+    from anomalens.images import ImageSet, normal_images
 
     path = Path(argument)
     if path.is_dir():
         if alone:
-            return ImageSet.normal(path) if normal else ImageSet.open(path)
-        found = ImageSet.normal(path) if normal else ImageSet.open(path)
+            return normal_images(path) if normal else ImageSet.open(path)
+        found = normal_images(path) if normal else ImageSet.open(path)
         return found.below(found.origin)  # so that a.png of two folders stay apart
     if path.suffix.lower() == ".csv":
-        return ImageSet.normal(path) if normal and not labelled else ImageSet.from_manifest(path)
+        return normal_images(path) if normal and not labelled else ImageSet.from_manifest(path)
     if path.exists() or not any(sign in argument for sign in "*?["):
         return ImageSet.from_paths([path])
     found = ImageSet.from_glob(argument)

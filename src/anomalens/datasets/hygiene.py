@@ -16,7 +16,7 @@ from anomalens.datasets.task import Task
 from anomalens.errors import ImageError, SettingError
 from anomalens.images.duplicates import collect, find_duplicates
 from anomalens.images.image_set import ImageSet
-from anomalens.images.layout import GOOD
+from anomalens.images.labels import NORMAL
 from anomalens.progress import Progress, silent
 
 LIMIT: Final = 4000
@@ -101,7 +101,7 @@ def check_hygiene(
     exact = {i: learnt[digest] for i, digest in hashes[1].items() if digest in learnt}
     near, tested, compared = _near(task, limit, seed)
     only_near = {i: name for i, name in near.items() if i not in exact}
-    normal = [i for i in tested if task.test[i].label == GOOD]
+    normal = [i for i in tested if task.test[i].verdict == NORMAL]
     alike = sum(i in near or i in exact for i in normal)
     rate = alike / len(normal) if normal else None
     shared, grouped = _groups(task)
@@ -198,4 +198,4 @@ def _same_session(task: Task, found: Hygiene) -> bool:
     if found.near_rate is not None and found.near_rate >= SESSION_RATE and found.near_normal >= MIN_ALIKE:
         return True
     shared = set(found.shared_groups)
-    return any(entry.label == GOOD and entry.group in shared for entry in task.test)
+    return any(entry.verdict == NORMAL and entry.group in shared for entry in task.test)

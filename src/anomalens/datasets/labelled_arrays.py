@@ -16,7 +16,7 @@ from anomalens.images.image_set import ImageSet
 def labelled_arrays(
     part: str, images: np.ndarray, numbers: NDArray[np.integer], names: Sequence[str], origin: str
 ) -> ImageSet:
-    """A set over `images` `[n, h, w]` or `[n, h, w, c]`; ids are `part/00000`, labels class names.
+    """A set over `images` `[n, h, w]` or `[n, h, w, c]`; ids are `part/00000`, of classes by these names.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def labelled_arrays(
     images.flags.writeable = False
     return ImageSet(
         tuple(
-            ImageEntry(f"{part}/{index:05d}", image, label=names[number])
+            ImageEntry(f"{part}/{index:05d}", image, class_name=names[number])
             for index, (image, number) in enumerate(zip(images, numbers.tolist(), strict=True))
         ),
         origin,

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Final
 
 from anomalens.datasets.selection import Selection
-from anomalens.datasets.splitting import draw_shots, relabelled, with_label
+from anomalens.datasets.splitting import draw_shots
 from anomalens.datasets.task import PROTOCOLS, Classes, Contents, Split, Task
 from anomalens.errors import ImageSetError, SettingError, unknown_name
 from anomalens.images.image_set import ImageSet
-from anomalens.images.layout import GOOD
+from anomalens.images.labels import ANOMALOUS, NORMAL, judged
 
 Outsiders = tuple[str, ImageSet]
 """Name and images of another dataset whose images count as anomalies."""
@@ -129,7 +129,7 @@ def _of_classes(
 
 
 def _one_vs_rest(dataset: str, data: Classes, chosen: str | None, _: Outsiders | None) -> list[Task]:
-    learnable = {entry.label for entry in data.train}
+    learnable = {entry.class_name for entry in data.train}
     names = [name for name in data.class_names if name in learnable]
     if chosen is not None:
         if chosen not in names:
@@ -192,31 +192,28 @@ _CLASS_PROTOCOLS: Final[dict[str, Callable[[str, Classes, str | None, Outsiders 
 def _class_task(dataset: str, protocol: str, data: Classes, normal: set[str], name: str | None) -> Task:
     train = replace(
         data.train,
-        entries=tuple(with_label(entry, GOOD) for entry in data.train if entry.label in normal),
+        entries=tuple(replace(entry, verdict=NORMAL) for entry in data.train if entry.class_name in normal),
     )
     test = replace(
         data.test,
         entries=tuple(
-            with_label(entry, GOOD)
-            if entry.label in normal
-            # a class that happens to be called "good" is an anomaly all the same
-            else with_label(entry, f"class {GOOD}") if entry.label == GOOD
-            else entry
-            for entry in data.test
+            replace(entry, verdict=judged(entry.class_name not in normal)) for entry in data.test
         ),
     )  # fmt: skip
     return Task(dataset, protocol, None, name, None, train, test, data.notes)
 
 
 def _normal_only(images: ImageSet) -> ImageSet:
-    return replace(images, entries=tuple(entry for entry in images if entry.label == GOOD))
+    return replace(images, entries=tuple(entry for entry in images if entry.verdict == NORMAL))
 
 
 def _with_outsiders(test: ImageSet, outsiders: Outsiders) -> ImageSet:
     name, images = outsiders
-    outside = relabelled(images, name)
-    named = tuple(replace(entry, id=f"{name}/{entry.id}", group=None, mask=None) for entry in outside)
-    return ImageSet.concatenate([test, replace(outside, entries=named)])
+    outside = tuple(
+        replace(entry, id=f"{name}/{entry.id}", class_name=name, verdict=ANOMALOUS, group=None, mask=None)
+        for entry in images
+    )
+    return ImageSet.concatenate([test, replace(images, entries=outside)])
 
 
 def _check(task: Task) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from anomalens.errors import ImageSetError
-from anomalens.images.image_entry import ImageEntry
 from anomalens.images.image_set import ImageSet
-from anomalens.images.layout import GOOD
+from anomalens.images.labels import NORMAL
 
 TRAIN_SHARE: Final = 0.75
 
@@ -30,7 +28,7 @@ def split_normals(
         In the order of `images`.
     notes : tuple of str
     """
-    normal = [i for i, entry in enumerate(images) if entry.label == GOOD]
+    normal = [i for i, entry in enumerate(images) if entry.verdict == NORMAL]
     learnt = _draw(images, normal, seed=seed, share=share)
     groups = {images[i].group for i in learnt} - {None}
     rest = [i for i in range(len(images)) if i not in learnt]
@@ -51,7 +49,7 @@ def split_classes(images: ImageSet, *, seed: int, share: float = TRAIN_SHARE) ->
     """Split class-labelled images, the same share of every class; groups stay whole."""
     by_class: dict[str | None, list[int]] = defaultdict(list)
     for index, entry in enumerate(images):
-        by_class[entry.label].append(index)
+        by_class[entry.class_name].append(index)
     learnt: set[int] = set()
     for indices in by_class.values():
         learnt |= _draw(images, indices, seed=seed, share=share)
@@ -71,16 +69,6 @@ def draw_shots(train: ImageSet, shots: int, *, seed: int) -> ImageSet:
         )
     drawn = np.random.default_rng([seed, 1]).permutation(len(train))[:shots]
     return train.subset(sorted(int(i) for i in drawn))
-
-
-def relabelled(images: ImageSet, label: str) -> ImageSet:
-    """The same images under one label."""
-    return replace(images, entries=tuple(with_label(entry, label) for entry in images))
-
-
-def with_label(entry: ImageEntry, label: str) -> ImageEntry:
-    """The entry under another label (much faster than `dataclasses.replace`, for large sets)."""
-    return ImageEntry(entry.id, entry.source, entry.page, label, entry.mask, entry.group)
 
 
 def _draw(images: ImageSet, candidates: list[int], *, seed: int, share: float) -> set[int]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from anomalens.demo.photographs import PHOTOGRAPHS, TILE, Tiles, load_photograph
 from anomalens.demo.workspace import Workspace
-from anomalens.images import ImageSet, recognise, test_set
+from anomalens.images import ImageSet, labelled_images, recognise
 from anomalens.images.decode import decode
 from anomalens.inspector import Finding, Inspector
 from anomalens.metrics.ranking import auroc
@@ -113,7 +113,7 @@ def _try(workspace: Workspace, name: str, *, tile: int, size: int, seed: int, pr
     fit_seconds = time.perf_counter() - started
     fitted.save(model)
     inspector = Inspector.load(model)
-    images = test_set(recognise(folder))
+    images = labelled_images(recognise(folder))
     started = time.perf_counter()
     findings = list(inspector.check(images, progress=progress))
     check_seconds = time.perf_counter() - started

@@ -40,6 +40,10 @@ class TexturedImages:
         return [f"image-{i}" for i in range(len(self.pixels))]
 
     @property
+    def classes(self) -> Sequence[str | None]:
+        return [None] * len(self.pixels)
+
+    @property
     def size(self) -> tuple[int, int]:
         return self.pixels[0].shape[0], self.pixels[0].shape[1]
 

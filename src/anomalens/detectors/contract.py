@@ -35,15 +35,12 @@ class Batch:
         Which part, patient or clip each image shows.
     references : sequence of images or None
         Each image's own template, for methods that compare pairs.
-    labels : sequence of str or None
-        For methods that learn from a few labelled anomalies.
     """
 
     images: Sequence[Pixels]
     ids: Sequence[str]
     groups: Sequence[str] | None = None
     references: Sequence[Pixels] | None = None
-    labels: Sequence[str | None] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -122,6 +119,10 @@ class TrainingImages(Protocol):
     @property
     def groups(self) -> NDArray[np.int64]:
         """int64 [n]: images with the same number show the same thing and must not be separated."""
+
+    @property
+    def classes(self) -> Sequence[str | None]:
+        """What each image shows, where that is known: for methods that tell classes apart."""
 
     @property
     def size(self) -> tuple[int, int]:

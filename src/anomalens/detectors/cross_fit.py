@@ -49,6 +49,11 @@ class SomeImages:
         return np.asarray(self.images.groups)[self.rows]
 
     @property
+    def classes(self) -> Sequence[str | None]:
+        classes = self.images.classes
+        return [classes[row] for row in self.rows]
+
+    @property
     def size(self) -> tuple[int, int]:
         return self.images.size
 

@@ -147,6 +147,11 @@ class TileSet:
         return np.repeat(np.asarray(self.images.groups), [len(numbers) for numbers in self.chosen])
 
     @property
+    def classes(self) -> Sequence[str | None]:
+        pairs = zip(self.images.classes, self.chosen, strict=True)
+        return [name for name, numbers in pairs for _ in numbers]
+
+    @property
     def size(self) -> tuple[int, int]:
         return self.layout.tile, self.layout.tile
 

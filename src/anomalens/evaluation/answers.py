@@ -15,7 +15,7 @@ from anomalens.errors import InputError
 from anomalens.evaluation.cards import ImageScore
 from anomalens.evaluation.ground_truth import Map, Mask, mask_on_map, visible_map
 from anomalens.images.image_entry import ImageEntry
-from anomalens.images.layout import GOOD
+from anomalens.images.labels import GOOD
 from anomalens.inspector import Finding, Inspector
 from anomalens.progress import Progress, silent
 

@@ -15,7 +15,7 @@ import numpy as np
 from anomalens.errors import InputError
 from anomalens.evaluation.cards import ResultCard
 from anomalens.evaluation.names import card_names
-from anomalens.images.layout import GOOD
+from anomalens.images.labels import GOOD
 from anomalens.metrics.intervals import DeLong, delong_test
 
 Key = tuple[str, str, int]  # task, protocol, seed

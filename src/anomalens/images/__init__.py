@@ -2,6 +2,7 @@
 
 from anomalens.images.arrays import MAX_PIXELS, Pixels, as_pixels, split_stack
 from anomalens.images.augment import Augmentation
+from anomalens.images.dataset_folder import labelled_images, normal_images
 from anomalens.images.decode import SUFFIXES, Picture, count_pages, decode
 from anomalens.images.duplicates import (
     Duplicates,
@@ -12,8 +13,8 @@ from anomalens.images.duplicates import (
 )
 from anomalens.images.geometry import Affine, Prepared
 from anomalens.images.image_entry import ImageEntry
-from anomalens.images.image_set import ImageSet, test_set
-from anomalens.images.layout import Layout, as_label, recognise
+from anomalens.images.image_set import ImageSet
+from anomalens.images.layout import Layout, recognise
 from anomalens.images.prefetch import stream
 from anomalens.images.preprocess import Preprocessing
 from anomalens.images.steps import ApplyMask, Grey, RemoveBackground, Resize, Standardise
@@ -37,15 +38,15 @@ __all__ = [
     "Resize",
     "Standardise",
     "Thumbnails",
-    "as_label",
     "as_pixels",
     "count_pages",
     "decode",
     "difference_hash",
     "find_duplicates",
     "group_images",
+    "labelled_images",
+    "normal_images",
     "recognise",
     "split_stack",
     "stream",
-    "test_set",
 ]

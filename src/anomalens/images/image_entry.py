@@ -11,6 +11,7 @@ import numpy as np
 
 from anomalens.errors import ImageSetError
 from anomalens.images.decode import Picture, count_pages
+from anomalens.images.labels import ANOMALOUS, DEFECT, GOOD, NORMAL, Verdict
 from anomalens.images.source import ArraySource, FileSource, Source
 
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
@@ -27,10 +28,10 @@ class ImageEntry:
         `name.tif#page2` (from 1) for a page, `array-0007` (from 0) for an array.
     source : Source
         A path or an array becomes one.
-    page : int
-        Page of a multi-page TIFF, from 0.
-    label : str or None
-        "good" is normal, any other text names the kind of anomaly, None is unknown.
+    class_name : str or None
+        What it shows, as a folder or a column calls it: a product, a digit, a kind of anomaly.
+    verdict : "normal", "anomalous" or None
+        Whether that is normal, where it is known.
     mask : Path or None
         Ground-truth mask; non-zero is anomalous.
     group : str or None
@@ -41,8 +42,8 @@ class ImageEntry:
 
     id: str
     source: Source
-    page: int = 0
-    label: str | None = None
+    class_name: str | None = None
+    verdict: Verdict | None = None
     mask: Path | None = None
     group: str | None = None
     reference: ImageEntry | None = None
@@ -51,19 +52,33 @@ class ImageEntry:
         self,
         id: str,
         source: Source | Path | np.ndarray,
-        page: int = 0,
-        label: str | None = None,
+        class_name: str | None = None,
+        verdict: Verdict | None = None,
         mask: Path | None = None,
         group: str | None = None,
         reference: ImageEntry | None = None,
     ) -> None:
         if isinstance(source, Path):
-            source = FileSource(source, page)
+            source = FileSource(source)
         elif isinstance(source, np.ndarray):
             source = ArraySource(source)
-        values = (id, source, page, label, mask, group, reference)
+        values = (id, source, class_name, verdict, mask, group, reference)
         for field_, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, field_, value)
+
+    @property
+    def label(self) -> str | None:
+        """What tables call it: "good", the kind of anomaly, or the class of an image nobody has judged."""
+        if self.verdict == NORMAL:
+            return GOOD
+        if self.class_name == GOOD:  # of classes one may be called so, and be an anomaly all the same
+            return f"class {GOOD}"
+        return self.class_name or (DEFECT if self.verdict == ANOMALOUS else None)
+
+    @property
+    def page(self) -> int:
+        """Which page of a TIFF it is, from 0."""
+        return self.source.page if isinstance(self.source, FileSource) else 0
 
     @property
     def file(self) -> Path | None:
@@ -84,7 +99,7 @@ def file_entries(path: Path, name: str) -> list[ImageEntry]:
     pages = count_pages(path) if path.suffix.lower() in _TIFF_SUFFIXES else 1
     if pages == 1:
         return [ImageEntry(name, path)]
-    return [ImageEntry(f"{name}#page{page + 1}", path, page=page, group=name) for page in range(pages)]
+    return [ImageEntry(f"{name}#page{page + 1}", FileSource(path, page), group=name) for page in range(pages)]
 
 
 def unique_ids(entries: Iterable[ImageEntry]) -> tuple[ImageEntry, ...]:

@@ -20,19 +20,10 @@ from anomalens.errors import ImageError, ImageSetError
 from anomalens.images.arrays import split_stack
 from anomalens.images.decode import SUFFIXES, Picture
 from anomalens.images.files import find_files, natural_key
-from anomalens.images.folder_names import is_good
 from anomalens.images.image_entry import ImageEntry, file_entries, unique_ids
-from anomalens.images.layout import (
-    BY_MASK,
-    DEFECT,
-    GOOD,
-    Layout,
-    as_label,
-    holds_images,
-    masks_below,
-    recognise,
-)
-from anomalens.images.mask_files import Masks, is_mask_folder, marked_in, split_off_masks
+from anomalens.images.labels import read_labels
+from anomalens.images.manifest import ManifestRow, read_manifest
+from anomalens.images.mask_files import split_off_masks
 from anomalens.images.references import references_by_name
 
 _GLOB_CHARACTERS = frozenset("*?[")
@@ -93,39 +84,6 @@ class ImageSet:
             f"Images cannot be read from {type(source).__name__}; give a folder, a file, a "
             "pattern, a .csv manifest, a list of paths, or arrays."
         )
-
-    @classmethod
-    def normal(cls, source: object) -> ImageSet:
-        """Like `open`, but of a folder laid out as a dataset take the normal training images only.
-
-        Of a manifest, the rows of the split train (or of none) that are labelled good (or not at all).
-
-        The images are labelled "good": whoever gives them to `fit` says that they are normal.
-
-        Raises
-        ------
-        ImageSetError
-            Also for a folder in no known layout that holds what may be no normal image.
-        """
-        if isinstance(source, str | os.PathLike) and Path(source).is_dir():
-            if is_mask_folder(Path(source)) and holds_images(Path(source)):
-                raise ImageSetError(
-                    f"{source} holds masks, by its name and by what is in it; give the folder of the normal "
-                    "images."
-                )
-            layout = recognise(source)
-            layout.refuse_doubts()
-            opened = cls.from_folder(layout.train_normal)
-            if not is_good(layout.train_normal.name):
-                opened = _without_marked(opened, layout)
-            if layout.kind != "flat":
-                opened = replace(
-                    opened, entries=tuple(replace(entry, label=GOOD) for entry in opened.entries)
-                )
-            return opened
-        if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() == ".csv":
-            return cls._listed(source, normal=True)
-        return cls.open(source)
 
     @classmethod
     def from_folder(cls, folder: str | os.PathLike[str], *, recursive: bool = True) -> ImageSet:
@@ -207,24 +165,16 @@ class ImageSet:
     @classmethod
     def from_manifest(cls, csv: str | os.PathLike[str]) -> ImageSet:
         """Take the images that a CSV file lists; see `anomalens.images.manifest`."""
-        return cls._listed(csv, normal=False)
+        return cls.from_rows(read_manifest(csv), origin=str(csv))
 
     @classmethod
-    def _listed(cls, csv: str | os.PathLike[str], *, normal: bool) -> ImageSet:
-        from anomalens.images.manifest import read_manifest
-
-        rows = read_manifest(csv)
-        if normal:
-            rows = [row for row in rows if row.split in (None, "train") and row.label in (None, GOOD)]
-            if not rows:
-                raise ImageSetError(
-                    f"The manifest {csv} lists no normal image to learn from: rows of the split train with "
-                    "the label good, or without a label."
-                )
+    def from_rows(cls, rows: Iterable[ManifestRow], *, origin: str) -> ImageSet:
+        """Take the images of some rows of a manifest."""
         entries = [
             replace(
                 entry,
-                label=row.label,
+                class_name=row.class_name,
+                verdict=row.verdict,
                 mask=row.mask,
                 group=row.group or entry.group,
                 reference=None if row.reference is None else ImageEntry(row.reference_id, row.reference),
@@ -232,7 +182,7 @@ class ImageSet:
             for row in rows
             for entry in file_entries(row.path, row.id)
         ]
-        return cls(unique_ids(entries), str(csv))
+        return cls(unique_ids(entries), origin)
 
     @classmethod
     def from_arrays(
@@ -241,6 +191,7 @@ class ImageSet:
         *,
         ids: Sequence[str] | None = None,
         labels: Sequence[str | None] | None = None,
+        classes: Sequence[str | None] | None = None,
         groups: Sequence[str | None] | None = None,
     ) -> ImageSet:
         """Take images in memory; each is validated when it is read.
@@ -249,20 +200,23 @@ class ImageSet:
         ----------
         arrays : ndarray or list of ndarray
             See `anomalens.images.arrays.split_stack` and `as_pixels`.
-        ids, labels, groups : sequences, optional
-            One item an image.
+        ids, labels, classes, groups : sequences, optional
+            One item an image. A label is "good" or a kind of anomaly, or 0 and 1 (see
+            `anomalens.images.labels`); a class says what is shown, whatever is thought of it.
         """
         images = split_stack(arrays)
-        for what, given in (("ids", ids), ("labels", labels), ("groups", groups)):
+        for what, given in (("ids", ids), ("labels", labels), ("classes", classes), ("groups", groups)):
             if given is not None and len(given) != len(images):
                 raise ImageSetError(
                     f"{len(given)} {what} were given for {len(images)} images; give one each."
                 )
+        known = read_labels(labels if labels is not None else [None] * len(images))
         entries = [
             ImageEntry(
                 id=ids[i] if ids is not None else f"array-{i:04d}",
                 source=image,
-                label=as_label(labels[i]) if labels is not None else None,
+                class_name=(classes[i] if classes is not None else None) or known[i][0],
+                verdict=known[i][1],
                 group=groups[i] if groups is not None else None,
             )
             for i, image in enumerate(images)
@@ -386,52 +340,3 @@ class ImageSet:
                 content = "unreadable"
             digest.update(f"{self.entries[index].id}\0{content}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
-
-
-def test_set(layout: Layout) -> ImageSet:
-    """The labelled test images of a layout, with their masks; ids are paths below its root.
-
-    Raises
-    ------
-    ImageSetError
-        When the layout has no test images, or a mask that tells cannot be read.
-    """
-    if not layout.test:
-        raise ImageSetError(
-            f"{layout.root} has no test images: folders such as test/good and test/<defect> were looked for."
-        )
-    entries: list[ImageEntry] = []
-    ignored: list[str] = []
-    masks = masks_below(layout.root)
-    for label, folder in layout.test.items():
-        images, others = find_files(folder)
-        images, _ = split_off_masks(layout.root, images)
-        ignored += [path.relative_to(layout.root).as_posix() for path in others]
-        for path in images:
-            mask = None if label == GOOD else masks.of(path)
-            kind = label
-            if label == BY_MASK:
-                kind = DEFECT if mask is not None and marked_in(mask).any() else GOOD
-            entries += [
-                replace(entry, label=kind, mask=None if kind == GOOD else mask)
-                for entry in file_entries(path, path.relative_to(layout.root).as_posix())
-            ]
-    return ImageSet(tuple(entries), str(layout.root), tuple(ignored))
-
-
-def _without_marked(images: ImageSet, layout: Layout) -> ImageSet:
-    """Without the images in which a mask marks something."""
-    masks: Masks = masks_below(layout.root)
-    marked: dict[str, str] = {}
-    for entry in images:
-        mask = None if entry.file is None else masks.of(entry.file)
-        if mask is not None and marked_in(mask).any():
-            marked[entry.id] = MARKED
-    if not marked:
-        return images
-    kept = tuple(entry for entry in images if entry.id not in marked)
-    return replace(images, entries=kept, left_out={**images.left_out, **marked})
-
-
-# pytest collects functions by this prefix when a test imports them.
-test_set.__test__ = False  # type: ignore[attr-defined]

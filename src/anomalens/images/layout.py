@@ -17,7 +17,6 @@ from anomalens.errors import ImageSetError
 from anomalens.images.decode import SUFFIXES
 from anomalens.images.files import find_files
 from anomalens.images.folder_names import (
-    GOOD_NAMES,
     is_container,
     is_good,
     is_test,
@@ -26,27 +25,13 @@ from anomalens.images.folder_names import (
     plain,
     says_bad,
 )
+from anomalens.images.labels import GOOD
 from anomalens.images.mask_files import Masks, is_mask_folder, split_off_masks
 
-GOOD = "good"
-DEFECT = "defect"
-BY_MASK = "by mask"  # in place of a label: what a mask marks is a defect, all else is good
+BY_MASK = "by mask"  # in place of a kind: what a mask marks is a defect, all else is good
 
-_GOOD_LABELS = GOOD_NAMES | {"0", "0.0", "false"}
-_DEFECT_LABELS = frozenset({"1", "1.0", "true", "anomalous", "anomaly", "defect", "abnormal"})
 _OPPOSITES = (["0", "1"], ["false", "true"], ["no", "yes"], ["negative", "positive"])
 _MOST_FOLDERS = 2000  # looked at for what may be no normal image
-
-
-def as_label(text: str | None) -> str | None:
-    """Bring a label to the house's form: "good", "defect", a kind of anomaly, or None if empty."""
-    text = (text or "").strip()
-    word = text.lower().replace("-", "_").replace(" ", "_")
-    if word in _GOOD_LABELS:
-        return GOOD
-    if word in _DEFECT_LABELS:
-        return DEFECT
-    return text or None
 
 
 @dataclass(frozen=True)
@@ -62,7 +47,7 @@ class Layout:
     train_normal : Path
         Folder of the normal images to learn from.
     test : dict of str to Path
-        Label to folder; "good" for normal images, `BY_MASK` for a folder whose masks tell.
+        Kind to folder; "good" for normal images, `BY_MASK` for a folder whose masks tell.
     sentence : str
         One sentence for people.
     doubts : tuple of str
@@ -115,8 +100,8 @@ def recognise(folder: str | os.PathLike[str]) -> Layout:
     return Layout(root, "flat", root, {}, f"{root} is taken as one set of images.{asked}", doubts)
 
 
-def labelled_folders(folders: list[Path]) -> dict[str, Path]:
-    """Label to folder, of those that hold images and are no parts and no masks: "good", or its own name."""
+def folders_of_kinds(folders: list[Path]) -> dict[str, Path]:
+    """Kind to folder, of those that hold images and are no parts and no masks: "good", or its own name."""
     return {
         GOOD if is_good(sub.name) else sub.name: sub
         for sub in folders
@@ -163,7 +148,7 @@ def _tested(root: Path, test: Path) -> dict[str, Path]:
     """The labelled folders of a test part; of one without folders, itself where masks tell."""
     if plain(test.name).startswith("val"):
         return {}  # published validation images are normal, and for those who ask for them
-    found = labelled_folders(_folders(test))
+    found = folders_of_kinds(_folders(test))
     if found:
         return found
     masks = masks_below(root)
@@ -188,7 +173,7 @@ def _classes(root: Path, place: Path, below: list[Path]) -> Layout | None:
         if len(inside) == 1 and is_container(inside[0].name) and not _images_in(place):
             return _classes(root, inside[0], _folders(inside[0]))
         return None
-    test = labelled_folders(below)
+    test = folders_of_kinds(below)
     others = [label for label in test if label != GOOD]
     beside = f"; beside it: {', '.join(others)}" if others else ""
     return Layout(

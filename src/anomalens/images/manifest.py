@@ -1,7 +1,9 @@
 """Manifests: a CSV file that lists images with their labels, masks, groups and references.
 
-Columns: `path` (needed), `label`, `mask`, `group`, `split`, `reference` (optional), separated by commas or
-semicolons, UTF-8 with or without a byte-order mark. Paths are relative to the CSV's folder.
+Columns: `path` (needed), `label`, `class`, `mask`, `group`, `split`, `reference` (optional), separated by
+commas or semicolons, UTF-8 with or without a byte-order mark. Paths are relative to the CSV's folder. A label
+is "good" or a kind of anomaly, or 0 and 1 (see `anomalens.images.labels`); a class says what is shown,
+whatever is thought of it.
 """
 
 from __future__ import annotations
@@ -13,20 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomalens.errors import ImageSetError
-from anomalens.images.layout import as_label
+from anomalens.images.labels import Known, Verdict, read_labels
 
-COLUMNS = ("path", "label", "mask", "group", "split", "reference")
+COLUMNS = ("path", "label", "class", "mask", "group", "split", "reference")
 SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One line of a manifest: `id` and `reference_id` are paths as written, with forward slashes; `split`
-    is "train", "test" or None."""
+    """One line of a manifest: `label` is as written, as are the paths `id` and `reference_id` but for forward
+    slashes; `split` is "train", "test" or None."""
 
     id: str
     path: Path
-    label: str | None
+    label: str
+    class_name: str | None
+    verdict: Verdict | None
     mask: Path | None
     group: str | None
     split: str | None = None
@@ -54,7 +58,12 @@ def read_manifest(file: str | os.PathLike[str]) -> list[ManifestRow]:
     _check_columns(manifest, columns)
     if len(lines) == 1:
         raise ImageSetError(f"The manifest {manifest} lists no image; add a line for each image.")
-    return [_row(manifest, columns, number, line) for number, line in lines[1:]]
+    lines_by_column = [_cells(manifest, columns, number, line) for number, line in lines[1:]]
+    labels = read_labels([cells.get("label") for cells in lines_by_column])  # a column is read as a whole
+    return [
+        _row(manifest, number, cells, known)
+        for (number, _), cells, known in zip(lines[1:], lines_by_column, labels, strict=True)
+    ]
 
 
 def _text(manifest: Path) -> str:
@@ -95,19 +104,20 @@ def _check_columns(manifest: Path, columns: list[str]) -> None:
             raise ImageSetError(f"The manifest {manifest} has two columns {name!r}; keep one.")
 
 
-def _row(manifest: Path, columns: list[str], number: int, line: list[str]) -> ManifestRow:
+def _cells(manifest: Path, columns: list[str], number: int, line: list[str]) -> dict[str, str]:
     if len(line) > len(columns):
         raise ImageSetError(
             f"Line {number} of the manifest {manifest} has {len(line)} fields for "
             f"{len(columns)} columns; quote fields that hold the separator."
         )
-    cells = dict(zip(columns, (cell.strip() for cell in line), strict=False))
+    return dict(zip(columns, (cell.strip() for cell in line), strict=False))
+
+
+def _row(manifest: Path, number: int, cells: dict[str, str], known: Known) -> ManifestRow:
     # Manifests written on Windows are read everywhere.
-    path = cells["path"].replace("\\", "/") if "path" in cells else ""
+    path, mask, reference = (cells.get(name, "").replace("\\", "/") for name in ("path", "mask", "reference"))
     if not path:
         raise ImageSetError(f"Line {number} of the manifest {manifest} has no path; fill it in.")
-    mask = cells.get("mask", "").replace("\\", "/")
-    reference = cells.get("reference", "").replace("\\", "/")
     split = cells.get("split", "").lower()
     if split and split not in SPLITS:
         raise ImageSetError(
@@ -116,7 +126,9 @@ def _row(manifest: Path, columns: list[str], number: int, line: list[str]) -> Ma
     return ManifestRow(
         id=path,
         path=manifest.parent / path,
-        label=as_label(cells.get("label")),
+        label=cells.get("label", ""),
+        class_name=cells.get("class") or known[0],
+        verdict=known[1],
         mask=manifest.parent / mask if mask else None,
         group=cells.get("group") or None,
         split=split or None,

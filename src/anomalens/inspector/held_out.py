@@ -11,7 +11,7 @@ from anomalens.calibration import Calibration, Policy
 from anomalens.errors import AnomalensWarning, ImageError, SettingError
 from anomalens.images.duplicates import Thumbnails, group_images
 from anomalens.images.image_set import ImageSet
-from anomalens.images.layout import GOOD
+from anomalens.images.labels import GOOD
 from anomalens.inspector.answering import answer
 from anomalens.inspector.model import Model
 from anomalens.inspector.model_card import short_hash

@@ -12,6 +12,7 @@ from anomalens.bundle import Bundle, write_bundle
 from anomalens.calibration import Policy
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.images.augment import Augmentation
+from anomalens.images.dataset_folder import normal_images
 from anomalens.images.image_entry import ImageEntry, entries_of
 from anomalens.images.image_set import ImageSet
 from anomalens.images.preprocess import Preprocessing
@@ -129,7 +130,7 @@ class Inspector(Model):
         progress: Progress = silent,
     ) -> Self:
         """Learn from normal images and calibrate, as a record of options says; see `fit`."""
-        images = ImageSet.normal(normal)
+        images = normal_images(normal)
         if references is not None:
             images = images.with_references(references)
         return cls._of(fit_model(images, options, progress=progress))

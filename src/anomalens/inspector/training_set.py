@@ -144,6 +144,10 @@ class TrainingSet:
         return np.repeat(numbers.astype(np.int64), self.copies + 1)
 
     @property
+    def classes(self) -> Sequence[str | None]:
+        return [entry.class_name for entry in self.images for _ in range(self.copies + 1)]
+
+    @property
     def n_groups(self) -> int:
         return len(set(self.group_names))
 

@@ -12,12 +12,14 @@ from anomalens.datasets.labelled_arrays import normal_by_name
 from anomalens.datasets.splitting import split_classes, split_normals
 from anomalens.datasets.task import Classes, Form, Split
 from anomalens.errors import ImageSetError
+from anomalens.images.dataset_folder import labelled_images, normal_images
 from anomalens.images.decode import SUFFIXES
 from anomalens.images.files import find_files
 from anomalens.images.folder_names import is_good, is_test, is_train
 from anomalens.images.image_entry import ImageEntry
-from anomalens.images.image_set import ImageSet, test_set
-from anomalens.images.layout import GOOD, Layout, recognise
+from anomalens.images.image_set import ImageSet
+from anomalens.images.labels import GOOD, NORMAL, Known, judged
+from anomalens.images.layout import Layout, recognise
 from anomalens.images.mask_files import is_mask_folder, split_off_masks
 
 
@@ -48,10 +50,10 @@ def layout_of(folder: Path) -> Layout | None:
         return None
 
 
-def labelled_files(folder: Path, root: Path, label: str, group: str | None = None) -> list[ImageEntry]:
-    """The image files below a folder under one label; ids are paths below the root."""
+def labelled_files(folder: Path, root: Path, known: Known) -> list[ImageEntry]:
+    """The image files below a folder, of which one thing is known; ids are paths below the root."""
     images, _ = split_off_masks(root, find_files(folder)[0])
-    return [ImageEntry(path.relative_to(root).as_posix(), path, label=label, group=group) for path in images]
+    return [ImageEntry(path.relative_to(root).as_posix(), path, *known) for path in images]
 
 
 def is_category(folder: Path) -> bool:
@@ -66,7 +68,7 @@ def read_category(folder: Path, name: str | None) -> Split:
     """One category: train/good or train, test/<kind>, ground_truth/<kind>/<stem>_mask.png or as in LOCO."""
     layout = recognise(folder)
     below = layout.train_normal.relative_to(layout.root).as_posix()
-    train = ImageSet.normal(layout.root)
+    train = normal_images(layout.root)
     train = replace(
         train,
         entries=tuple(
@@ -84,7 +86,7 @@ def read_category(folder: Path, name: str | None) -> Split:
         notes.append("published validation images are used as normal test images: the test part has none.")
     elif good is not None:
         notes.append("the published validation images are not used.")
-    test = test_set(replace(layout, test=tested))
+    test = labelled_images(replace(layout, test=tested))
     train, test = add_groups(train, test)
     return Split(name, train, test, tuple(notes))
 
@@ -127,11 +129,12 @@ def read_class_parts(root: Path, seed: int) -> Classes:
     assert parts is not None
     sets = [
         ImageSet(
-            tuple(e for sub in _image_folders(part) for e in labelled_files(sub, root, sub.name)), str(root)
+            tuple(e for sub in _image_folders(part) for e in labelled_files(sub, root, (sub.name, None))),
+            str(root),
         )
         for part in parts
     ]
-    names = tuple(sorted({entry.label or "" for one in sets for entry in one}))
+    names = tuple(sorted({entry.class_name or "" for one in sets for entry in one}))
     train, test = add_groups(*sets)
     return Classes(names, train, test, normal_by_name(names))
 
@@ -140,9 +143,9 @@ def read_class_folders(root: Path, seed: int) -> Classes | tuple[Split, ...]:
     """<class>/*, published without a split; masks in a folder beside them."""
     layout = layout_of(root)
     if layout is not None and layout.kind == "classes":
-        return unsplit_classes(test_set(layout), seed=seed)
+        return unsplit_classes(labelled_images(layout), seed=seed)
     folders = _image_folders(root)
-    entries = [entry for sub in folders for entry in labelled_files(sub, root, sub.name)]
+    entries = [entry for sub in folders for entry in labelled_files(sub, root, (sub.name, None))]
     return unsplit_classes(ImageSet(tuple(entries), str(root)), seed=seed)
 
 
@@ -155,20 +158,18 @@ def _has_class_folders(root: Path) -> bool:
 
 
 def unsplit_classes(images: ImageSet, *, seed: int) -> Classes | tuple[Split, ...]:
-    """Class-labelled images without a split: normal against the rest where a class is named so."""
-    names = tuple(sorted({entry.label or "" for entry in images}))
+    """Images without a split: normal against the rest where some are judged, or a class is named so."""
+    names = tuple(sorted({entry.class_name or "" for entry in images}))
     normal = normal_by_name(names)
     (images,) = add_groups(images)
-    if normal is None:
+    judged_already = any(entry.verdict is not None for entry in images)
+    if normal is None and not judged_already:
         train, test = split_classes(images, seed=seed)
         note = f"published without a split: three quarters of each class to learn from (seed {seed})."
         return Classes(names, train, test, None, (note,))
-    images = replace(
-        images,
-        entries=tuple(
-            replace(entry, label=GOOD if entry.label == normal else entry.label) for entry in images
-        ),
-    )
+    if not judged_already:
+        entries = (replace(entry, verdict=judged(entry.class_name != normal)) for entry in images)
+        images = replace(images, entries=tuple(entries))
     train, test, notes = split_normals(images, seed=seed)
     return (Split(None, train, test, notes),)
 
@@ -176,7 +177,7 @@ def unsplit_classes(images: ImageSet, *, seed: int) -> Classes | tuple[Split, ..
 def read_flat(root: Path, seed: int) -> tuple[Split, ...]:
     """Images without labels, all taken as normal."""
     images = ImageSet.from_folder(root)
-    images = replace(images, entries=tuple(replace(entry, label=GOOD) for entry in images))
+    images = replace(images, entries=tuple(replace(entry, verdict=NORMAL) for entry in images))
     (images,) = add_groups(images)
     train, test, notes = split_normals(images, seed=seed)
     alone = "no image is labelled: all are taken as normal, so only false alarms can be measured."

@@ -10,7 +10,7 @@ from anomalens.datasets.splitting import split_normals
 from anomalens.datasets.task import Classes, Contents, Form, Split
 from anomalens.errors import ImageSetError
 from anomalens.images.image_set import ImageSet
-from anomalens.images.layout import GOOD
+from anomalens.images.labels import NORMAL
 from anomalens.images.manifest import read_manifest
 
 
@@ -30,7 +30,7 @@ def read_labelled_manifest(file: Path, seed: int) -> Contents:
             f"The manifest {file} gives no label for {bare}; a dataset needs one on every line (good for "
             "normal)."
         )
-    normal = any(entry.label == GOOD for entry in images)
+    normal = any(entry.verdict == NORMAL for entry in images)
     if not any(splits.values()):
         if not normal:
             return unsplit_classes(images, seed=seed)
@@ -47,9 +47,9 @@ def read_labelled_manifest(file: Path, seed: int) -> Contents:
             "line, or leave the column out."
         )
     if not normal:
-        names = tuple(sorted({entry.label or "" for entry in images}))
+        names = tuple(sorted({entry.class_name or "" for entry in images}))
         return Classes(names, train, test)
-    kept = replace(train, entries=tuple(entry for entry in train if entry.label == GOOD))
+    kept = replace(train, entries=tuple(entry for entry in train if entry.verdict == NORMAL))
     left_out = len(train) - len(kept)
     notes = (f"{left_out} anomalous training images are not used.",) if left_out else ()
     return (Split(None, kept, test, notes),)

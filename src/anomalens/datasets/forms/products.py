@@ -17,7 +17,7 @@ from anomalens.errors import ImageSetError
 from anomalens.images.files import find_files, natural_key
 from anomalens.images.image_entry import ImageEntry
 from anomalens.images.image_set import ImageSet
-from anomalens.images.layout import DEFECT, GOOD
+from anomalens.images.labels import ANOMALOUS, GOOD, NORMAL, judged, of_kind
 
 
 def _has_rgb(folder: Path) -> bool:
@@ -33,12 +33,12 @@ def read_mvtec_3d(root: Path, seed: int) -> tuple[Split, ...]:
     """<category>/train/good/rgb, test/<kind>/rgb with masks in test/<kind>/gt; depth is not used."""
     splits = []
     for folder in _rgb_categories(root):
-        train = labelled_files(folder / "train" / "good" / "rgb", folder, GOOD)
+        train = labelled_files(folder / "train" / "good" / "rgb", folder, of_kind(GOOD))
         test: list[ImageEntry] = []
         for kind in folders_in(folder / "test"):
             if not (kind / "rgb").is_dir():
                 continue
-            for entry in labelled_files(kind / "rgb", folder, kind.name):
+            for entry in labelled_files(kind / "rgb", folder, of_kind(kind.name)):
                 assert entry.file is not None
                 mask = kind / "gt" / f"{entry.file.stem}.png"
                 marked = kind.name != GOOD and mask.is_file()
@@ -62,10 +62,10 @@ def read_visa(root: Path, seed: int) -> tuple[Split, ...]:
     try:
         for row in csv.DictReader(io.StringIO(read_text(file), newline="")):
             entries = parts.setdefault(row["object"], {"train": [], "test": []})
-            label = GOOD if row["label"] == "normal" else DEFECT
-            mask = root / _inside(file, row["mask"]) if label != GOOD and row["mask"] else None
+            verdict = judged(row["label"] != "normal")
+            mask = root / _inside(file, row["mask"]) if verdict == ANOMALOUS and row["mask"] else None
             name = _inside(file, row["image"])
-            entries[row["split"]].append(ImageEntry(name, root / name, label=label, mask=mask))
+            entries[row["split"]].append(ImageEntry(name, root / name, verdict=verdict, mask=mask))
     except (KeyError, TypeError, AttributeError, csv.Error):
         raise ImageSetError(
             f"{file} needs object, split (train or test), label, image and mask on every line; unpack it "
@@ -74,7 +74,7 @@ def read_visa(root: Path, seed: int) -> tuple[Split, ...]:
     return tuple(
         Split(
             category,
-            ImageSet(tuple(e for e in part["train"] if e.label == GOOD), str(root / category)),
+            ImageSet(tuple(e for e in part["train"] if e.verdict == NORMAL), str(root / category)),
             ImageSet(tuple(part["test"]), str(root / category)),
         )
         for category, part in sorted(parts.items())
@@ -120,11 +120,11 @@ def read_deeppcb(root: Path, seed: int) -> tuple[Split, ...]:
         learnt = {int(place) for place in drawn}
         train, test, references = [], [], []
         for place, (name, tested, template, boxes) in enumerate(pairs):
-            good = ImageEntry(f"{folder.name}/template/{name}", template, label=GOOD, group=name)
+            good = ImageEntry(f"{folder.name}/template/{name}", template, verdict=NORMAL, group=name)
             if place in learnt:
                 train.append(good)
                 continue
-            bad = ImageEntry(f"{folder.name}/test/{name}", tested, label=DEFECT, mask=boxes, group=name)
+            bad = ImageEntry(f"{folder.name}/test/{name}", tested, verdict=ANOMALOUS, mask=boxes, group=name)
             test += [good, bad]
             references += [good, good]
         splits.append(

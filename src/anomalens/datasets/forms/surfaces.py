@@ -19,7 +19,7 @@ from anomalens.images.decode import decode
 from anomalens.images.files import find_files
 from anomalens.images.image_entry import ImageEntry
 from anomalens.images.image_set import ImageSet
-from anomalens.images.layout import DEFECT, GOOD
+from anomalens.images.labels import ANOMALOUS, GOOD, NORMAL, judged, of_kind
 
 _TILE_FREE: Final = "MT_Free"
 
@@ -37,13 +37,13 @@ def read_magnetic_tile(root: Path, seed: int) -> tuple[Split, ...]:
     for sub in folders_in(folder):
         if not sub.name.lower().startswith("mt_"):
             continue
-        label = GOOD if sub.name.lower() == _TILE_FREE.lower() else sub.name[3:].lower()
+        known = of_kind(GOOD if sub.name.lower() == _TILE_FREE.lower() else sub.name[3:].lower())
         for path in find_files(sub)[0]:
             if path.suffix.lower() != ".jpg":
                 continue
             mask = path.with_suffix(".png")
-            marked = mask if label != GOOD and mask.is_file() else None
-            entries.append(ImageEntry(path.relative_to(folder).as_posix(), path, label=label, mask=marked))
+            marked = mask if known[1] == ANOMALOUS and mask.is_file() else None
+            entries.append(ImageEntry(path.relative_to(folder).as_posix(), path, *known, mask=marked))
     (images,) = add_groups(ImageSet(tuple(entries), str(root)))
     train, test, notes = split_normals(images, seed=seed, share=0.7)
     grouped = "capture numbers at most 50 apart are one tile under several exposures, and one group."
@@ -67,7 +67,7 @@ def read_kolektor(root: Path, seed: int) -> tuple[Split, ...]:
             marked = bool(read_mask_file(label).any())
             entries.append(
                 ImageEntry(
-                    path.relative_to(root).as_posix(), path, label=DEFECT if marked else GOOD,
+                    path.relative_to(root).as_posix(), path, verdict=judged(marked),
                     mask=label if marked else None, group=item.name,
                 )
             )  # fmt: skip
@@ -90,7 +90,7 @@ def read_dagm(root: Path, seed: int) -> tuple[Split, ...]:
             if found is None:
                 raise ImageSetError(f"{folder} has no folder {part}; unpack the data again.")
             parts[part] = [_dagm_entry(path, root) for path in find_files(found, recursive=False)[0]]
-        train = tuple(entry for entry in parts["Train"] if entry.label == GOOD)
+        train = tuple(entry for entry in parts["Train"] if entry.verdict == NORMAL)
         unused = len(parts["Train"]) - len(train)
         splits.append(
             Split(
@@ -106,8 +106,8 @@ def _dagm_entry(path: Path, root: Path) -> ImageEntry:
     for suffix in (".PNG", ".png"):
         label = path.parent / "Label" / f"{path.stem}_label{suffix}"
         if label.is_file():
-            return ImageEntry(name, path, label=DEFECT, mask=label)
-    return ImageEntry(name, path, label=GOOD)
+            return ImageEntry(name, path, verdict=ANOMALOUS, mask=label)
+    return ImageEntry(name, path, verdict=NORMAL)
 
 
 def two_folders(good: tuple[str, ...], bad: tuple[str, ...], kind: str) -> Form:
@@ -125,8 +125,8 @@ def two_folders(good: tuple[str, ...], bad: tuple[str, ...], kind: str) -> Form:
         assert found is not None
         entries = [
             entry
-            for folder, label in zip(found, (GOOD, kind), strict=True)
-            for entry in labelled_files(folder, folder.parent, label)
+            for folder, word in zip(found, (GOOD, kind), strict=True)
+            for entry in labelled_files(folder, folder.parent, of_kind(word))
         ]
         (images,) = add_groups(ImageSet(tuple(entries), str(root)))
         train, test, notes = split_normals(images, seed=seed)
@@ -168,9 +168,9 @@ def read_crackforest(root: Path, seed: int) -> tuple[Split, ...]:
                 if 0 < share < 0.001:
                     unclear += 1
                     continue
-                label = "crack" if share else GOOD
+                known = of_kind("crack" if share else GOOD)
                 name = f"{path.name}#x{left}y{top}"
-                entries.append(ImageEntry(name, pixels[place], label=label, group=path.name))
+                entries.append(ImageEntry(name, pixels[place], *known, group=path.name))
     # a photograph that is learnt from costs its cracked tiles
     train, test, notes = split_normals(ImageSet(tuple(entries), str(root)), seed=seed, share=0.5)
     cut = (

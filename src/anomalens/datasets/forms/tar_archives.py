@@ -22,7 +22,7 @@ from anomalens.images.decode import SUFFIXES
 from anomalens.images.files import natural_key
 from anomalens.images.image_entry import ImageEntry
 from anomalens.images.image_set import ImageSet
-from anomalens.images.layout import DEFECT, GOOD
+from anomalens.images.labels import NORMAL, judged
 from anomalens.images.source import PackedSource
 
 _CLIP: Final = re.compile(r"(train|test)_(\w+)\.tar", re.IGNORECASE)
@@ -111,11 +111,11 @@ def read_class_tar(file: Path, seed: int) -> Classes | tuple[Split, ...]:
                 "<class>/<file> is needed."
             )
         label = "/".join(name.parts[1 if part else 0 : -1])
-        parts[part].append(ImageEntry(name.as_posix(), packed, label=label))
+        parts[part].append(ImageEntry(name.as_posix(), packed, class_name=label))
     if parts[""]:
         everything = [entry for entries in parts.values() for entry in entries]
         return unsplit_classes(ImageSet(tuple(everything), str(file)), seed=seed)
-    names = tuple(sorted({entry.label or "" for entries in parts.values() for entry in entries}))
+    names = tuple(sorted({entry.class_name or "" for entries in parts.values() for entry in entries}))
     train, test = (ImageSet(tuple(parts[part]), str(file)) for part in ("train", "test"))
     return Classes(names, train, test, normal_by_name(names))
 
@@ -129,15 +129,12 @@ def read_clips(root: Path, seed: int) -> tuple[Split, ...]:
             continue
         clip, part = file.name[: -len(".tar")], found[1].lower()
         frames = [
-            ImageEntry(f"{clip}/{name.as_posix()}", packed, label=GOOD, group=clip)
+            ImageEntry(f"{clip}/{name.as_posix()}", packed, verdict=NORMAL, group=clip)
             for name, packed in list_images(file)
         ]
         if part == "test":
             labels = _frame_labels(root / f"{clip}_labels.txt", len(frames))
-            frames = [
-                replace(frame, label=DEFECT) if odd else frame
-                for frame, odd in zip(frames, labels, strict=True)
-            ]
+            frames = [replace(frame, verdict=judged(odd)) for frame, odd in zip(frames, labels, strict=True)]
         sets[part] += frames
     train, test = (ImageSet(tuple(entries), str(root)) for entries in sets.values())
     return (Split(None, train, test, ("frames of one clip are one group.",)),)

@@ -14,7 +14,7 @@ from anomalens.errors import ImageSetError
 from anomalens.images.files import find_files
 from anomalens.images.image_entry import ImageEntry
 from anomalens.images.image_set import ImageSet
-from anomalens.images.layout import DEFECT, GOOD
+from anomalens.images.labels import NORMAL, judged
 
 _TRUTH: Final = re.compile(r"gt_frame\s*=\s*\[([^\]]*)\]")
 
@@ -30,7 +30,7 @@ def read_walkway(root: Path, seed: int) -> tuple[Split, ...]:
     train_part, test_part = child(root, "Train"), child(root, "Test")
     assert train_part is not None and test_part is not None
     train = [
-        ImageEntry(path.relative_to(root).as_posix(), path, label=GOOD, group=clip.name)
+        ImageEntry(path.relative_to(root).as_posix(), path, verdict=NORMAL, group=clip.name)
         for clip in _clips(train_part)
         for path in find_files(clip)[0]
     ]
@@ -54,7 +54,7 @@ def read_walkway(root: Path, seed: int) -> tuple[Split, ...]:
                 odd = mask is not None and bool(read_mask_file(mask).any())
             test.append(
                 ImageEntry(
-                    path.relative_to(root).as_posix(), path, label=DEFECT if odd else GOOD,
+                    path.relative_to(root).as_posix(), path, verdict=judged(odd),
                     mask=mask if odd else None, group=clip.name,
                 )
             )  # fmt: skip

@@ -20,7 +20,7 @@ from anomalens.datasets.masks import read_mask
 from anomalens.errors import AnomalensError
 from anomalens.evaluation.cards import ImageScore, ResultCard
 from anomalens.images import ImageEntry
-from anomalens.images.layout import GOOD
+from anomalens.images.labels import GOOD
 from anomalens.inspector import Finding
 from anomalens.reports.evaluation.numbers import CardNumbers, Group, group_of, telling
 from anomalens.reports.parts.colours import ColourScale

@@ -13,7 +13,7 @@ import numpy as np
 from anomalens.calibration import Policy
 from anomalens.errors import SettingError
 from anomalens.evaluation.cards import ImageScore, ResultCard
-from anomalens.images.layout import GOOD
+from anomalens.images.labels import GOOD
 from anomalens.metrics.ranking import image_auroc
 from anomalens.metrics.verdicts import Rate, clopper_pearson
 from anomalens.reports.parts.score_chart import Scores

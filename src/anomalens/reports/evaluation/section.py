@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from anomalens.evaluation.cards import ImageScore, ResultCard
-from anomalens.images.layout import GOOD
+from anomalens.images.labels import GOOD
 from anomalens.reports.evaluation.album import Exhibit, chosen
 from anomalens.reports.evaluation.charts import calibration_chart, live_chart
 from anomalens.reports.evaluation.curves import ranking_curves, training_curves
