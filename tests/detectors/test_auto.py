@@ -15,9 +15,8 @@ from anomalens.detectors.checks import TexturedImages
 from anomalens.detectors.patches.auto import Auto, AutoSettings, reading
 from anomalens.detectors.patches.auto.context import Context
 from anomalens.detectors.patches.auto.learning import Learning
-from anomalens.detectors.patches.auto.map_choice import FINE_REGULARISATIONS, MIXES
+from anomalens.detectors.patches.auto.map_choice import MIXES
 from anomalens.detectors.patches.auto.tail_fusion import LAYOUT_SHARE, TOP_SHARE, TailFusion
-from anomalens.detectors.patches.auto.weights import APART
 from anomalens.detectors.patches.views.maps import mean_of_highest
 from anomalens.errors import ModelFileError, SettingError
 from anomalens.evaluation.evaluate import evaluate_task
@@ -58,8 +57,7 @@ def test_the_score_adds_the_views_on_their_tail_scales(fitted: Auto, images: Tex
     said = {part.name: part.contribution for part in scores.explain(0).parts}
     assert said == pytest.approx(expected)
     trust = (12 - 4) / (16 - 4)  # of scales that twelve groups set
-    placed = np.interp(fitted.chosen_["gap"], APART, (1, 0))
-    assert weights["layout"] == pytest.approx(trust * placed)
+    assert weights["layout"] == pytest.approx(trust)
     assert weights["context"] == pytest.approx(0.5 * trust * 12 / 200)
 
 
@@ -130,9 +128,7 @@ def test_images_of_16_bits_are_painted_too(images: TexturedImages) -> None:
     floats = TexturedImages(tuple(p.astype(np.float32) + 0.25 for p in images.pixels), images.groups)
     detector = Auto(AutoSettings())
     detector.fit(floats, Job(Runtime()))
-    fine = sum(mix[2] > 0 for mix in MIXES)
-    assert len(detector.chosen_["trials"]) == len(MIXES) + fine * (len(FINE_REGULARISATIONS) - 1)
-    assert detector.chosen_["fine_regularisation"] in FINE_REGULARISATIONS
+    assert len(detector.chosen_["trials"]) == len(MIXES)
 
 
 @pytest.mark.parametrize("name", ["auto", "padim"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -12,14 +11,7 @@ from numpy.typing import NDArray
 from anomalens.calibration.tail_scale import TailScale
 from anomalens.detectors.patches.auto.learning import Learning
 from anomalens.detectors.patches.auto.left_out import LeftOutDistances
-from anomalens.detectors.patches.auto.map_choice import (
-    FINE_REGULARISATIONS,
-    Spread,
-    Trial,
-    choose,
-    reason,
-    trials,
-)
+from anomalens.detectors.patches.auto.map_choice import Spread, Trial, choose, reason, trials
 from anomalens.detectors.patches.auto.names import FINE, NEAREST, PATCHES, VIEWS
 from anomalens.detectors.patches.auto.painted import painted_kind
 from anomalens.detectors.patches.auto.tail_fusion import TOP_SHARE, TailFusion
@@ -41,15 +33,12 @@ class Choice:
     Attributes
     ----------
     drawing : Drawing
-    regularisation : float
-        Of the fine view.
     fusion : TailFusion
     said : dict
         What was chosen and why, in plain numbers and one sentence.
     """
 
     drawing: Drawing
-    regularisation: float
     fusion: TailFusion
     said: dict[str, Any]
 
@@ -61,7 +50,6 @@ class Choice:
         """
         return cls(
             Drawing((Term(NEAREST, 1.0, maker),)),
-            FINE_REGULARISATIONS[0],
             TailFusion(None, {view: float(view == PATCHES) for view in VIEWS}),
             {"why": "too few independent images leave nothing to choose by: patches alone"},
         )
@@ -90,41 +78,35 @@ class Choice:
             "plain_defects_auroc": plainly_seen,
             "varied": varied,
             "map": list(best.mix),
-            "fine_regularisation": best.regularisation,
-            "trials": [[*t.mix, t.overlap, t.image_auroc, t.regularisation] for t in tried],
+            "trials": [[*t.mix, t.overlap, t.image_auroc] for t in tried],
             "why": reason(best, tried) + (f"; {_VARIED}" if varied >= 0.5 else ""),
         }
         scales = {view: TailScale.fit(found.raw[view][found.known]) for view in VIEWS}
-        return cls(best.drawing, best.regularisation, TailFusion(scales, counts), said)
+        return cls(best.drawing, TailFusion(scales, counts), said)
 
 
-def fine_models(at_hand: Learning, regularisation: float) -> list[SharedGaussians]:
+def fine_models(at_hand: Learning) -> list[SharedGaussians]:
     """One for each fold, whose means have not learnt from it; none without a fine view."""
     fine = at_hand.reading.fine
     if fine is None:
         return []
     folds = range(int(at_hand.plan.view_folds.max()) + 1)
-    return [fine.gaussians(fold, regularisation=regularisation) for fold in folds]
+    return [fine.gaussians(fold) for fold in folds]
 
 
 def _trials(at_hand: Learning, found: LeftOutDistances, rows: NDArray[np.int64]) -> list[Trial]:
-    painted, grid, makers = at_hand.reading.painted, at_hand.reading.fine_grid, at_hand.makers
+    painted, grid = at_hand.reading.painted, at_hand.reading.fine_grid
     spreads = {view: Spread.of(distances[found.known]) for view, distances in found.normal.items()}
     normal = {view: distances[painted.rows[rows]] for view, distances in found.normal.items()}
     marked = dict(found.painted)
-    folds = at_hand.plan.view_folds[painted.rows]
-    tried: list[Trial] = []
-    tries: Sequence[float] = FINE_REGULARISATIONS if grid is not None else FINE_REGULARISATIONS[:1]
-    for regularisation in tries:
-        if grid is not None:
-            models = fine_models(at_hand, regularisation)
-            pairs = np.array(
-                [
-                    [models[fold].distances(x).reshape(grid) for x in pair]
-                    for fold, pair in zip(folds, painted.fine, strict=True)
-                ]
-            )
-            normal[FINE], marked[FINE] = pairs[rows, 0], pairs[:, 1]
-            spreads[FINE] = Spread.of(normal[FINE])
-        tried += trials(normal, marked, painted.masks, spreads, makers, regularisation=regularisation)
-    return tried
+    if grid is not None:
+        models, folds = fine_models(at_hand), at_hand.plan.view_folds[painted.rows]
+        pairs = np.array(
+            [
+                [models[fold].distances(x).reshape(grid) for x in pair]
+                for fold, pair in zip(folds, painted.fine, strict=True)
+            ]
+        )
+        normal[FINE], marked[FINE] = pairs[rows, 0], pairs[:, 1]
+        spreads[FINE] = Spread.of(normal[FINE])
+    return trials(normal, marked, painted.masks, spreads, at_hand.makers)

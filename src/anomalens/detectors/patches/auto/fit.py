@@ -73,8 +73,7 @@ def _weighed(at_hand: Learning) -> tuple[Choice, Iterable[LeftOut]]:
         rows = np.flatnonzero(found.known[at_hand.reading.painted.rows])
         if len(rows):  # else all learnt images are of one fold: nothing tells the views apart
             choice = Choice.by_evidence(at_hand, found, rows)
-            fine = fine_models(at_hand, choice.regularisation)
-            return choice, found.images(at_hand, choice.drawing, fine)
+            return choice, found.images(at_hand, choice.drawing, fine_models(at_hand))
     return Choice.patches_alone(at_hand.makers[NEAREST]), ()
 
 
@@ -90,7 +89,6 @@ def _scoring(at_hand: Learning, bank: Bank, choice: Choice) -> Scoring:
     if DETAIL in drawn:
         placed.append(Placed(at_hand.detail.gaussians, DETAIL, DETAIL_FEATURES, (h, w), shown=False))
     if FINE in drawn and reading.fine is not None and reading.fine_grid is not None:
-        model = reading.fine.gaussians(regularisation=choice.regularisation)
-        placed.append(Placed(model, FINE, FINE_FEATURES, reading.fine_grid, shown=False))
+        placed.append(Placed(reading.fine.gaussians(), FINE, FINE_FEATURES, reading.fine_grid, shown=False))
     sources = tuple(dict.fromkeys([FEATURES, *(one.source for one in placed)]))
     return Scoring(sources, tuple(placed), choice.drawing, (FEATURES,))

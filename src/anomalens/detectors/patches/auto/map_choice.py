@@ -30,13 +30,6 @@ MIXES: Final[tuple[Mix, ...]] = (
     (0.0, 2 / 3, 1 / 3),
     (0.0, 1 / 2, 1 / 2),
 )
-# Regularisation of the fine view, as a share of the mean variance: halfway to Euclid's distance, which
-# outlines best on papers, bricks and tiles, or nearly Mahalanobis', which does on circuit boards.
-FINE_REGULARISATIONS: Final = (1.0, 0.03)
-# A better outline may cost so much of the image AUROC on painted defects, by which that scatters; what it
-# costs beyond counts by its half. With a sharp limit, a thousandth of AUROC chose another map.
-SPARED: Final = 0.01
-PRICE: Final = 0.5
 _NORMAL_PIXELS: Final = 500_000
 
 
@@ -54,15 +47,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to draw a map: how well it outlines painted defects, and ranks the painted images.
-
-    `regularisation` is that of the fine view's covariance (`whitener_of`).
-    """
+    """One way to draw a map: how well it outlines painted defects, and ranks the painted images."""
 
     mix: Mix
     overlap: float
     image_auroc: float
-    regularisation: float
     drawing: Drawing
 
 
@@ -83,16 +72,11 @@ def trials(
     masks: Sequence[NDArray[np.bool_]],
     spreads: Mapping[str, Spread],
     makers: Mapping[str, MapMaker],
-    *,
-    regularisation: float,
 ) -> list[Trial]:
-    """Every mix of the views that there are, tried on normal images and on the same with painted defects.
-
-    With the fine view's second metric only those that use it.
-    """
+    """Every mix of the views that there are, tried on normal images and on the same with painted defects."""
     found = []
     for mix in MIXES:
-        if (mix[2] and FINE not in spreads) or (regularisation != FINE_REGULARISATIONS[0] and not mix[2]):
+        if mix[2] and FINE not in spreads:
             continue
         drawing = drawing_of(mix, spreads, makers)
         plain, drawn = _maps(drawing, normal), _maps(drawing, marked)
@@ -102,7 +86,7 @@ def trials(
         step = max(1, len(pixels) // _NORMAL_PIXELS)
         overlap = region_overlap(pixels[::step], [m[mask] for m, mask in zip(drawn, masks, strict=True)])
         tops = [np.array([float(m.max()) for m in maps]) for maps in (plain, drawn)]
-        found.append(Trial(mix, overlap, auroc(tops[0], tops[1]), regularisation, drawing))
+        found.append(Trial(mix, overlap, auroc(tops[0], tops[1]), drawing))
     return found
 
 
@@ -112,13 +96,8 @@ def _maps(drawing: Drawing, grids: Grids) -> list[Floats]:
 
 
 def choose(found: Sequence[Trial]) -> Trial:
-    """The best outline, less what it costs in ranking the painted images."""
-    ranked = max(trial.image_auroc for trial in found)
-
-    def worth(trial: Trial) -> float:
-        return trial.overlap - PRICE * max(0.0, ranked - SPARED - trial.image_auroc)
-
-    return max(found, key=lambda trial: (worth(trial), trial.image_auroc))
+    """The best outline; of equal ones, the best ranking."""
+    return max(found, key=lambda trial: (trial.overlap, trial.image_auroc))
 
 
 def reason(best: Trial, found: Sequence[Trial]) -> str:

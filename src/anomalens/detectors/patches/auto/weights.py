@@ -15,8 +15,6 @@ FEW_GROUPS: Final = (4, 16)
 # them. Surfaces fail the second condition, digits and brains the first.
 GAP: Final = (0.5, 0.55)
 HIDDEN: Final = (0.78, 0.92)
-# Where such patches lie further apart, nothing has its place (bricks, animals), and the layout counts less.
-APART: Final = (0.5, 0.75)
 VARIED: Final = 4.0  # times its usual weight, is what the context then counts
 
 
@@ -40,10 +38,9 @@ def weights(
     hidden = 1.0 - float(np.interp(painted_auroc, HIDDEN, (0.0, 1.0)))
     varied = float(np.interp(gap, GAP, (0.0, 1.0))) * hidden
     share = (1.0 - varied) * min(1.0, n_groups / ENOUGH_GROUPS) + varied * VARIED
-    placed = float(np.interp(gap, APART, (1.0, 0.0)))
     counts = {
         "patches": 1.0,
-        "layout": layout * trust * (1.0 - varied) * placed,
+        "layout": layout * trust * (1.0 - varied),
         "context": context * trust * share,
     }
     return counts, varied

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.backbones.graph_surgery import Graph
-from anomalens.detectors.patches.views.position_gaussians import REGULARISATION, whitener_of
+from anomalens.detectors.patches.views.position_gaussians import whitener_of
 from anomalens.detectors.patches.views.view import Floats, Grid, View, as_grid
 
 Doubles = NDArray[np.float64]
@@ -69,9 +69,7 @@ class SharedMoments:
         self._sums[fold] += x
         self._products += x.T @ x
 
-    def gaussians(
-        self, without: int | None = None, *, regularisation: float = REGULARISATION
-    ) -> SharedGaussians:
+    def gaussians(self, without: int | None = None) -> SharedGaussians:
         """Of all images, or with the means of those that are not in one fold.
 
         The covariance is of all images either way: of a million residuals, a fold's do not matter.
@@ -81,7 +79,7 @@ class SharedMoments:
         mean = total / n
         scatter = self._products - n * (mean.T @ mean)
         covariance = scatter / (len(mean) * max(1, n - 1))
-        white = whitener_of(covariance, mean + self._shift, regularisation)
+        white = whitener_of(covariance, mean + self._shift)
         if without is not None and self._counts[without] < n:
             mean = (total - self._sums[without]) / (n - self._counts[without])
         return SharedGaussians((mean + self._shift).astype(np.float32), white)
