@@ -1,7 +1,7 @@
 """numpy's work on several cores without numpy's own threads.
 
 The threads of a BLAS wait busily for one another. Where a core is shared, with a runtime's threads or with
-other programs, a product then takes many times as long as on one thread alone (docs/architecture.md). So fits
+other programs, a product then takes many times as long as on one thread alone (docs/decisions.md). So fits
 run with one, and the few loops that matter give whole blocks to a pool of threads, which sleep when
 they wait.
 """

@@ -57,7 +57,7 @@ class Windows:
     def pooling(self, cells: tuple[int, int]) -> tuple[Floats, Floats]:
         """Matrices [rows, h] and [w, columns]: the means of a map [h, w] that covers the image.
 
-        What lies outside the image counts as zero (docs/architecture.md says why).
+        What lies outside the image counts as zero (docs/decisions.md says why).
         """
         rows = _overlap(self.top, self.side, cells[0], self.size[0]) / self.side
         columns = _overlap(self.left, self.side, cells[1], self.size[1]) / self.side

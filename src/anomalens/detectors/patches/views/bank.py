@@ -3,7 +3,7 @@
 Candidates come from |b|² − 2 x·b around the bank's centre, with the product taken along the bank's leading
 principal axes and the norms whole: what is left out is the product of the two residuals, 0 on average. The
 best candidate of each quarter of the bank is then measured exactly. So a distance is never too short, 0 for a
-vector that is in the bank, and on average a thousandth too long (docs/architecture.md), for half the time. A
+vector that is in the bank, and on average a thousandth too long (docs/decisions.md), for half the time. A
 bank with a vector that would not be found so, because it lies off the axes, is searched along all features.
 
 Call it inside `one_blas_thread`.

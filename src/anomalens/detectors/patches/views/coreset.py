@@ -12,7 +12,7 @@ among the vectors that they alone had covered until as many are taken again. Ove
 that costs about as much as the first selection. A cheaper way, one stand-in for each chosen vector
 (the nearest of another group), was measured and rejected: it puts the very nearest of all patches into
 the bank, so that left-out images score too low and several times the asked share of new normal images is
-flagged (docs/architecture.md).
+flagged (docs/decisions.md).
 
 Not done: random subsampling before the selection. It loses exactly the rare normal patches that a
 coreset is there to keep.
