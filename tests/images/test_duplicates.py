@@ -50,7 +50,7 @@ def test_exposures_of_one_tile_are_found(real_set: RealSet) -> None:
 @pytest.mark.parametrize(
     ("name", "at_most"),
     [
-        ("mvtec_transistor/train/good", 2),
+        ("mvtec_transistor/train/good", 4),
         ("mvtec_loco_juice_bottle/train/good", 0),
         ("mvtec_leather_fewshot/train/good", 0),
         ("paper_piped/bdp01_tl/train/good", 0),
@@ -79,7 +79,39 @@ def test_neighbouring_frames_of_a_video(real_set: RealSet, tmp_path: Path) -> No
     with tarfile.open(real_set("ucsd_ped2") / "train_01.tar") as tar:
         tar.extractall(tmp_path, filter="data")
     images = ImageSet.open(tmp_path)
-    assert merged(find_duplicates(images)) >= 0.95 * (len(images) - 1)
+    names = group_images(images)
+    ends = [i for i in range(1, len(names)) if names[i] != names[i - 1]]
+    assert len(set(names)) == len(ends) + 1  # groups follow each other
+    assert 20 <= len(set(names)) <= 30  # a film is one chain: it is cut, so that some can be left out
+
+
+def test_parts_that_lie_turned_alike_are_no_copies(real_set: RealSet) -> None:
+    files = sorted((real_set("mvtec_transistor") / "train/good").glob("*.jpg"))
+    rng = np.random.default_rng(0)
+
+    def turned(path: Path) -> np.ndarray:
+        image = (
+            Image.open(path)
+            .convert("RGB")
+            .resize((150, 150))
+            .rotate(rng.uniform(0, 360), fillcolor=(60, 50, 45))
+        )
+        ground = Image.new("RGB", (256, 256), (60, 50, 45))
+        ground.paste(image, tuple(int(v) for v in rng.integers(40, 66, 2)))
+        return np.asarray(ground)
+
+    images = ImageSet.from_arrays([turned(path) for path in files])
+    assert merged(find_duplicates(images)) <= 10  # of 213; most lie like another, and that like a third
+
+
+def test_a_declared_group_is_what_its_maker_says(real_set: RealSet) -> None:
+    folder = real_set("brick_cracks") / "train/good"
+    copies = [[group[0], group[1]] for group in find_duplicates(ImageSet.open(folder)).exact]
+    pixels = [entry.read().pixels for entry in ImageSet.open(folder)]
+    groups = [str(i % 50) for i in range(len(pixels))]
+    images = ImageSet.from_arrays(pixels, groups=groups)
+    assert copies
+    assert len(set(group_images(images))) == 50
 
 
 def test_changed_copies_are_found_among_equal_parts(real_set: RealSet, tmp_path: Path) -> None:
@@ -123,12 +155,12 @@ def test_blank_images_are_alike_only_when_they_are_equal() -> None:
     assert found.near == found.exact == [[42, 43]]
 
 
-def test_declared_groups_join_with_found_ones() -> None:
+def test_copies_join_those_of_no_declared_group() -> None:
     noise = list(np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8))
     images = ImageSet.from_arrays(
-        [*noise, noise[0]], groups=[None, "a", None, "b", "a", "b"], ids=list("uvwxyz")
+        [*noise, noise[0]], groups=[None, "a", None, "b", "a", None], ids=list("uvwxyz")
     )
-    assert group_images(images) == ["u", "v", "w", "u", "v", "u"]
+    assert group_images(images) == ["u", "v", "w", "x", "v", "u"]
 
 
 def test_thumbnails_collected_on_the_way(real_set: RealSet) -> None:

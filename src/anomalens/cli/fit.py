@@ -37,8 +37,9 @@ def fit(normal: tuple[str, ...], out: Path, reference: str | None, options: FitO
     """Learn from NORMAL pictures and save one file.
 
     NORMAL is a folder, a glob in quotes, a CSV manifest (columns path, label, class, mask, group,
-    reference) or image files. Of a folder laid out as a dataset (train/good, test/…) only train/good is learnt from; one
-    that may hold defects, masks or a test part in no known layout is refused, and you name the normal part.
+    reference) or image files. Of a folder laid out as a dataset (train/good, test/…) only train/good is
+    learnt from; one that may hold defects, masks or a test part in no known layout is refused, and you name
+    the normal part.
 
     \b
       anomalens fit photos/normal --out part.anomalens

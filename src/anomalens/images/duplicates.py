@@ -118,14 +118,16 @@ def collect(image_set: ImageSet) -> Thumbnails:
 
 
 def group_images(image_set: ImageSet, thumbnails: Thumbnails | None = None) -> list[str]:
-    """One group id an image: the union of declared groups, exact and near copies.
+    """One group id an image: the declared group, or else its exact and near copies.
 
-    The id is that of the group's first image.
+    Who declares groups knows them: found copies join only images of which no group is said. The id is that
+    of the group's first image.
     """
-    found = find_duplicates(image_set, thumbnails)
     union = _Union(len(image_set))
-    for group in (*found.exact, *found.near):
-        union.join(group)
+    if any(entry.group is None for entry in image_set):
+        found = find_duplicates(image_set, thumbnails)
+        for group in (*found.exact, *found.near):
+            union.join(index for index in group if image_set[index].group is None)
     declared: dict[str, list[int]] = defaultdict(list)
     for index, entry in enumerate(image_set):
         if entry.group is not None:
@@ -149,7 +151,7 @@ class _Union:
 
     def join(self, items: Iterable[int]) -> None:
         roots = [self.root(item) for item in items]
-        for other in roots:
+        for other in roots[1:]:
             self._above[max(self.root(roots[0]), self.root(other))] = min(
                 self.root(roots[0]), self.root(other)
             )

@@ -4,18 +4,20 @@ The hard case is the usual one in inspection: every part looks like every other.
 compared as they are. Each 64 x 64 grey thumbnail is reduced to its fine detail (high-pass, local
 contrast normalised, which removes exposure), and from the detail everything that the set has in
 common is taken away: its mean and, in larger sets, its first principal components (poses,
-variants). What remains is what makes one image itself; two images are near duplicates when the
-correlation of that, over shifts of up to 4 thumbnail pixels, is high for this set: above its median
-by 6 times the distance from the median to the 90th percentile, but not outside 0.62 to 0.80. The
-figures were chosen on magnetic tiles under six exposures (known copies) against transistors,
-bottles, paper and walls (known not to be). Precision is preferred: a missed copy costs a little
-optimism, a wrong union costs images.
+variants). What remains is what makes one image itself, and two images are as similar as that
+correlates, over shifts of up to 4 thumbnail pixels.
+
+How similar is a copy? No number says: exposures of one tile correlate by 0.7 to 0.9, and so do different
+small parts that happen to lie turned alike. But copies stand apart (`standing_apart.py`): the least similar
+two of a group are more similar than any of them to any image outside, by far. Turned parts do not: each
+has one that lies a little more like it, and that has another. Those are no groups: a new part will have such
+neighbours too. Frames of a film have them as well, but follow each other in the set's order; they make
+groups of consecutive frames.
 
 Copies that were cropped or moved are found where images differ in detail (surfaces, scenes), not
 among parts that all lie in one place: there the common part moves with the copy and hides it.
 
-Very small sets have no common part to speak of; there only nearly identical detail (0.985) counts.
-It counts in larger sets too, for the set that is all copies.
+Sets of fewer than 25 have no common part to speak of; there only nearly identical detail (0.985) counts.
 
 Cost: all pairs are compared coarsely (16 x 16, 9 shifts, blocked matrix products), the 12 best of
 each image finely, from spectra that are taken once an image. 6,000 images take 3 seconds on one core,
@@ -27,13 +29,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.images.standing_apart import following, standing_apart
 from anomalens.threads import on_all_cores, one_blas_thread
 
 SIDE = 64
 NEIGHBOURS = 12
 SHIFT = 4
-THRESHOLD_RANGE = (0.62, 0.80)
-SPREADS = 6.0
 IDENTICAL = 0.985
 SMALL_SET = 25
 MAX_COMPONENTS = 8
@@ -41,7 +42,6 @@ MAX_COMPONENTS = 8
 FEW = 64  # images or pairs at a time, whose spectra stay in a core's cache
 BLOCK = 256  # rows of the table of all pairs at a time,
 COLUMNS = 1024  # and columns
-BAND = 16  # frequencies below it, in waves a side
 
 Floats = NDArray[np.float32]
 Spectra = NDArray[np.complex64]
@@ -64,11 +64,9 @@ def near_pairs(thumbnails: NDArray[np.uint8]) -> Pairs:
     # one room for the detail and, later, in its place, its spectra, which are a little longer
     room = np.empty((n, 2 * SIDE * _HALF), np.float32)
     detail = room[:, : SIDE * SIDE]
-    loudness = np.empty((n, (2 * BAND - 1) * BAND), np.float32)
 
     def prepare(block: slice) -> None:
         detail[block] = _detail(thumbnails[block])
-        loudness[block] = _loudness(_spectra(detail[block]))
 
     def transform(block: slice) -> None:
         room[block] = _spectra(detail[block]).view(np.float32)
@@ -79,16 +77,9 @@ def near_pairs(thumbnails: NDArray[np.uint8]) -> Pairs:
         pairs = _candidates(_coarse(detail))
         on_all_cores(transform, _slices(0, n, FEW))
         spectra = room.view(np.complex64)
-        near = np.zeros(len(pairs), bool)
-        if n >= SMALL_SET:
-            near = _similarity(spectra, pairs) >= _threshold(spectra)
-        for part in _slices(0, len(pairs), 8 * BLOCK):
-            # Amplitudes differ at most as much as the details themselves, however these are shifted.
-            alike = _gaps(loudness, pairs[part]) < 2.001 - 2 * IDENTICAL
-            left = part.start + np.flatnonzero(~near[part] & alike)
-            both = _spectra(_detail(thumbnails[pairs[left].ravel()]))
-            near[left] = _similarity(both, np.arange(len(both)).reshape(-1, 2)) >= IDENTICAL
-    return pairs[near]
+        if n < SMALL_SET:
+            return pairs[_similarity(spectra, pairs) >= IDENTICAL]
+        return pairs[_grouped(spectra, pairs)]
 
 
 def _slices(start: int, stop: int, step: int) -> list[slice]:
@@ -219,20 +210,6 @@ def _spectra(images: Floats) -> Spectra:
     return found
 
 
-def _loudness(spectra: Spectra) -> Floats:
-    """Amplitudes `[n, 496]` of the low frequencies, such that those of all have length 1."""
-    low = np.r_[0:BAND, SIDE - BAND + 1 : SIDE]
-    found = np.abs(spectra.reshape(-1, SIDE, _HALF)[:, low, :BAND]) * np.sqrt(_TIMES[:BAND])
-    return found.reshape(len(spectra), -1).astype(np.float32)
-
-
-def _gaps(vectors: Floats, pairs: Pairs) -> Floats:
-    """Squared distance of the vectors of each pair."""
-    difference = vectors[pairs[:, 0]] - vectors[pairs[:, 1]]
-    gaps: Floats = np.einsum("ij,ij->i", difference, difference)
-    return gaps
-
-
 def _similarity(spectra: Spectra, pairs: Pairs) -> Floats:
     """Largest correlation of each pair over shifts of up to `SHIFT` pixels."""
     best = np.empty(len(pairs), np.float32)
@@ -248,12 +225,19 @@ def _similarity(spectra: Spectra, pairs: Pairs) -> Floats:
     return best
 
 
-def _threshold(spectra: Spectra) -> float:
-    """What similarity is out of the ordinary in this set, from at most 2,000 random pairs."""
+def _grouped(spectra: Spectra, pairs: Pairs) -> NDArray[np.bool_]:
+    """Which pairs are of one group: of images that stand apart, or of frames that follow each other."""
     n = len(spectra)
+
+    def similarity(some: Pairs) -> Floats:
+        return _similarity(spectra, some)
+
     rng = np.random.default_rng(0)
     first = rng.integers(0, n, 2000)
     second = (first + rng.integers(1, n, 2000)) % n
-    values = _similarity(spectra, np.stack([first, second], axis=1))
-    median, high = np.quantile(values, [0.5, 0.9])
-    return float(np.clip(median + SPREADS * (high - median), *THRESHOLD_RANGE))
+    usual = float(np.quantile(similarity(np.stack([first, second], axis=1)), 0.9))
+    found = similarity(pairs)
+    names = following(n, pairs, found, usual, similarity)
+    if names is None:
+        names = standing_apart(n, pairs, found, usual, similarity)
+    return np.asarray(names[pairs[:, 0]] == names[pairs[:, 1]])
