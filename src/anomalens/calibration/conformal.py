@@ -3,7 +3,8 @@
 The scores come from normal images that the scored model did not learn from (out-of-fold by group, or
 held out). The final model then learns from all normal images, so the p-values are approximately, not
 exactly, valid; the benchmark measures the realised false-alarm rate. Reference: Vovk, Gammerman &
-Shafer 2005, ch. 4; Barber et al. 2021 (cross-conformal, "jackknife+").
+Shafer 2005, ch. 4; Barber et al. 2021 (cross-conformal, "jackknife+"). Among the
+highest scores a fitted tail says p (`predictive_tail.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.calibration.policies import Policy, Threshold
+from anomalens.calibration.predictive_tail import PredictiveTail
 from anomalens.errors import ModelFileError, SettingError
 
 Method = Literal["out-of-fold", "held-out", "augmented"]
@@ -60,6 +62,8 @@ class Calibration:
         out: the verdicts are then marked uncalibrated.
     policy : Policy
     threshold : Threshold
+    tail : PredictiveTail or None
+        How rare the highest scores are; None in models of earlier versions, and where all scores are equal.
     """
 
     scores: NDArray[np.float64]
@@ -68,6 +72,7 @@ class Calibration:
     method: Method
     policy: Policy
     threshold: Threshold
+    tail: PredictiveTail | None = None
 
     @classmethod
     def from_scores(
@@ -96,12 +101,13 @@ class Calibration:
         maxima = None if map_maxima is None else np.sort(np.asarray(map_maxima, np.float64))
         policy = policy or Policy()
         n_groups = len(scores) if n_groups is None else n_groups
-        threshold = _by_groups(policy.threshold(scores, anomalous), policy, n_groups, len(scores))
-        return cls(scores, maxima, n_groups, method, policy, threshold)
+        tail = PredictiveTail.fit(scores, n_groups)
+        threshold = _by_groups(policy.threshold(scores, anomalous, tail=tail), policy, n_groups, len(scores))
+        return cls(scores, maxima, n_groups, method, policy, threshold, tail)
 
     def with_policy(self, policy: Policy, *, anomalous: NDArray[np.float64] | None = None) -> Calibration:
         """The same normal scores under another policy."""
-        threshold = policy.threshold(self.scores, anomalous)
+        threshold = policy.threshold(self.scores, anomalous, tail=self.tail)
         threshold = _by_groups(threshold, policy, self.n_groups, len(self.scores))
         return replace(self, policy=policy, threshold=threshold)
 
@@ -111,7 +117,9 @@ class Calibration:
         return self.method != "augmented"
 
     def p_value(self, score: float) -> float:
-        """Conformal p-value of one raw score."""
+        """The share of new normal images that score as high as one raw score, or higher."""
+        if self.tail is not None and score > self.tail.start:
+            return self.tail.p_value(score)
         return float(p_values(np.array([score]), self.scores)[0])
 
     def percentile(self, score: float) -> float:
@@ -126,13 +134,17 @@ class Calibration:
     def region_threshold(self) -> float | None:
         """Map value above which a pixel belongs to a region.
 
-        It has the same rank among the normal maps' maxima as the image threshold has among the
-        normal scores, so no larger share of normal images shows a region than is flagged. A
+        It is as rare among the normal maps' maxima as the image threshold is among the normal scores, so no
+        larger share of normal images shows a region than is flagged. In models of earlier versions a
         threshold beyond all normal scores is carried over in proportion.
         """
         if self.map_maxima is None:
             return None
         level = self.threshold.value
+        if self.tail is not None and level > self.tail.start:
+            tail = PredictiveTail.fit(self.map_maxima, self.n_groups)
+            if tail is not None and tail.share > (rate := self.tail.p_value(level)):
+                return tail.score(rate)
         above = int(np.sum(self.scores > level))
         highest = float(self.map_maxima[-1])
         if above == 0:
@@ -144,15 +156,16 @@ class Calibration:
         """95 % interval of the false-alarm rate that the threshold realises on new normal images.
 
         Given k scores at or above the threshold among n exchangeable ones, the rate follows
-        Beta(k, n + 1 − k) (Vovk 2012, conditional validity). Groups, not images, are counted.
-        Needs SciPy; None for an extrapolated threshold, of which the scores say nothing.
+        Beta(k, n + 1 − k) (Vovk 2012, conditional validity). Groups, not images, are counted, and k is the
+        number that the expected rate stands for, or one where that is less. Needs SciPy; None where the
+        rate is extrapolated by `pareto`.
         """
         from scipy.stats import beta
 
         if self.policy.kind == "pareto":
             return None
         n = self.n_groups
-        k = min(n, max(1, round(self.threshold.expected_rate * (n + 1))))
+        k = min(n, max(1.0, self.threshold.expected_rate * (n + 1)))
         low, high = beta.ppf([0.025, 0.975], k, n + 1 - k)
         return float(low), float(high)
 
@@ -164,6 +177,7 @@ class Calibration:
             "n_groups": self.n_groups,
             "method": self.method,
             "policy": str(self.policy),
+            "tail": None if self.tail is None else self.tail.to_json(),
             "threshold": {
                 "value": self.threshold.value,
                 "expected_rate": self.threshold.expected_rate,
@@ -205,6 +219,7 @@ class Calibration:
                     threshold["supported"],
                     threshold["note"],
                 ),
+                None if data.get("tail") is None else PredictiveTail.from_json(data["tail"]),
             )
         except (
             KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingError,
@@ -223,7 +238,7 @@ def _by_groups(threshold: Threshold, policy: Policy, n_groups: int, n: int) -> T
     note = (
         f"A false-alarm rate of {policy.value:g} needs {math.ceil(1 / policy.value - 1 - 1e-9)} independent "
         f"groups of normal images; these {n} images are {n_groups} groups, which support "
-        f"{1 / (n_groups + 1):.3g}."
+        f"{1 / (n_groups + 1):.3g}: the threshold is extrapolated from their highest scores."
     )
     return replace(threshold, supported=False, note=note)
 

@@ -5,7 +5,7 @@ flag and whether the calibration images could support what was asked.
 
 | text                     | threshold |
 | ------------------------ | --------- |
-| `false-alarm-rate=R`     | conformal: flag where p ≤ R (the default, R = 0.01) |
+| `false-alarm-rate=R`     | flag where p ≤ R (the default, R = 0.01); small ones by a fitted tail |
 | `quantile=Q`             | the Q-quantile of the normal scores |
 | `max`                    | the largest normal score |
 | `mean-sigma=K`           | mean + K standard deviations |
@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalens.calibration.predictive_tail import PredictiveTail
 from anomalens.errors import SettingError, unknown_name
 
 DEFAULT_RATE: Final = 0.01
@@ -117,7 +118,11 @@ class Policy:
         return self.kind in _NEEDS_LABELS
 
     def threshold(
-        self, normal: NDArray[np.float64], anomalous: NDArray[np.float64] | None = None
+        self,
+        normal: NDArray[np.float64],
+        anomalous: NDArray[np.float64] | None = None,
+        *,
+        tail: PredictiveTail | None = None,
     ) -> Threshold:
         """Choose the threshold.
 
@@ -127,6 +132,8 @@ class Policy:
             Scores of normal images that the model did not learn from, n ≥ 1.
         anomalous : float64 [m], optional
             Scores of labelled anomalies; only `f1` and `youden` use them.
+        tail : PredictiveTail, optional
+            How rare the highest scores are; a false-alarm rate without one takes steps of 1 / (n + 1).
 
         Raises
         ------
@@ -140,7 +147,7 @@ class Policy:
         value = self.value
         if self.kind == "false-alarm-rate":
             assert value is not None
-            return _conformal(normal, value)
+            return _conformal(normal, value, tail)
         if self.kind == "pareto":
             assert value is not None
             return _pareto(normal, value)
@@ -162,21 +169,33 @@ class Policy:
         return Threshold(level, (1 + float(np.sum(normal > level))) / (n + 1))
 
 
-def _conformal(normal: NDArray[np.float64], rate: float) -> Threshold:
-    """p(s) = (1 + #{s_i ≥ s}) / (n + 1) ≤ rate  ⇔  s is above the k-th largest, k = ⌊rate (n + 1)⌋."""
+def _conformal(normal: NDArray[np.float64], rate: float, tail: PredictiveTail | None = None) -> Threshold:
+    """p(s) = (1 + #{s_i ≥ s}) / (n + 1) ≤ rate  ⇔  s is above the k-th largest, k = ⌊rate (n + 1)⌋.
+
+    Where a tail says p, it says the threshold too, and beyond the largest score it extrapolates.
+    """
     n = len(normal)
     k = math.floor(rate * (n + 1) * (1 + 1e-12))  # 0.05 * 20 must count as 1
+    value = float(normal[n - max(1, k)])
+    by_tail = tail is not None and rate <= tail.share
+    if tail is not None:
+        value = tail.score(rate) if by_tail else min(value, tail.start)
     if k >= 1:
-        return Threshold(float(normal[n - k]), k / (n + 1))
+        return Threshold(value, rate if by_tail else k / (n + 1))
     need = math.ceil(1 / rate - 1 - 1e-9)
+    few = f"A false-alarm rate of {rate:g} needs {need} normal images for calibration and there are {n}: "
+    if by_tail:
+        return Threshold(
+            value,
+            rate,
+            supported=False,
+            note=f"{few}the threshold is extrapolated from their highest scores.",
+        )
     return Threshold(
-        float(normal[-1]),
+        value,
         1 / (n + 1),
         supported=False,
-        note=(
-            f"A false-alarm rate of {rate:g} needs {need} normal images for calibration and there "
-            f"are {n}: scores above the largest of them are flagged, a rate of about {1 / (n + 1):.3g}."
-        ),
+        note=f"{few}scores above the largest of them are flagged, a rate of about {1 / (n + 1):.3g}.",
     )
 
 
