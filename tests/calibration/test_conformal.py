@@ -137,6 +137,19 @@ def test_scores_that_do_not_scatter_have_no_tail(name: str) -> None:
     assert found.tail is None and found.threshold.value == 2.0 and found.is_anomalous(2.1)
 
 
+def test_a_fifth_of_what_is_flagged_by_chance_is_rejected() -> None:
+    rng = np.random.default_rng(5)
+    found = Calibration.from_scores(rng.exponential(size=500))
+    said = [found.verdict(score) for score in rng.exponential(size=20_000)]
+    flagged = [verdict != "ok" for verdict in said]
+    assert np.mean(flagged) == pytest.approx(0.05, abs=0.03)
+    assert np.mean([verdict == "reject" for verdict in said]) == pytest.approx(0.01, abs=0.012)
+    assert flagged == [
+        found.is_anomalous(score) for score in np.random.default_rng(5).exponential(size=20_500)[500:]
+    ]
+    assert found.verdict(float("nan")) == "reject"
+
+
 def test_a_model_of_an_earlier_version_takes_steps() -> None:
     data = good_json()
     del data["tail"]

@@ -13,8 +13,8 @@ from anomalens.errors import SettingError
 score_lists = st.lists(st.integers(-4, 8).map(float), min_size=1, max_size=25)
 
 
-def test_the_default_is_a_false_alarm_rate_of_one_in_a_hundred() -> None:
-    assert Policy() == Policy.parse("false-alarm-rate") == Policy("false-alarm-rate", 0.01)
+def test_the_default_is_a_false_alarm_rate_of_one_in_twenty() -> None:
+    assert Policy() == Policy.parse("false-alarm-rate") == Policy("false-alarm-rate", 0.05)
 
 
 def test_the_supported_rate_leaves_its_share_above() -> None:

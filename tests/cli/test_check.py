@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 KEYS = [
-    "image", "page", "score", "p_value", "percentile", "anomalous", "threshold", "calibration",
+    "image", "page", "score", "p_value", "percentile", "anomalous", "verdict", "threshold", "calibration",
     "regions", "label", "confidence", "explanation", "error", "detector", "model",
 ]  # fmt: skip
 
@@ -27,7 +27,7 @@ def test_nothing_flagged_is_0(anomalens, model, normal):
 def test_something_flagged_is_1_and_says_where(anomalens, model, normal, broken):
     answer = anomalens("check", model, normal, broken)
     assert answer.code == 1
-    assert [line.split()[0] for line in answer.lines] == ["ok", "FLAG"]
+    assert [line.split()[0] for line in answer.lines] == ["ok", "REJECT"]
     assert "strongest [" in answer.lines[1]
     assert answer.err == "1 flagged, 1 not flagged, 0 unreadable of 2 images\n"
 
@@ -37,7 +37,7 @@ def test_something_unreadable_is_2_also_when_others_are_flagged(anomalens, model
     bad.touch()
     answer = anomalens("check", model, broken, bad, normal)
     assert answer.code == 2
-    assert [line.split()[0] for line in answer.lines] == ["FLAG", "ERROR", "ok"]
+    assert [line.split()[0] for line in answer.lines] == ["REJECT", "ERROR", "ok"]
     assert answer.err == "1 flagged, 1 not flagged, 1 unreadable of 3 images\n"
 
 
@@ -164,7 +164,7 @@ def test_out_writes_a_page_overlays_and_the_findings(anomalens, model, normal, b
     answer = anomalens("check", model, normal, broken, "--out", report)
     assert answer.code == 1
     assert answer.err.endswith(f"page: {report / 'index.html'}\n")
-    assert [line.split()[0] for line in answer.lines] == ["FLAG"]  # the calm ones are on the page
+    assert [line.split()[0] for line in answer.lines] == ["REJECT"]  # the calm ones are on the page
     page = (report / "index.html").read_text(encoding="utf-8")
     assert broken.name in page and normal.name in page
     assert len(list((report / "overlays").iterdir())) == 2

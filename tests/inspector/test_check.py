@@ -16,7 +16,7 @@ from anomalens.errors import InputError
 from anomalens.images import Affine, labelled_images, recognise
 
 KEYS = [
-    "image", "page", "score", "p_value", "percentile", "anomalous", "threshold", "calibration",
+    "image", "page", "score", "p_value", "percentile", "anomalous", "verdict", "threshold", "calibration",
     "regions", "label", "confidence", "explanation", "error", "detector", "model",
 ]  # fmt: skip
 
@@ -201,7 +201,7 @@ def test_the_explanation_says_what_the_numbers_say(
     inspector: Inspector, fresh: np.ndarray, defects: np.ndarray
 ) -> None:
     (odd,) = inspector.check(defects[:1])
-    assert str(odd.explanation).startswith("Flagged: score ")
+    assert str(odd.explanation).startswith("Flagged, to be ")
     assert "none of 24 normal images scored as high" in str(odd.explanation)
     calm = next(f for f in inspector.check(fresh) if not f.anomalous)
     assert str(calm.explanation).startswith("Not flagged: score ")

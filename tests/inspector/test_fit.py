@@ -77,7 +77,7 @@ def test_very_few_images_warn(normal: np.ndarray, fast: dict[str, Any]) -> None:
 def test_a_rate_that_the_images_do_not_support_is_stated_everywhere(
     normal: np.ndarray, defects: np.ndarray, fast: dict[str, Any]
 ) -> None:
-    options = {**fast, "policy": None}
+    options = {**fast, "policy": "false-alarm-rate=0.01"}
     inspector, text = warned(lambda: Inspector.fit(normal, **options))
     assert "rate of 0.01 needs 99 normal images for calibration and there are 24" in text
     assert inspector.card["notes"] == text.splitlines()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anomalens.errors import InputError, SettingError
-from anomalens.metrics.intervals import bootstrap_interval, delong_test, over_seeds, resamples
+from anomalens.metrics.intervals import bootstrap_interval, delong_test, newcombe, over_seeds, resamples
 from anomalens.metrics.ranking import average_precision, f1_max, image_auroc
 
 
@@ -63,9 +63,14 @@ def test_bootstrap_intervals_cover_the_true_auroc_about_as_often_as_promised() -
     assert 0.88 <= np.mean([f.low <= truth <= f.high for f in found]) <= 0.99
 
 
-def test_perfect_separation_has_an_interval_without_width() -> None:
-    found = bootstrap_interval(np.arange(10.0), np.arange(10) >= 6, n_resamples=50)
-    assert (found.low, found.figure, found.high) == (1.0, 1.0, 1.0)
+def test_perfect_separation_promises_no_more_than_so_many_images_can() -> None:
+    for each, low in ((5, 0.68), (50, 0.96), (500, 0.996)):
+        labels = np.arange(2 * each) >= each
+        found = bootstrap_interval(np.arange(2.0 * each), labels, n_resamples=20)
+        assert (found.figure, found.high) == (1.0, 1.0)
+        assert found.low == pytest.approx(low, abs=0.04)
+        worst = bootstrap_interval(-np.arange(2.0 * each), labels, n_resamples=20)
+        assert worst.low == 0 and worst.high == pytest.approx(1 - found.low)
 
 
 def structural_components(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,6 +78,16 @@ def structural_components(scores: np.ndarray, labels: np.ndarray) -> tuple[np.nd
     x, y = scores[labels][:, None], scores[~labels][None]
     wins = (x > y) + 0.5 * (x == y)
     return wins.mean(axis=1), wins.mean(axis=0)
+
+
+def test_newcombe_covers_the_true_auroc_near_one() -> None:
+    rng, labels = np.random.default_rng(0), np.arange(60) < 30
+    true = 0.9831  # Φ(3 / √2)
+    inside = 0
+    for _ in range(400):
+        low, high = newcombe(image_auroc(rng.standard_normal(60) + 3.0 * labels, labels), 30, 30)
+        inside += low <= true <= high
+    assert inside / 400 > 0.92
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 9])

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from anomalens import Inspector
 from anomalens.datasets import load_tasks
-from anomalens.errors import AnomalensWarning, ImageError, InputError, SettingError
+from anomalens.errors import ImageError, InputError, SettingError
 from anomalens.evaluation.ground_truth import mask_on_map, visible_map
 from anomalens.metrics.intervals import bootstrap_interval, resamples
 from anomalens.metrics.pixel_figures import pixel_figures
@@ -57,8 +57,7 @@ def test_binning_moves_no_figure_by_a_thousandth() -> None:
 
 def test_binning_moves_no_figure_of_a_real_detector_by_a_thousandth(real_set) -> None:
     (task,) = load_tasks(real_set("paper_piped"), category="bdp01_tl")
-    with pytest.warns(AnomalensWarning):
-        inspector = Inspector.fit(task.train, size=128, threads=2, runtime="onnxruntime")
+    inspector = Inspector.fit(task.train, size=128, threads=2, runtime="onnxruntime")
     findings = zip(task.test, inspector.check(task.test), strict=True)
     pairs = [(visible_map(finding), mask_on_map(entry, finding)) for entry, finding in findings]
     exact = pixel_figures(pairs)
@@ -105,11 +104,11 @@ def test_the_scale_of_the_maps_changes_nothing(scale: float) -> None:
         assert again[name].high == pytest.approx(interval.high, abs=1e-6)
 
 
-def test_perfect_maps_have_an_interval_without_width() -> None:
+def test_perfect_maps_promise_no_more_than_so_many_images_can() -> None:
     mask = np.zeros((30, 30), bool)
     mask[3:9, 4:9] = True
     found = pixel_intervals([(np.zeros((30, 30)), None), *[(mask * 2.0, mask)] * 3], n_resamples=40)
-    assert all((i.low, i.figure, i.high) == (1, 1, 1) for i in found.values())
+    assert all((i.figure, i.high) == (1, 1) and 0.2 < i.low < 0.9 for i in found.values())
 
 
 def test_the_same_images_are_drawn_as_for_image_figures() -> None:
@@ -159,7 +158,7 @@ def test_a_resample_without_normal_pixels_does_not_count() -> None:
     whole = (np.full((3, 3), 2.0), np.ones((3, 3), bool))
     half = (np.array([[1.0, 3.0]]), np.array([[False, True]]))
     found = pixel_intervals([whole, half], n_resamples=100)["pixel_auroc"]
-    assert (found.low, found.high) == (1, 1) and 50 < found.n_resamples < 100
+    assert found.low < found.high == 1 and 50 < found.n_resamples < 100
 
 
 def test_memory_beside_the_maps_is_bounded() -> None:

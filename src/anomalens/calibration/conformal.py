@@ -23,6 +23,8 @@ from anomalens.errors import ModelFileError, SettingError
 
 Method = Literal["out-of-fold", "held-out", "augmented"]
 METHODS: Final = ("out-of-fold", "held-out", "augmented")
+Verdict = Literal["ok", "look", "reject"]
+REJECT_SHARE: Final = 0.2  # of what is flagged by chance, a fifth is rejected
 MIN_GROUPS: Final = 3  # below this nothing can be left out and still leave something to learn from
 
 
@@ -129,6 +131,17 @@ class Calibration:
     def is_anomalous(self, score: float) -> bool:
         """The verdict; a NaN score is anomalous, never quietly normal."""
         return not score <= self.threshold.value
+
+    def verdict(self, score: float) -> Verdict:
+        """What to do with an image: "ok", "look" where it is anomalous, "reject" where that is plain.
+
+        Of normal images a fifth of those that are flagged are rejected: one in a hundred, where one in twenty
+        is flagged.
+        """
+        if not self.is_anomalous(score):
+            return "ok"
+        rare = self.p_value(score) <= REJECT_SHARE * self.threshold.expected_rate * (1 + 1e-12)
+        return "reject" if rare or math.isnan(score) else "look"
 
     @property
     def region_threshold(self) -> float | None:

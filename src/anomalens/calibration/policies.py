@@ -5,7 +5,7 @@ flag and whether the calibration images could support what was asked.
 
 | text                     | threshold |
 | ------------------------ | --------- |
-| `false-alarm-rate=R`     | flag where p ≤ R (the default, R = 0.01); small ones by a fitted tail |
+| `false-alarm-rate=R`     | flag where p ≤ R (the default, R = 0.05); small ones by a fitted tail |
 | `quantile=Q`             | the Q-quantile of the normal scores |
 | `max`                    | the largest normal score |
 | `mean-sigma=K`           | mean + K standard deviations |
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from anomalens.calibration.predictive_tail import PredictiveTail
 from anomalens.errors import SettingError, unknown_name
 
-DEFAULT_RATE: Final = 0.01
+DEFAULT_RATE: Final = 0.05
 
 # kind -> (default value, lowest, highest); None where the policy takes no value
 _KINDS: Final[dict[str, tuple[float, float, float] | None]] = {

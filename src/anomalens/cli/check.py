@@ -61,6 +61,9 @@ def check(
       anomalens check part.anomalens photos/new --json | jq .score
       anomalens check boards.anomalens boards/new --reference boards/templates
 
+    Each picture is "ok", or flagged: "LOOK" at it, or "REJECT", which normal pictures get a fifth as
+    often.
+
     Exit code 0: none flagged, 1: some flagged, 2: an image or the model cannot be read (the others
     are answered all the same), 3: an error of ours.
     """
@@ -115,9 +118,9 @@ def _kind(finding: Finding) -> str:
 def _line(finding: Finding) -> str:
     if finding.error is not None:
         return f"ERROR  {finding.image}: {finding.error}"
-    word = "FLAG " if finding.anomalous else "ok   "
+    word = {"ok": "ok   ", "look": "LOOK ", "reject": "REJECT"}[finding.verdict or "ok"]
     where = ""
     if finding.regions:
         where = f"  {count(len(finding.regions), 'region')}, "
         where += f"strongest {list(finding.regions[0].box)}"
-    return f"{word}  score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{where}"
+    return f"{word:<6} score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{where}"

@@ -53,6 +53,7 @@ def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Exp
         p_value=calibration.p_value(score),
         percentile=calibration.percentile(score),
         anomalous=anomalous,
+        verdict=calibration.verdict(score),
         threshold=calibration.threshold.value,
         calibration=calibration_summary(calibration),
         regions=regions,

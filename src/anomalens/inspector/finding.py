@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.calibration import Calibration, Region
+from anomalens.calibration.conformal import Verdict
 from anomalens.detectors.contract import Part, Reasons
 from anomalens.errors import InputError
 from anomalens.images.decode import Picture
@@ -17,7 +18,7 @@ from anomalens.images.geometry import Affine
 
 _PARTS_TOLD: Final = 3
 _IN_JSON: Final = (
-    "image", "page", "score", "p_value", "percentile", "anomalous", "threshold", "calibration", "regions",
+    "image", "page", "score", "p_value", "percentile", "anomalous", "verdict", "threshold", "calibration", "regions",
     "label", "confidence", "explanation", "error", "detector", "model",
 )  # fmt: skip
 
@@ -35,11 +36,13 @@ class Finding:
     score : float or None
         Raw score, higher means more anomalous; None where the image could not be read.
     p_value : float or None
-        (1 + normal images that score at least as high) / (n + 1).
+        Share of new normal images that score as high, or higher.
     percentile : float or None
         Per cent of the normal images that score lower.
     anomalous : bool or None
-        The verdict.
+        Whether it is flagged: the verdict is "look" or "reject".
+    verdict : "ok", "look", "reject" or None
+        What to do with it.
     threshold : float or None
         Raw score above which an image is flagged.
     calibration : dict or None
@@ -74,6 +77,7 @@ class Finding:
     p_value: float | None = None
     percentile: float | None = None
     anomalous: bool | None = None
+    verdict: Verdict | None = None
     threshold: float | None = None
     calibration: dict[str, Any] | None = None
     regions: tuple[Region, ...] = ()
@@ -105,7 +109,8 @@ class Finding:
             It is no line of `check --json`.
         """
         try:
-            values = {name: data[name] for name in _IN_JSON}
+            values = {"verdict": None, **data}  # lines of earlier versions have none
+            values = {name: values[name] for name in _IN_JSON}
             regions = tuple(Region.from_json(region) for region in values.pop("regions"))
             if not isinstance(values["image"], str):
                 raise TypeError("the image has no name")
@@ -139,8 +144,9 @@ def explain(
     higher = int(np.sum(calibration.scores >= score))
     rank = "none" if higher == 0 else str(higher)
     if calibration.is_anomalous(score):
+        plain = ", to be rejected" if calibration.verdict(score) == "reject" else ", to be looked at"
         text = (
-            f"Flagged: score {score:.4g} is above {calibration.threshold.value:.4g}; "
+            f"Flagged{plain}: score {score:.4g} is above {calibration.threshold.value:.4g}; "
             f"{rank} of {n} normal images scored as high."
         )
         if regions:

@@ -85,7 +85,7 @@ class Inspector(Model):
         augment : str or Augmentation, optional
             E.g. "flip,rotate=15": adds `copies` changed copies of each image to learn from.
         policy : str or Policy
-            How the threshold is chosen; by default a false-alarm rate of 0.01.
+            How the threshold is chosen; by default a false-alarm rate of 0.05.
         runtime, precision, threads
             See `anomalens.backbones.runtimes.choose`.
         seed : int

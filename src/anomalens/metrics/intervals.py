@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from anomalens.errors import InputError, SettingError
 from anomalens.metrics.ranking import Labels, Scores, checked, checked_confidence, image_auroc
 
+_ROUNDING = 1e-12
 Figure = Callable[[Scores, Labels], float]
 Picks = NDArray[np.int64]
 Wins = NDArray[np.int64]
@@ -46,7 +47,7 @@ def bootstrap_interval(
     """Percentile interval of a figure by a stratified bootstrap (Efron & Tibshirani 1993, ch. 13).
 
     The same seed gives the same resamples for every figure, so intervals of one set are comparable.
-    A figure at its limit (AUROC 1) has an interval of no width: the sample shows no other value.
+    A figure of 1 or 0 has an interval with a width all the same; see `percentile_interval`.
 
     Parameters
     ----------
@@ -68,7 +69,8 @@ def bootstrap_interval(
     values, truth = checked(scores, labels)
     whole = figure(values, truth)
     samples = [figure(values[drawn], truth[drawn]) for drawn in resamples(truth, n_resamples, seed)]
-    return percentile_interval(whole, samples, confidence)
+    counts = int(truth.sum()), int((~truth).sum())
+    return percentile_interval(whole, samples, confidence, counts)
 
 
 def resamples(labels: Labels, n_resamples: int, seed: int) -> Iterator[Picks]:
@@ -81,11 +83,43 @@ def resamples(labels: Labels, n_resamples: int, seed: int) -> Iterator[Picks]:
         yield np.concatenate([places[rng.integers(len(places), size=len(places))] for places in classes])
 
 
-def percentile_interval(whole: float, samples: ArrayLike, confidence: float) -> Interval:
-    """The interval that leaves out the same share of `samples`, real [resamples], at both ends."""
+def percentile_interval(
+    whole: float, samples: ArrayLike, confidence: float, counts: tuple[int, int]
+) -> Interval:
+    """The interval that leaves out the same share of `samples`, real [resamples], at both ends.
+
+    Resamples of a perfect result are perfect all, and "1.000 to 1.000" promises what so many images cannot:
+    of a figure of 1 the lower end is that of `newcombe`, of 0 the upper one. `counts` are the anomalous and the normal images.
+    """
     tail = (1 - checked_confidence(confidence)) / 2
-    low, high = np.quantile(np.asarray(samples), [tail, 1 - tail])
-    return Interval(whole, float(low), float(high), confidence, np.size(samples))
+    low, high = (float(end) for end in np.quantile(np.asarray(samples), [tail, 1 - tail]))
+    if whole > 1 - _ROUNDING:
+        low = min(low, newcombe(1.0, *counts, confidence)[0])
+    if whole < _ROUNDING:
+        high = max(high, newcombe(0.0, *counts, confidence)[1])
+    return Interval(whole, low, high, confidence, np.size(samples))
+
+
+def newcombe(auroc: float, n_anomalous: int, n_normal: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of an AUROC that stays honest at 0 and 1 (Newcombe 2006, part 2, method 5).
+
+    Both ends solve |auroc − a| = z √V(a), with V of pairs of exponentially distributed scores:
+    V(a) = a (1 − a) [1 + (N − 1) ((1 − a)/(2 − a) + a/(1 + a))] / (m n), N = (m + n)/2.
+    """
+    z, size = NormalDist().inv_cdf(0.5 + confidence / 2), (n_anomalous + n_normal) / 2
+
+    def outside(a: float) -> bool:
+        spread = 1 + (size - 1) * ((1 - a) / (2 - a) + a / (1 + a))
+        return (auroc - a) ** 2 > z**2 * a * (1 - a) * spread / (n_anomalous * n_normal)
+
+    ends = []
+    for far in (0.0, 1.0):
+        near, out = auroc, far
+        for _ in range(60):
+            middle = (near + out) / 2
+            near, out = (near, middle) if outside(middle) else (middle, out)
+        ends.append(out if outside(far) or auroc != far else far)
+    return ends[0], ends[1]
 
 
 @dataclass(frozen=True)

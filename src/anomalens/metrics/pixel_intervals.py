@@ -85,12 +85,13 @@ def pixel_intervals(
         summary.figures(weights[start : start + BLOCK], fpr_limit, *pimo_bounds)
         for start in range(0, len(weights), BLOCK)
     ]
+    counts = int(labels.sum()), max(1, int((~labels).sum()))
     found = {}
     for name in blocks[0]:
         values = np.concatenate([block[name] for block in blocks])
         drawn = values[1:][~np.isnan(values[1:])]  # NaN: drawn images that are anomalous in every pixel
         if len(drawn):
-            found[name] = percentile_interval(float(values[0]), drawn, confidence)
+            found[name] = percentile_interval(float(values[0]), drawn, confidence, counts)
     return found
 
 

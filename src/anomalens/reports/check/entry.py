@@ -61,7 +61,9 @@ def entry_of(checked: Checked) -> doc.Entry:
     ]
     if checked.label is not None:
         figures.append(("labelled ", doc.Mark(checked.label)))
-    badge, style = ("flagged", "flagged") if finding.anomalous else ("not flagged", "unflagged")
+    style = "flagged" if finding.anomalous else "unflagged"
+    said = {"ok": "not flagged", "look": "flagged: look", "reject": "flagged: reject"}
+    badge = said[finding.verdict or ("look" if finding.anomalous else "ok")]
     return doc.Entry(badge, checked.name, style, _photos(checked), tuple(figures), tuple(blocks))
 
 
