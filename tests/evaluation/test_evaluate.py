@@ -111,8 +111,7 @@ def test_without_masks_there_are_no_pixel_figures():
 
 
 def test_the_one_scoring_path_gives_the_same_scores(task, card):
-    with pytest.warns(AnomalensWarning):
-        inspector = Inspector.fit_with(SETTINGS, task.train)
+    inspector = Inspector.fit_with(SETTINGS, task.train)
     again = [finding.score for finding in inspector.check(task.test)]
     assert again == [s.score for s in card.scores]
 
@@ -180,8 +179,7 @@ def test_the_command_on_a_card_reproduces_it(woven, tmp_path, capsys):
 
 
 def test_a_saved_model_can_be_evaluated(task, woven, card, tmp_path):
-    with pytest.warns(AnomalensWarning):
-        model = Inspector.fit_with(SETTINGS, task.train).save(tmp_path / "m.anomalens")
+    model = Inspector.fit_with(SETTINGS, task.train).save(tmp_path / "m.anomalens")
     out = tmp_path / "m.json"
     assert run(["evaluate", str(woven), "--model", str(model), "--json", str(out)]) == 0
     (found,) = read_cards([out])

@@ -49,7 +49,7 @@ def model(tiny_network: bytes, tmp_path_factory: pytest.TempPathFactory) -> byte
     card = {"licence": "MIT", "scaling": "imagenet", "size": 32, "taps": taps}
     (folder / "net.json").write_text(json.dumps(card))
     images = np.random.default_rng(0).integers(0, 255, (12, 32, 32, 3), dtype=np.uint8)
-    with pytest.warns(AnomalensWarning, match="rate of 0.01 needs 99"):
+    with pytest.warns(AnomalensWarning, match="rate of 0.05 needs 19"):
         inspector = Inspector.fit(
             images,
             size=32,

@@ -99,17 +99,16 @@ def _smaller_class(numbers: CardNumbers) -> int:
 def _sure_auroc(numbers: CardNumbers) -> tuple[float, str]:
     """The least image AUROC that the data supports, and the figure in words.
 
-    Classes that do not overlap stay apart in every bootstrap sample, so that the interval has no width. They
-    are judged by 1 all the same, or they would rank below classes that overlap a little; the words tell what
-    the rule of three on the smaller class allows. It also stands in on cards that have no interval.
+    Classes that do not overlap stay apart in every bootstrap sample; they are judged by 1, or they would rank
+    below classes that overlap a little, and the words tell what the rule of three on the smaller class allows. It also stands in on cards that have no interval.
     """
     auroc = numbers.card.image_auroc or 0.0
     smaller = _smaller_class(numbers)
     allowed = max(0.0, auroc - 3 / max(smaller, 1))
     low, high = numbers.card.ci.get("image_auroc", (allowed, auroc))
-    if low < high:
+    if auroc < 1 and low < high:
         return float(low), f"image AUROC is {auroc:.3f}, with 95 % confidence at least {low:.3f}"
-    return float(low), (
+    return auroc, (
         f"image AUROC is {auroc:.3f}, but with {counted(smaller, 'image')} in the smaller class the true one "
         f"may be as low as {allowed:.2f}"
     )
