@@ -3,8 +3,8 @@
 Each set is fitted and checked with all defaults (up to 400 normal images, 150 test images of each kind).
 The p-values of good test pictures should be uniform; what is found at a rate is compared with what the same
 scores find with the threshold at that share of the test's own good pictures. Parts that lie freely turned on
-plain ground are made from upright ones. The second table draws few calibration scores from the large sets, many
-times, and compares rules for the threshold.
+plain ground are made from upright ones. The second table draws few calibration scores from the large sets,
+many times, and compares rules for the threshold.
 """
 
 from __future__ import annotations
@@ -229,8 +229,8 @@ good screws of `ball_screw_pitting` in the test part differ from those in the tr
 ## Rules for the threshold
 
 Few scores are drawn from those of a large set, {DRAWS} times; the rest realises a rate. Each cell: mean
-realised rate, that of the set where it is furthest off, and points of detections gained over the threshold that all
-scores set.
+realised rate, that of the set where it is furthest off, and points of detections gained over the threshold
+that all scores set.
 
 | rate | scores | {" | ".join(RULES)} |
 | --: | --: | {" | ".join("---" for _ in RULES)} |

@@ -38,6 +38,7 @@ def test_out_of_fold_scores_are_higher_than_those_of_learnt_images(
     assert np.median(inspector.calibration.scores) > np.median(np.array(learnt, float))
 
 
+@pytest.mark.filterwarnings("ignore:Copies were turned:anomalens.errors.AnomalensWarning")
 @pytest.mark.parametrize("augment", [None, "flip,rotate=10"])
 def test_the_same_images_and_seed_give_the_same_file(
     augment: str | None, normal: np.ndarray, tmp_path: Path, fast: dict[str, Any]
@@ -148,6 +149,7 @@ def test_nothing_readable_is_refused(tmp_path: Path, fast: dict[str, Any]) -> No
         Inspector.fit(tmp_path, **fast)
 
 
+@pytest.mark.filterwarnings("ignore:Copies were turned:anomalens.errors.AnomalensWarning")
 def test_augmented_copies_are_learnt_from_and_not_calibrated_on(
     normal: np.ndarray, fast: dict[str, Any]
 ) -> None:
@@ -267,3 +269,24 @@ def test_preprocessing_is_taken_as_text_or_as_an_object(normal: np.ndarray, fast
     two = Inspector.fit(normal[:10], preprocess="pad,grey", **fast)
     np.testing.assert_array_equal(one.calibration.scores, two.calibration.scores)
     assert one.preprocessing == two.preprocessing
+
+
+@pytest.mark.parametrize("augment", ["rotate=15", "scale=0.1", "flip,crop=0.1"])
+def test_who_adds_poses_is_told_that_the_threshold_knows_none_of_them(
+    normal: np.ndarray, fast: dict[str, Any], augment: str
+) -> None:
+    inspector, text = warned(lambda: Inspector.fit(normal, augment=augment, copies=1, **fast))
+    assert "turned, scaled or cropped" in text and "uncalibrated" in text
+    (finding,) = inspector.check(normal[:1])
+    assert finding.calibration is not None and not finding.calibration["calibrated"]
+    assert "Uncalibrated" in str(finding.explanation)
+    flipped, text = warned(lambda: Inspector.fit(normal, augment="flip,brightness", copies=1, **fast))
+    assert flipped.calibration.calibrated and "uncalibrated" not in text
+
+
+@pytest.mark.parametrize("detector", ["gaussian", "knn", "pca", "iforest"])
+def test_models_of_two_pictures_calibrate_no_model_of_three(normal: np.ndarray, detector: str) -> None:
+    for n, calibrated in ((3, False), (4, False), (12, True)):
+        inspector, text = warned(lambda n=n: Inspector.fit(normal[:n], detector=detector, size=64))
+        assert inspector.calibration.calibrated == calibrated
+        assert ("uncalibrated" in text) != calibrated

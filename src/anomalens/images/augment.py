@@ -60,6 +60,11 @@ class Augmentation:
             if not 0 <= value <= limit:
                 raise SettingError(f"augmentation: {name}={value} is out of range; give 0 to {limit:g}.")
 
+    @property
+    def moves(self) -> bool:
+        """Whether it changes where things lie, by other than whole pixels."""
+        return bool(self.rotate or self.shear or self.scale or self.crop)
+
     @classmethod
     def parse(cls, text: str) -> Augmentation:
         """Read the command line's form, such as `flip,rotate=15,brightness=0.2`.
@@ -105,7 +110,7 @@ class Augmentation:
             pixels = pixels[:, ::-1]
         if self.flip in ("vertical", "both") and draws[1] > 0:
             pixels = pixels[::-1]
-        if self.rotate or self.shear or self.scale or self.crop:
+        if self.moves:
             pixels = self._move(pixels, draws[2:8])
         if self.brightness:
             values = np.clip(pixels * (1 + draws[8] * self.brightness), 0, 255)

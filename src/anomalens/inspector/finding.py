@@ -158,7 +158,7 @@ def explain(
             f"{rank} of {n} normal images scored as high."
         )
     if not calibration.calibrated:
-        text += " Uncalibrated: no normal images were left out to set the threshold."
+        text += " Uncalibrated: no normal images like those to come set the threshold."
     return text + ("" if reasons is None else _reasons_text(reasons))
 
 

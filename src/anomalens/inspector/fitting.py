@@ -25,6 +25,7 @@ from anomalens.threads import one_blas_thread
 BFLOAT16_DRIFT: Final = 0.1
 _DRIFT_IMAGES: Final = 16
 UNCALIBRATED: Final = "verdicts are uncalibrated"  # until `calibrate` is given other images
+_FITS_OF_SOME: Final = 5  # groups; models of two or three pictures are unlike the one of all
 _STAND_IN_COPIES: Final = 20  # of each image,
 _STAND_INS: Final = 2000  # and of all together: more would only take time
 
@@ -63,6 +64,18 @@ def _fit(
     if scores is None or _groups_of(scores, training) < MIN_GROUPS:
         method = "out-of-fold"
         scores = cross_fit(detector, training, job, which=training.originals)
+    if training.n_groups < _FITS_OF_SOME and not detector.pixel_level:
+        method = "augmented"
+        _warn_uncalibrated(
+            f"{training.n_groups} normal groups are too few for {detector.name} to be fitted without one of "
+            "them: what such a model scores says little of this one"
+        )
+    if training.poses_added:
+        method = "augmented"
+        _warn_uncalibrated(
+            "Copies were turned, scaled or cropped, and the threshold rests on the pictures as they are; real "
+            "pictures in such poses are sharper and noisier than copies"
+        )
     chosen = training.originals[np.isfinite(scores.image[training.originals])]
     if detector.uses_references:
         # pairs that were made of one picture are no pictures of real parts
@@ -90,6 +103,14 @@ def _fit(
         n_groups=len(np.unique(training.groups[chosen])),
     )
     return detector, calibration, job.runtime
+
+
+def _warn_uncalibrated(why: str) -> None:
+    warnings.warn(
+        f"{why}. So {UNCALIBRATED}; give normal pictures to  anomalens calibrate.",
+        AnomalensWarning,
+        stacklevel=5,
+    )
 
 
 def _groups_of(scores: Scores, training: TrainingSet) -> int:

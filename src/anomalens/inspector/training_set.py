@@ -148,6 +148,11 @@ class TrainingSet:
         return [entry.class_name for entry in self.images for _ in range(self.copies + 1)]
 
     @property
+    def poses_added(self) -> bool:
+        """Whether copies lie otherwise than the pictures do."""
+        return self.augmentation is not None and self.copies > 0 and self.augmentation.moves
+
+    @property
     def n_groups(self) -> int:
         return len(set(self.group_names))
 
