@@ -27,20 +27,32 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The model file to write; may be the one that was read.",
 )
+@click.option(
+    "--add",
+    is_flag=True,
+    help="Let NORMAL count beside what calibrated before; alone, where it is of another day.",
+)
 @reference_option
 @policy_options
 @runtime_options
 def calibrate(
-    inspector: Inspector, normal: tuple[str, ...], out: Path, reference: str | None, policy: str | None
+    inspector: Inspector,
+    normal: tuple[str, ...],
+    out: Path,
+    add: bool,
+    reference: str | None,
+    policy: str | None,
 ) -> int:
     """Choose another threshold for the model FILE, without fitting again.
 
     With NORMAL, pictures that the model has not seen (folder, glob, manifest, files), the threshold
-    rests on their scores. A manifest with labelled anomalies allows the policies f1 and youden.
+    rests on their scores. With --add, 10 to 30 of them mend a model for another day, camera or lamp. A
+    manifest with labelled anomalies allows the policies f1 and youden.
 
     \b
       anomalens calibrate part.anomalens --false-alarm-rate 0.002 --out strict.anomalens
       anomalens calibrate part.anomalens photos/more-normal --policy max --out part.anomalens
+      anomalens calibrate part.anomalens photos/today --add --out part.anomalens
       anomalens calibrate part.anomalens labelled.csv --policy f1 --out tuned.anomalens
     """
     from anomalens.calibration import Policy
@@ -52,11 +64,14 @@ def calibrate(
     inspector = inspector.calibrate(
         Policy.parse(policy) if policy else inspector.calibration.policy,
         image_set(normal, normal=True, labelled=True) if normal else None,
+        add=add,
         references=reference,
         progress=bar,
     )
     inspector.save(out)
     calibration = inspector.calibration
+    if add:
+        click.echo(next(note for note in inspector.card["notes"] if "the threshold rests on" in note))
     click.echo(
         f"{out}: threshold {before:.4g} → {calibration.threshold.value:.4g} ({calibration.policy}), from "
         f"{len(calibration.scores)} {calibration.method} scores"

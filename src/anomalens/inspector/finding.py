@@ -18,8 +18,8 @@ from anomalens.images.geometry import Affine
 
 _PARTS_TOLD: Final = 3
 _IN_JSON: Final = (
-    "image", "page", "score", "p_value", "percentile", "anomalous", "verdict", "threshold", "calibration", "regions",
-    "label", "confidence", "explanation", "error", "detector", "model",
+    "image", "page", "score", "p_value", "percentile", "anomalous", "verdict", "threshold", "calibration",
+    "regions", "label", "confidence", "explanation", "error", "detector", "model",
 )  # fmt: skip
 
 

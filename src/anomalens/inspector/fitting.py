@@ -73,8 +73,8 @@ def _fit(
     if training.poses_added:
         method = "augmented"
         _warn_uncalibrated(
-            "Copies were turned, scaled or cropped, and the threshold rests on the pictures as they are; real "
-            "pictures in such poses are sharper and noisier than copies"
+            "Copies were turned, scaled or cropped, and the threshold rests on the pictures as they are; "
+            "real pictures in such poses are sharper and noisier than copies"
         )
     chosen = training.originals[np.isfinite(scores.image[training.originals])]
     if detector.uses_references:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Self
 
 from anomalens.bundle import Bundle, write_bundle
 from anomalens.calibration import Policy
+from anomalens.calibration.another_day import joined
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.images.augment import Augmentation
 from anomalens.images.dataset_folder import normal_images
@@ -223,6 +224,7 @@ class Inspector(Model):
         policy: str | Policy,
         images: object | None = None,
         *,
+        add: bool = False,
         references: object | None = None,
         progress: Progress = silent,
     ) -> Self:
@@ -234,22 +236,35 @@ class Inspector(Model):
         images : optional
             Normal images that the model has not seen. A manifest may also hold labelled anomalies,
             which only the policies `f1` and `youden` use.
+        add : bool
+            Let the images count beside those that calibrated before, if they score alike; where they do not,
+            they are of another day and count alone. A note on the card says which.
         references : optional
             Each image's own template, as `fit` takes them.
 
         Raises
         ------
         InputError
-            The policy needs labels and there are none, or no image is left to calibrate on.
+            Images are to be added and none are given, or for a policy that needs labels; such a policy has
+            none, or no image is left to calibrate on.
         """
         if isinstance(policy, str):
             policy = Policy.parse(policy)
         card = dict(self.card)
+        if add and (images is None or policy.needs_labels):
+            raise SettingError(
+                f"The policy {str(policy)!r} needs labels, which only one set of images has; leave out --add."
+                if policy.needs_labels
+                else "There is nothing to add; name the new NORMAL pictures."
+            )
+        said = ""
         if images is None:
             calibration = self.calibration.with_policy(policy)
         else:
             given = self._with_references(ImageSet.open(images), references)
             calibration = calibrated_on(self, given, policy, progress)
+            if add:
+                calibration, said = joined(self.calibration, calibration)
             card["golden"] = score_golden(self.detector, self.size)
             card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": versions()}
         # what was noted of the former threshold no longer holds
@@ -259,6 +274,8 @@ class Inspector(Model):
             for note in card["notes"]
             if note != former and not (calibration.calibrated and UNCALIBRATED in note)
         ]
+        if said:
+            card["notes"].append(said)
         if calibration.threshold.note:
             card["notes"].append(calibration.threshold.note)
             warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)

@@ -89,7 +89,8 @@ def percentile_interval(
     """The interval that leaves out the same share of `samples`, real [resamples], at both ends.
 
     Resamples of a perfect result are perfect all, and "1.000 to 1.000" promises what so many images cannot:
-    of a figure of 1 the lower end is that of `newcombe`, of 0 the upper one. `counts` are the anomalous and the normal images.
+    of a figure of 1 the lower end is that of `newcombe`, of 0 the upper one. `counts` are the anomalous and
+    the normal images.
     """
     tail = (1 - checked_confidence(confidence)) / 2
     low, high = (float(end) for end in np.quantile(np.asarray(samples), [tail, 1 - tail]))

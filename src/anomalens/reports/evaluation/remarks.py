@@ -99,8 +99,9 @@ def _smaller_class(numbers: CardNumbers) -> int:
 def _sure_auroc(numbers: CardNumbers) -> tuple[float, str]:
     """The least image AUROC that the data supports, and the figure in words.
 
-    Classes that do not overlap stay apart in every bootstrap sample; they are judged by 1, or they would rank
-    below classes that overlap a little, and the words tell what the rule of three on the smaller class allows. It also stands in on cards that have no interval.
+    Classes that do not overlap stay apart in every bootstrap sample. They are judged by 1, or they would rank
+    below classes that overlap a little; the words tell what the rule of three on the smaller class allows. It
+    also stands in on cards that have no interval.
     """
     auroc = numbers.card.image_auroc or 0.0
     smaller = _smaller_class(numbers)

@@ -1,0 +1,42 @@
+"""New normal images beside those that calibrated: pooled where they score alike, alone where they do not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from anomalens.calibration.conformal import Calibration
+
+ALIKE: Final = 0.05  # p-value of the test by Kolmogorov and Smirnov, below which scores are of another day
+
+
+def joined(before: Calibration, new: Calibration) -> tuple[Calibration, str]:
+    """What both say, under the policy of `new`, and in one sentence what the threshold rests on.
+
+    Where the new scores are distributed like those before (two-sample test by Kolmogorov and Smirnov), all
+    count. Where they are not, another camera, lamp or supplier is what images look like from now on, and the
+    former scores would only set a threshold for what is gone.
+    """
+    from scipy.stats import ks_2samp
+
+    n, m = len(before.scores), len(new.scores)
+    if not before.calibrated:
+        return new, f"The threshold rests on the {m} new images alone: the model was not calibrated before."
+    test = ks_2samp(before.scores, new.scores)
+    if test.pvalue < ALIKE:
+        return new, (
+            f"The new images do not score like those of before (KS distance {test.statistic:.2f}, "
+            f"p = {test.pvalue:.2g}): the threshold rests on these {m} alone."
+        )
+    maxima = None
+    if before.map_maxima is not None and new.map_maxima is not None:
+        maxima = np.r_[before.map_maxima, new.map_maxima]
+    both = Calibration.from_scores(
+        np.r_[before.scores, new.scores],
+        maxima,
+        policy=new.policy,
+        method=before.method,
+        n_groups=before.n_groups + new.n_groups,
+    )
+    return both, f"The {m} new images score like the {n} of before: the threshold rests on all."
