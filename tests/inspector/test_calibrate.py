@@ -141,7 +141,7 @@ def test_nothing_is_added_to_nothing(inspector: Inspector, fresh: np.ndarray) ->
         inspector.calibrate("f1", fresh, add=True)
 
 
-@pytest.mark.filterwarnings("ignore:98 images form")
+@pytest.mark.filterwarnings("ignore::anomalens.errors.AnomalensWarning")
 def test_twenty_new_screws_bring_the_rate_back(real_set: Callable[[str], Path]) -> None:
     """The good screws of the test part score otherwise than those that were learnt from."""
     task = load_tasks(real_set("ball_screw_pitting"))[0]

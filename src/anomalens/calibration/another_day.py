@@ -8,26 +8,29 @@ import numpy as np
 
 from anomalens.calibration.conformal import Calibration
 
-ALIKE: Final = 0.05  # p-value of the test by Kolmogorov and Smirnov, below which scores are of another day
+ALIKE: Final = 0.05  # p-value of a test, below which scores are of another day
+RARE: Final = 0.05  # share of normal scores among the highest, where it matters most
 
 
 def joined(before: Calibration, new: Calibration) -> tuple[Calibration, str]:
     """What both say, under the policy of `new`, and in one sentence what the threshold rests on.
 
-    Where the new scores are distributed like those before (two-sample test by Kolmogorov and Smirnov), all
-    count. Where they are not, another camera, lamp or supplier is what images look like from now on, and the
-    former scores would only set a threshold for what is gone.
+    Where the new scores are distributed like those before (two-sample test by Kolmogorov and Smirnov), and no
+    more of them are as rare as one in twenty (binomial test), all count. Where they are not, another camera,
+    lamp or supplier is what images look like from now on, and the former scores would only set a threshold
+    for what is gone.
     """
-    from scipy.stats import ks_2samp
+    from scipy.stats import binomtest, ks_2samp
 
     n, m = len(before.scores), len(new.scores)
     if not before.calibrated:
         return new, f"The threshold rests on the {m} new images alone: the model was not calibrated before."
     test = ks_2samp(before.scores, new.scores)
-    if test.pvalue < ALIKE:
+    rare = sum(before.p_value(score) <= RARE for score in new.scores.tolist())
+    if min(test.pvalue, binomtest(rare, m, RARE, alternative="greater").pvalue) < ALIKE:
         return new, (
-            f"The new images do not score like those of before (KS distance {test.statistic:.2f}, "
-            f"p = {test.pvalue:.2g}): the threshold rests on these {m} alone."
+            f"The new images do not score like those of before (KS distance {test.statistic:.2f}; {rare} of "
+            f"{m} score as one in {1 / RARE:.0f} did): the threshold rests on these {m} alone."
         )
     maxima = None
     if before.map_maxima is not None and new.map_maxima is not None:
