@@ -73,7 +73,7 @@ class PredictiveTail:
         return cls(start, total * count / k, count, k / (n + 1))
 
     def p_value(self, score: float) -> float:
-        """Of a score above `start`."""
+        """The p-value of a score above `start`."""
         beyond = (score - self.start) / self.total
         return max(_RAREST, self.share * float((1 + beyond) ** -self.count))
 

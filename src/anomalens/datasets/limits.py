@@ -8,16 +8,16 @@ from typing import Final
 from anomalens.errors import ImageSetError
 
 MAX_ARRAY_BYTES: Final = 4 * 1024**3
-"""Of one array after it was unpacked."""
+"""The most that one array takes after it was unpacked."""
 
 MAX_TEXT_BYTES: Final = 64 * 1024**2
-"""Of a list of labels, names or splits."""
+"""The most that a list of labels, names or splits takes."""
 
 MAX_MEMBERS: Final = 1_000_000
-"""Of an archive."""
+"""The most that an archive holds."""
 
 MAX_MEMBER_BYTES: Final = 512 * 1024**2
-"""Of one file in an archive."""
+"""The most that one file in an archive takes."""
 
 MAX_CLASSES: Final = 10_000
 

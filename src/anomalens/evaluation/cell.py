@@ -54,7 +54,7 @@ class Cell:
 
     @property
     def file_name(self) -> str:
-        """Of its card: readable, and unique to what decides the figures."""
+        """The name of its card: readable, and unique to what decides the figures."""
         digest = hashlib.sha256("\0".join(self.words).encode()).hexdigest()[:10]
         names = f"{self.title}-{self.options.detector or DETECTOR}-{self.options.seed}"
         return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', names)[:80]}-{digest}.json"

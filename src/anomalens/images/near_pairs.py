@@ -203,7 +203,7 @@ class _Nearest:
 
 
 def _spectra(images: Floats) -> Spectra:
-    """Of images `[n, 4096]`, `[n, 64 * 33]`."""
+    """Fourier transforms `[n, 64 * 33]` of images `[n, 4096]`."""
     from scipy.fft import rfft2  # numpy's takes three times as long, and float64 before numpy 2
 
     found: Spectra = rfft2(images.reshape(-1, SIDE, SIDE)).reshape(-1, SIDE * _HALF)

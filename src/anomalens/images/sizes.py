@@ -80,7 +80,7 @@ def usual_size(images: ImageSet) -> tuple[int, int] | None:
 
 
 def longer_side(images: ImageSet) -> int | None:
-    """Of the first image, in pixels; None where it cannot be read."""
+    """The size of the first image, in pixels; None where it cannot be read."""
     size = _size_of(images, 0) if len(images) else None
     return None if size is None else max(size)
 

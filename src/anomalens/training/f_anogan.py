@@ -32,7 +32,7 @@ class FAnoGanGame(nn.Module):
         return pictures
 
     def residuals(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of image and features, [n] each, mean squares of images scaled to −1–1; and G(E(x))."""
+        """Errors of image and features, [n] each, mean squares of images scaled to −1–1; and G(E(x))."""
         again = self.generator(self.encoder(images))
         of_image = (2 * (images - again)).square().mean((1, 2, 3))
         of_features = (self.critic.features(images) - self.critic.features(again)).square().mean((1, 2, 3))

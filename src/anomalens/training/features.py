@@ -92,7 +92,7 @@ class HeldFeatures(HeldImages):
         return cls(images.pixels, held, identity=identity, scaling=scaling)
 
     def hash(self) -> str:
-        """Of the images and of what computes the features."""
+        """A hash of the images and of what computes the features."""
         return hashlib.sha256(super().hash().encode() + self._identity).hexdigest()
 
     def tensor(self, rows: NDArray[np.int64]) -> Examples:

@@ -79,7 +79,7 @@ class HeldImages:
         return len(self.pixels)
 
     def hash(self) -> str:
-        """Of the type, the shape and every value."""
+        """A hash of the type, the shape and every value."""
         kept = hashlib.sha256(f"{self.pixels.dtype} {self.pixels.shape}".encode())
         for image in self.pixels:
             kept.update(np.ascontiguousarray(image).data)

@@ -30,7 +30,7 @@ class Split:
     held_out: Rows
 
     def hash(self) -> str:
-        """Of all rows, for checkpoints.
+        """A hash of all rows, for checkpoints.
 
         Other groups split the same images otherwise, and a run that is gone on with must not have learnt from
         images that calibrate now.

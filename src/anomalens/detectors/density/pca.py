@@ -35,7 +35,7 @@ class PcaSettings(FeatureSettings):
 
     @property
     def kept_components(self) -> int:
-        """Of pixels too all components: what the first few leave out is the score."""
+        """All components, with pixels too: what the first few leave out is the score."""
         return self.components
 
 

@@ -74,7 +74,7 @@ def sweep_curves(cards: Sequence[ResultCard]) -> str:
 
 
 def _charts(cards: Sequence[ResultCard]) -> dict[str, doc.Drawing]:
-    """Of each figure that some card has, its chart."""
+    """A chart of each figure that some card has."""
     names = list(swept_of(cards[0].settings))
     places = list(dict.fromkeys(swept_of(card.settings)[names[0]] for card in cards))
     charts = {}

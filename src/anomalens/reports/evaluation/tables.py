@@ -108,7 +108,7 @@ def confusion_table(numbers: CardNumbers) -> Iterator[doc.Block]:
 
 
 def kinds_table(numbers: CardNumbers) -> Iterator[doc.Block]:
-    """Of each kind of anomaly how many, found, AUROC against the normal images, median score."""
+    """For each kind of anomaly: how many, found, AUROC against the normal images, median score."""
     rows: list[Row] = []
     for kind in numbers.kinds[:KINDS_SHOWN]:
         rate = kind.found

@@ -39,7 +39,7 @@ class Context:
         return cls.from_arrays(cls(space, GaussianHead(mean, white)).arrays())
 
     def score(self, x: Floats) -> float:
-        """Of one image's features [d]."""
+        """The distance of one image's features [d]."""
         return float(self.head.scores(self.space.apply(x[None]))[0])
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -97,7 +97,7 @@ class FeatureStore:
 
     @property
     def groups(self) -> NDArray[np.int64]:
-        """Of the vectors held: int64 [n]."""
+        """The groups of the vectors held: int64 [n]."""
         return self._groups[: self._used]
 
     def _set_unit(self, largest: float) -> None:

@@ -137,7 +137,7 @@ class PositionGaussians(View):
         return as_grid(graph, squared, name, grid)
 
     def distances_of_rests(self, x: Floats | Halves) -> Floats:
-        """Of features [n, p, k] that the components have been taken off: float32 [n, p]."""
+        """Distances of features [n, p, k] that the components have been taken off: float32 [n, p]."""
         found = np.empty(x.shape[:2], np.float32)
 
         def measure(block: slice) -> None:

@@ -77,7 +77,7 @@ class PositionView:
         self.gaussians = self._fit(self.rests)
 
     def distances(self, features: Floats) -> Floats:
-        """Of another image's features [p, c]: float32 [p]."""
+        """Distances of another image's features [p, c]: float32 [p]."""
         return self.gaussians.distances(features)
 
     def left_out(self, progress: Progress = silent) -> tuple[Floats, Floats]:

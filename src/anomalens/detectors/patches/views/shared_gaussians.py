@@ -70,7 +70,7 @@ class SharedMoments:
         self._products += x.T @ x
 
     def gaussians(self, without: int | None = None) -> SharedGaussians:
-        """Of all images, or with the means of those that are not in one fold.
+        """The model of all images, or with the means of those that are not in one fold.
 
         The covariance is of all images either way: of a million residuals, a fold's do not matter.
         """
