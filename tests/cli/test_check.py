@@ -240,3 +240,24 @@ def test_why_is_said_of_the_images_that_are_asked_for(anomalens, parts, normal, 
     default = anomalens("check", model, normal, broken, "--json")
     assert [json.loads(line)["explanation"].count(".jpg") for line in default.lines] == [0, 3]
     assert list(json.loads(default.lines[1])) == KEYS
+
+
+@pytest.mark.parametrize(("budget", "flagged"), [("25%", 1), ("0.5", 2)])
+def test_a_budget_flags_the_share_that_scores_highest(anomalens, model, parts, broken, budget, flagged):
+    names = [*sorted((parts / "train" / "good").iterdir())[:3], broken]
+    answer = anomalens("check", model, *names, "--budget", budget, "--json")
+    found = [json.loads(line) for line in answer.lines]
+    scores = sorted((one["score"] for one in found), reverse=True)
+    assert sorted((one["score"] for one in found if one["anomalous"]), reverse=True) == scores[:flagged]
+    assert sum(one["anomalous"] for one in found) == flagged
+    assert f"The {flagged} highest of 4 scores are flagged" in answer.err
+    plain = anomalens("check", model, *names, "--json")
+    assert [json.loads(line)["p_value"] for line in plain.lines] == [one["p_value"] for one in found]
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"), [("some", "is no share"), ("0", "give a share"), ("120%", "give a share")]
+)
+def test_a_budget_that_is_no_share_is_a_sentence(anomalens, model, broken, budget, words):
+    answer = anomalens("check", model, broken, "--budget", budget)
+    assert answer.code == 2 and words in answer.err

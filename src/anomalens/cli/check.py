@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,10 @@ from anomalens.cli.bars import bar
 from anomalens.cli.options import model_argument, reference_option, runtime_options
 from anomalens.cli.printing import count, json_text
 from anomalens.cli.sources import usable_images
+from anomalens.errors import SettingError
 
 if TYPE_CHECKING:
+    from anomalens.images import ImageSet
     from anomalens.inspector import Finding, Inspector
     from anomalens.inspector.answering import Explain
 
@@ -37,6 +40,13 @@ if TYPE_CHECKING:
     "similar normal images.",
 )
 @click.option(
+    "--budget",
+    type=str,
+    metavar="SHARE",
+    help="Flag this share of the IMAGEs, those that score highest, whatever the model's threshold: 5% or "
+    "0.05. They are scored once more.",
+)
+@click.option(
     "--workers",
     default=2,
     show_default=True,
@@ -51,6 +61,7 @@ def check(
     as_json: bool,
     out: Path | None,
     explain: Explain,
+    budget: str | None,
     workers: int,
 ) -> int:
     """Check IMAGEs (files, folders, a glob in quotes, a CSV manifest) with the model FILE.
@@ -59,6 +70,7 @@ def check(
       anomalens check part.anomalens new.jpg
       anomalens check part.anomalens photos/new --out report
       anomalens check part.anomalens photos/new --json | jq .score
+      anomalens check part.anomalens photos/new --budget 5%
       anomalens check boards.anomalens boards/new --reference boards/templates
 
     Each picture is "ok", or flagged: "LOOK" at it, or "REJECT", which normal pictures get a fifth as
@@ -68,15 +80,16 @@ def check(
     are answered all the same), 3: an error of ours.
     """
     image_set, problems = usable_images(images)
-    for problem in problems:
-        click.echo(f"error: {problem}", err=True)
-    for name in image_set.ignored[:1]:
-        click.echo(
-            f"note: {count(len(image_set.ignored), 'file')} passed over for not being images, e.g. {name}",
-            err=True,
+    _tell_what_is_no_image(image_set, problems)
+    if budget is not None:
+        from anomalens.inspector.budget import within_budget
+
+        share = _share(budget)
+        inspector = within_budget(
+            inspector, image_set, share, references=reference, workers=workers, progress=bar
         )
-    if image_set.left_out:
-        click.echo(f"note: passed over: {image_set.left_out_in_words}", err=True)
+        if inspector.calibration.threshold.note:
+            click.echo(f"note: {inspector.calibration.threshold.note}", err=True)
     steps = inspector.check(
         image_set,
         references=reference,
@@ -107,6 +120,26 @@ def check(
     if report is not None:
         click.echo(f"page: {report.finish()}", err=True)
     return 2 if counts["unreadable"] or problems else 1 if counts["flagged"] else 0
+
+
+def _tell_what_is_no_image(image_set: ImageSet, problems: Sequence[Exception]) -> None:
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    for name in image_set.ignored[:1]:
+        click.echo(
+            f"note: {count(len(image_set.ignored), 'file')} passed over for not being images, e.g. {name}",
+            err=True,
+        )
+    if image_set.left_out:
+        click.echo(f"note: passed over: {image_set.left_out_in_words}", err=True)
+
+
+def _share(text: str) -> float:
+    """A share, as "5%" or "0.05"."""
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise SettingError(f"The budget {text!r} is no share; write 5% or 0.05.") from None
 
 
 def _kind(finding: Finding) -> str:
