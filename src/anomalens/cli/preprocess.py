@@ -19,7 +19,7 @@ from anomalens.errors import InputError
 from anomalens.places import written_beside
 
 if TYPE_CHECKING:
-    from anomalens.images import Pixels
+    from anomalens.images import ImageEntry, Pixels
 
 
 @click.command(short_help="The prepared (and augmented) images, as files.")
@@ -101,12 +101,7 @@ def preprocess(
             for copy, pixels in enumerate(versions):
                 name = f"{index:06d}{f'-{copy}' if copy else ''}.png"
                 _save(pixels, folder / name)
-                rows.append({
-                    "path": name,
-                    "label": entry.label or "",
-                    "mask": "",
-                    "group": entry.group or entry.id,  # copies must never be split from their original
-                })  # fmt: skip
+                rows.append(_manifest_row(name, entry))
                 sources[name] = entry.id
         _write_manifest(folder / "manifest.csv", rows)
         record = {
@@ -118,6 +113,15 @@ def preprocess(
         (folder / "preprocessing.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     click.echo(f"{count(len(rows), 'image')} and manifest.csv in {out}; {problems} could not be read")
     return 2 if problems else 0
+
+
+def _manifest_row(name: str, entry: ImageEntry) -> dict[str, str]:
+    return {
+        "path": name,
+        "label": entry.label or "",
+        "mask": "",
+        "group": entry.group or entry.id,  # copies must never be split from their original
+    }
 
 
 def _save(pixels: Pixels, path: Path) -> None:

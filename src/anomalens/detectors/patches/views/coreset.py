@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -212,23 +213,29 @@ def _greedy(
         outside = float(near.min()) if count < n else 0.0
         y, y_norms = x[candidates].astype(np.float32, copy=False), norms[candidates]
         pending = []
-        while taken + len(pending) < size:
-            best = int(near.argmax())
-            if near[best] <= outside:
-                break
+        for best in islice(_farthest_of(y, y_norms, near, outside), size - taken):
             pending.append(int(candidates[best]))
             yield pending[-1]
-            distance = y @ (-2 * y[best])
-            distance += y_norms
-            distance += y_norms[best]
-            np.minimum(near, distance, out=near)
-            near[best] = 0.0
         if not pending:
             if outside <= 0:  # all that is left are copies
                 return
             # Ties at the candidates' edge: take one of them, so that every round moves on.
             pending = [int(candidates[int(near.argmax())])]
             yield pending[-1]
+
+
+def _farthest_of(y: Floats, norms: Floats, near: Floats, outside: float) -> Iterator[int]:
+    """Yield the farthest candidate again and again, while it is farther than `outside`; `near` follows."""
+    while True:
+        best = int(near.argmax())
+        if near[best] <= outside:
+            return
+        yield best
+        distance = y @ (-2 * y[best])
+        distance += norms
+        distance += norms[best]
+        np.minimum(near, distance, out=near)
+        near[best] = 0.0
 
 
 def _lower(x: Vectors, norms: Floats, bound: Floats, nearest: Ints, centres: Floats, place: int) -> None:

@@ -103,15 +103,7 @@ def split_off_components(
     count = min(count, least // IMAGES_PER_COMPONENT)
     if not count:
         return None
-    mean = np.empty((p, k), np.float32)
-    gram, crosses = np.zeros((n, n)), [np.zeros((n, len(y))) for y, _ in also]
-    for block in position_blocks(p):
-        rows = x[:, block].astype(np.float32)
-        mean[block] = rows.mean(0)
-        rows = (rows - mean[block]).reshape(n, -1)
-        gram += rows @ rows.T
-        for cross, (y, _) in zip(crosses, also, strict=True):
-            cross += rows @ (y[:, block].astype(np.float32) - mean[block]).reshape(len(y), rows.shape[1]).T
+    mean, gram, crosses = _inner_products(x, [y for y, _ in also])
     shares, most = _shares(gram, count)
     own = np.zeros((n, n), np.float32)
     others = [np.zeros((len(y), n), np.float32) for y, _ in also]
@@ -124,9 +116,7 @@ def split_off_components(
             held = np.flatnonzero(owners == fold)
             if len(held):
                 apart = products[np.ix_(known, held)] - middle[:, None]
-                shown = learnt.T @ (apart - apart.mean(0))
-                made_of = learnt @ np.clip(shown, -limit[:, None], limit[:, None])
-                weights[np.ix_(held, known)] = (made_of - made_of.mean(0) + 1 / len(known)).T
+                weights[np.ix_(held, known)] = _made_of(apart, learnt, limit).T
     basis = np.empty((shares.shape[1], p, k), np.float32)
     for block in position_blocks(p):
         rows = (x[:, block].astype(np.float32) - mean[block]).reshape(n, -1)
@@ -137,6 +127,29 @@ def split_off_components(
             y[:, block] = theirs.reshape(y[:, block].shape)
     rows = np.ascontiguousarray(basis.reshape(len(basis), p * k))
     return ImageComponents(mean, rows, most.astype(np.float32))
+
+
+def _inner_products(x: Halves, also: Sequence[Halves]) -> tuple[Floats, Doubles, list[Doubles]]:
+    """Mean image [p, k], and inner products of the images less it: [n, n], and [n, a] with each of `also`."""
+    n, p, k = x.shape
+    mean = np.empty((p, k), np.float32)
+    gram, crosses = np.zeros((n, n)), [np.zeros((n, len(y))) for y in also]
+    for block in position_blocks(p):
+        rows = x[:, block].astype(np.float32)
+        mean[block] = rows.mean(0)
+        rows = (rows - mean[block]).reshape(n, -1)
+        gram += rows @ rows.T
+        for cross, y in zip(crosses, also, strict=True):
+            cross += rows @ (y[:, block].astype(np.float32) - mean[block]).reshape(len(y), rows.shape[1]).T
+    return mean, gram, crosses
+
+
+def _made_of(apart: Doubles, learnt: Doubles, limit: Doubles) -> Doubles:
+    """Weights [known, held] of known images that make up the mean and the components of those held out."""
+    shown = learnt.T @ (apart - apart.mean(0))
+    made_of = learnt @ np.clip(shown, -limit[:, None], limit[:, None])
+    weights: Doubles = made_of - made_of.mean(0) + 1 / len(apart)
+    return weights
 
 
 def _centred(gram: Doubles) -> tuple[Doubles, Doubles]:
