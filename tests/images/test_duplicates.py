@@ -85,6 +85,19 @@ def test_neighbouring_frames_of_a_video(real_set: RealSet, tmp_path: Path) -> No
     assert 20 <= len(set(names)) <= 30  # a film is one chain: it is cut, so that some can be left out
 
 
+def test_exposures_that_follow_each_other_are_no_film(real_set: RealSet) -> None:
+    """Fewer than twenty tiles in their order: a film would be cut within a tile."""
+    images = ImageSet.open(real_set("magnetic_tile") / "train/good")
+    numbers = np.array([int(re.findall(r"\d+", entry.id)[1]) for entry in images])
+    order = np.argsort(numbers)[:60]
+    tile = np.r_[0, np.cumsum(np.diff(numbers[order]) > 50)]
+    names = np.array(group_images(images.subset(order.tolist())))
+    first, second = np.triu_indices(len(order), 1)
+    same = tile[first] == tile[second]
+    assert len(set(tile.tolist())) < 20
+    assert (names[first] == names[second])[same].mean() > 0.8
+
+
 def test_parts_that_lie_turned_alike_are_no_copies(real_set: RealSet) -> None:
     files = sorted((real_set("mvtec_transistor") / "train/good").glob("*.jpg"))
     rng = np.random.default_rng(0)

@@ -21,8 +21,8 @@ from anomalens.calibration.policies import Policy, Threshold
 from anomalens.calibration.predictive_tail import PredictiveTail
 from anomalens.errors import ModelFileError, SettingError
 
-Method = Literal["out-of-fold", "held-out", "augmented"]
-METHODS: Final = ("out-of-fold", "held-out", "augmented")
+Method = Literal["out-of-fold", "held-out", "augmented", "unlike"]
+METHODS: Final = ("out-of-fold", "held-out", "augmented", "unlike")
 Verdict = Literal["ok", "look", "reject"]
 REJECT_SHARE: Final = 0.2  # of what is flagged by chance, a fifth is rejected
 MIN_GROUPS: Final = 3  # below this nothing can be left out and still leave something to learn from
@@ -59,9 +59,10 @@ class Calibration:
         The largest map value of each of them, ascending; None for image-level detectors.
     n_groups : int
         Number of independent groups among them.
-    method : {"out-of-fold", "held-out", "augmented"}
-        Where the scores come from. "augmented" means that there were too few images to leave any
-        out: the verdicts are then marked uncalibrated.
+    method : {"out-of-fold", "held-out", "augmented", "unlike"}
+        Where the scores come from. With "augmented" there were too few images to leave any out, with
+        "unlike" the left-out images, or the models that scored them, are unlike those to come: the
+        verdicts are then marked uncalibrated.
     policy : Policy
     threshold : Threshold
     tail : PredictiveTail or None
@@ -116,7 +117,7 @@ class Calibration:
     @property
     def calibrated(self) -> bool:
         """Whether verdicts rest on images that the model did not learn from."""
-        return self.method != "augmented"
+        return self.method not in ("augmented", "unlike")
 
     def p_value(self, score: float) -> float:
         """The share of new normal images that score as high as one raw score, or higher."""

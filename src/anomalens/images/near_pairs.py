@@ -37,6 +37,7 @@ NEIGHBOURS = 12
 SHIFT = 4
 IDENTICAL = 0.985
 SMALL_SET = 25
+_MOSTLY_ALONE = 0.5
 MAX_COMPONENTS = 8
 
 FEW = 64  # images or pairs at a time, whose spectra stay in a core's cache
@@ -237,7 +238,8 @@ def _grouped(spectra: Spectra, pairs: Pairs) -> NDArray[np.bool_]:
     second = (first + rng.integers(1, n, 2000)) % n
     usual = float(np.quantile(similarity(np.stack([first, second], axis=1)), 0.9))
     found = similarity(pairs)
-    names = following(n, pairs, found, usual, similarity)
-    if names is None:
-        names = standing_apart(n, pairs, found, usual, similarity)
+    names = standing_apart(n, pairs, found, usual, similarity)
+    if (names == np.arange(n)).mean() > _MOSTLY_ALONE:  # else what follows each other are exposures of parts
+        frames = following(n, pairs, found, usual, similarity)
+        names = names if frames is None else frames
     return np.asarray(names[pairs[:, 0]] == names[pairs[:, 1]])

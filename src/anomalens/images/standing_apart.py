@@ -37,7 +37,7 @@ def standing_apart(
     similar : float32 [p]
         How similar these are.
     usual : float
-        What hardly any two images of the set reach.
+        What nine in ten pairs of the set do not reach.
     similarity : function of pairs
         How similar any others are.
     """
@@ -87,7 +87,7 @@ def following(
     for place in np.argsort(similar, kind="stable"):  # the most similar come last, and stay
         first, second = pairs[place]
         nearest[first], nearest[second] = second, first
-    if float((np.abs(nearest - np.arange(n)) <= _NEAR_IN_ORDER).mean()) < max(_FOLLOW, 12 / n):
+    if float((np.abs(nearest - np.arange(n)) <= _NEAR_IN_ORDER).mean()) < _FOLLOW:
         return None
     steps = similarity(np.stack([np.arange(n - 1), np.arange(1, n)], axis=1))
     scene = np.concatenate([[0], np.cumsum(steps < usual)])

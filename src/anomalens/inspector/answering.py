@@ -40,8 +40,8 @@ def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Exp
     anomalous = calibration.is_anomalous(score)
     anomaly_map = None if scores.maps is None else scores.maps[0]
     regions: tuple[Region, ...] = ()
-    threshold = calibration.region_threshold
-    if anomalous and anomaly_map is not None and threshold is not None:
+    threshold = calibration.region_threshold if anomalous else None
+    if anomaly_map is not None and threshold is not None:
         # a flagged image always shows where: at least the surroundings of its peak
         level = min(threshold, 0.9 * float(anomaly_map.max()))
         regions = find_regions(anomaly_map, level, box_mapper(prepared.to_original, prepared.original_size))

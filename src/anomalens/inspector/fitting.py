@@ -65,13 +65,13 @@ def _fit(
         method = "out-of-fold"
         scores = cross_fit(detector, training, job, which=training.originals)
     if training.n_groups < _FITS_OF_SOME and not detector.pixel_level:
-        method = "augmented"
+        method = "unlike"
         _warn_uncalibrated(
             f"{training.n_groups} normal groups are too few for {detector.name} to be fitted without one of "
             "them: what such a model scores says little of this one"
         )
     if training.poses_added:
-        method = "augmented"
+        method = "unlike"
         _warn_uncalibrated(
             "Copies were turned, scaled or cropped, and the threshold rests on the pictures as they are; "
             "real pictures in such poses are sharper and noisier than copies"

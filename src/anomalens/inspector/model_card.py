@@ -38,8 +38,8 @@ def warn_about(training: TrainingSet) -> None:
         found.append(f"{n} normal images are very few; {FEW_IMAGES} or more give steadier verdicts.")
     if training.n_groups < n:
         found.append(
-            f"{n} images form {training.n_groups} groups (copies, near copies or declared groups); "
-            "a group is left out as a whole when calibrating."
+            f"{n} images form {training.n_groups} groups (copies, near copies, frames of a film or declared "
+            "groups); a group is left out as a whole when calibrating."
         )
     if training.odd_sizes:
         found.append(
