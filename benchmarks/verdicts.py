@@ -185,8 +185,31 @@ def rules(audits: dict[str, Audit]) -> str:
     return "\n".join(lines)
 
 
+def another_day() -> str:
+    """Screws that look otherwise than those learnt from, before and after twenty of them were added."""
+    data = folder("ball_screw_pitting")
+    good = [i for i, entry in enumerate(data.test) if entry.verdict == "normal"]
+    bad = [i for i, entry in enumerate(data.test) if entry.verdict != "normal"]
+    added = good[::2][:20]
+    held = [i for i in good if i not in set(added)]
+    lines = []
+    for detector in ("auto", "patchcore", "gaussian"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AnomalensWarning)
+            before = Inspector.fit(data.train, detector=detector)
+            new = data.test.subset(added)
+            after = before.calibrate(before.calibration.policy, new, add=True)
+            cells = [
+                f"{sum(bool(one.anomalous) for one in model.check(data.test.subset(rows)))} of {len(rows)}"
+                for model in (before, after)
+                for rows in (held, bad)
+            ]
+        lines.append(f"| {detector} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def page(audits: dict[str, Audit]) -> str:
-    """Both tables as Markdown."""
+    """All tables as Markdown."""
     rows = []
     for name, audit in audits.items():
         cells = []
@@ -235,6 +258,15 @@ that all scores set.
 | rate | scores | {" | ".join(RULES)} |
 | --: | --: | {" | ".join("---" for _ in RULES)} |
 {rules(audits)}
+
+## Another day
+
+`calibrate --add` with twenty good screws of the test part, every second one; the others are held. That rare
+scores count beside the whole distribution was decided on this set, so these rows are optimistic.
+
+| detector | false alarms | found | false alarms after | found after |
+| --- | --: | --: | --: | --: |
+{another_day()}
 
 `python benchmarks/verdicts.py`, seed 0; up to 400 normal images, 150 test images of each kind.
 """

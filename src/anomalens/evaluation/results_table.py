@@ -26,9 +26,9 @@ SUMMARY: Final = (  # whether the interval is shown beside: a terminal is narrow
 )  # fmt: skip
 LEGEND: Final = (
     "Mean ± standard deviation over the seeds; in brackets the first seed's 95 % interval (stratified "
-    "bootstrap over images; exact binomial for the two rates at the calibrated threshold). Fractions; raw "
-    "scores. Times and memory are means over the seeds, on a machine that may have had other work; memory "
-    "is the peak of the process, interpreter and libraries included."
+    "bootstrap over images, of a figure of 1 Newcombe's; exact binomial for the two rates at the calibrated "
+    "threshold). Fractions; raw scores. Times and memory are means over the seeds, on a machine that may "
+    "have had other work; memory is the peak of the process, interpreter and libraries included."
 )
 Groups = dict[tuple[str, str, str], dict[int, ResultCard]]
 COSTS: Final = (("fit_seconds", "fit s", 1), ("ms_per_image", "ms/image", 1), ("peak_mb", "peak MB", 0))
