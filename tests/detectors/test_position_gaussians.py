@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anomalens.detectors.patches.views.axes import leading_axes
-from anomalens.detectors.patches.views.position_gaussians import PositionGaussians
+from anomalens.detectors.patches.views.position_gaussians import PositionGaussians, Scatter
 from anomalens.detectors.patches.views.shared_gaussians import SharedMoments
 
 
@@ -18,7 +18,7 @@ def rng() -> np.random.Generator:
 def test_a_gaussian_of_a_position_is_the_formula(rng: np.random.Generator) -> None:
     mixing = rng.normal(size=(3, 5, 5)) * [0.2, 1, 3, 1, 0.5]
     x = np.einsum("npk,pkl->npl", rng.normal(size=(40, 3, 5)), mixing).astype(np.float32)
-    model = PositionGaussians.fit(x, np.eye(5, dtype=np.float32), regularisation=0.1, shrinkage=0.25, rank=2)
+    model = PositionGaussians.fit(x, np.eye(5, dtype=np.float32), scatter=Scatter(0.1, 0.25, 2))
     own = np.stack([np.cov(x[:, p].T) for p in range(3)])
     shared = own.mean(0)
     shared += 0.1 * np.trace(shared) / 5 * np.eye(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--budget",
-    type=str,
+    callback=lambda _context, _option, text: None if text is None else _share(text),
     metavar="SHARE",
     help="Flag this share of the IMAGEs, those that score highest, whatever the model's threshold: 5% or "
     "0.05. They are scored once more.",
@@ -61,7 +62,7 @@ def check(
     as_json: bool,
     out: Path | None,
     explain: Explain,
-    budget: str | None,
+    budget: float | None,
     workers: int,
 ) -> int:
     """Check IMAGEs (files, folders, a glob in quotes, a CSV manifest) with the model FILE.
@@ -79,14 +80,12 @@ def check(
     Exit code 0: none flagged, 1: some flagged, 2: an image or the model cannot be read (the others
     are answered all the same), 3: an error of ours.
     """
-    image_set, problems = usable_images(images)
-    _tell_what_is_no_image(image_set, problems)
+    image_set, problems = _opened(images)
     if budget is not None:
         from anomalens.inspector.budget import within_budget
 
-        share = _share(budget)
         inspector = within_budget(
-            inspector, image_set, share, references=reference, workers=workers, progress=bar
+            inspector, image_set, budget, references=reference, workers=workers, progress=bar
         )
         if inspector.calibration.threshold.note:
             click.echo(f"note: {inspector.calibration.threshold.note}", err=True)
@@ -103,26 +102,23 @@ def check(
         from anomalens.reports import CheckReport, ModelRecord
 
         report = CheckReport(out, ModelRecord.of(inspector), image_set)
-    counts = {"normal": 0, "flagged": 0, "unreadable": 0}
+    counts: Counter[str] = Counter()
     for finding in steps:
         counts[_kind(finding)] += 1
         if report is not None:
             report.add(finding)
-        if as_json:
-            click.echo(json_text(finding.to_json()))
-        elif report is None or _kind(finding) != "normal":
-            click.echo(_line(finding))
-    click.echo(
-        f"{counts['flagged']} flagged, {counts['normal']} not flagged, {counts['unreadable']} unreadable "
-        f"of {count(len(image_set), 'image')}",
-        err=True,
-    )
+        if as_json or report is None or _kind(finding) != "not flagged":
+            click.echo(json_text(finding.to_json()) if as_json else _line(finding))
+    told = ", ".join(f"{counts[kind]} {kind}" for kind in ("flagged", "not flagged", "unreadable"))
+    click.echo(f"{told} of {count(len(image_set), 'image')}", err=True)
     if report is not None:
         click.echo(f"page: {report.finish()}", err=True)
     return 2 if counts["unreadable"] or problems else 1 if counts["flagged"] else 0
 
 
-def _tell_what_is_no_image(image_set: ImageSet, problems: Sequence[Exception]) -> None:
+def _opened(images: Sequence[str]) -> tuple[ImageSet, Sequence[Exception]]:
+    """What is there, and what is not; said of both where something is passed over."""
+    image_set, problems = usable_images(images)
     for problem in problems:
         click.echo(f"error: {problem}", err=True)
     for name in image_set.ignored[:1]:
@@ -132,6 +128,7 @@ def _tell_what_is_no_image(image_set: ImageSet, problems: Sequence[Exception]) -
         )
     if image_set.left_out:
         click.echo(f"note: passed over: {image_set.left_out_in_words}", err=True)
+    return image_set, problems
 
 
 def _share(text: str) -> float:
@@ -145,7 +142,7 @@ def _share(text: str) -> float:
 def _kind(finding: Finding) -> str:
     if finding.error is not None:
         return "unreadable"
-    return "flagged" if finding.anomalous else "normal"
+    return "flagged" if finding.anomalous else "not flagged"
 
 
 def _line(finding: Finding) -> str:

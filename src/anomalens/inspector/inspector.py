@@ -267,19 +267,18 @@ class Inspector(Model):
                 calibration, said = joined(self.calibration, calibration)
             card["golden"] = score_golden(self.detector, self.size)
             card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": versions()}
-        # what was noted of the former threshold no longer holds
-        former = self.calibration.threshold.note
-        card["notes"] = [
-            note
-            for note in card["notes"]
-            if note != former and not (calibration.calibrated and UNCALIBRATED in note)
-        ]
+        card["notes"] = self._notes_without_threshold(calibration.calibrated)
         if said:
             card["notes"].append(said)
         if calibration.threshold.note:
             card["notes"].append(calibration.threshold.note)
             warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
         return replace(self, calibration=calibration, card=card)
+
+    def _notes_without_threshold(self, calibrated: bool) -> list[str]:
+        """The card's notes without those that another threshold makes untrue."""
+        former = self.calibration.threshold.note
+        return [n for n in self.card["notes"] if n != former and not (calibrated and UNCALIBRATED in n)]
 
     def __reduce__(self) -> NoReturn:
         raise SettingError(

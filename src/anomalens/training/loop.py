@@ -29,6 +29,83 @@ class Diverged(SettingError):
     """A loss is no finite number."""
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What stays the same from epoch to epoch."""
+
+    learner: Learner
+    images: Batches
+    train_rows: Rows
+    validation_rows: Rows
+    plan: Plan
+    seed: int
+    device: torch.device
+    optimisers: list[torch.optim.Optimizer]
+
+    def epoch(self, number: int, state: State) -> None:
+        """Learn from each image once, and see what that was good for; Diverged where a loss is no number."""
+        _set_rates(self.optimisers, self.plan, number)
+        self._learn(number, state)
+        loss = self._validation_loss(number)
+        state.curves.setdefault("validation loss", []).append(loss)
+        if loss < state.best_loss:
+            state.best_loss, state.best_epoch = loss, number + 1
+            state.weights = _copy(self.learner.module)
+        state.done = number + 1
+
+    def _learn(self, number: int, state: State) -> None:
+        learner, plan = self.learner, self.plan
+        learner.module.train()
+        learner.before_epoch(number)
+        torch.manual_seed(_mixed(self.seed, number))
+        order = np.random.default_rng([self.seed, number])
+        sums = [0.0] * len(learner.players)
+        counts = [0] * len(learner.players)
+        batches = self.images.batches(
+            self.train_rows, plan.batch_size, order=order, augmentation=plan.augmentation
+        )
+        for batch in batches:
+            on_device = batch.to(self.device)
+            for place, player in enumerate(learner.players):
+                if state.batches % player.every == 0:
+                    sums[place] += self._step(player, self.optimisers[place], on_device)
+                    counts[place] += 1
+            state.batches += 1
+        for player, total, count in zip(learner.players, sums, counts, strict=True):
+            curve = state.curves.setdefault(f"training {player.name}", [])
+            mean = total / count if count else curve[-1]  # everyone plays in the very first batch
+            curve.append(self._finite(mean, f"{player.name} of training", number))
+
+    def _validation_loss(self, number: int) -> float:
+        self.learner.module.eval()
+        torch.manual_seed(_mixed(self.seed, -1))  # the same noise in every epoch: losses can be compared
+        with torch.no_grad():
+            values = [
+                self.learner.validation(batch.to(self.device)).float().cpu()
+                for batch in self.images.batches(self.validation_rows, self.plan.batch_size)
+            ]
+        return self._finite(float(torch.cat(values).mean()), "validation loss", number)
+
+    def _step(self, player: Player, optimiser: torch.optim.Optimizer, batch: Tensor) -> float:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.plan.bfloat16):
+            loss = player.loss(batch)
+        # every other player's gradients are thrown away before its own step
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.plan.clip:
+            nn.utils.clip_grad_norm_(player.weights, self.plan.clip)
+        optimiser.step()
+        return float(loss.detach().item())
+
+    def _finite(self, loss: float, what: str, number: int) -> float:
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"The {what} is no finite number in epoch {number + 1}; lower learning_rate "
+                f"(now {self.plan.learning_rate:g}) or set another precision."
+            )
+        return loss
+
+
 @dataclass
 class Epoch:
     """One step of the progress bar; what it says of itself is the loss so far."""
@@ -72,32 +149,24 @@ def train(
     Diverged
         A loss is no number before any weights were kept; later ones end the training.
     """
-    module = learner.module
     device = device_of(plan.device)
-    module.to(device)
+    module = learner.module.to(device)
     optimisers = [_optimiser(player, plan) for player in learner.players]
-    state = State(_copy(module))
-    if checkpoint is not None:
-        state = checkpoint.resume(module, optimisers) or state
+    run = _Run(learner, images, train_rows, validation_rows, plan, seed, device, optimisers)
+    kept = None if checkpoint is None else checkpoint.resume(module, optimisers)
+    state = kept or State(_copy(module))
     diverged = ""
     steps = (Epoch(number, _report(state)) for number in range(state.done, plan.epochs))
     for step in progress(steps, label="training", total=plan.epochs - state.done):
         if plan.patience and state.done - state.best_epoch >= plan.patience:
             break
-        _set_rates(optimisers, plan, step.number)
         try:
-            _one_epoch(learner, optimisers, images, train_rows, plan, step.number, seed, device, state)
-            loss = _validate(learner, images, validation_rows, plan, step.number, seed, device)
+            run.epoch(step.number, state)
         except Diverged as error:
             if not state.best_epoch:
                 raise
             diverged = str(error)
             break
-        state.curves.setdefault("validation loss", []).append(loss)
-        if loss < state.best_loss:
-            state.best_loss, state.best_epoch = loss, step.number + 1
-            state.weights = _copy(module)
-        state.done = step.number + 1
         if checkpoint is not None:
             checkpoint.keep(module, optimisers, state)
     module.load_state_dict(state.weights)
@@ -105,76 +174,6 @@ def train(
     if checkpoint is not None and not diverged:
         checkpoint.finish(module, optimisers, state)
     return History(state.curves, state.best_epoch, diverged)
-
-
-def _one_epoch(
-    learner: Learner,
-    optimisers: list[torch.optim.Optimizer],
-    images: Batches,
-    rows: Rows,
-    plan: Plan,
-    number: int,
-    seed: int,
-    device: torch.device,
-    state: State,
-) -> None:
-    learner.module.train()
-    learner.before_epoch(number)
-    torch.manual_seed(_mixed(seed, number))
-    order = np.random.default_rng([seed, number])
-    sums = [0.0] * len(learner.players)
-    counts = [0] * len(learner.players)
-    batches = images.batches(rows, plan.batch_size, order=order, augmentation=plan.augmentation)
-    for batch in batches:
-        on_device = batch.to(device)
-        for place, (player, optimiser) in enumerate(zip(learner.players, optimisers, strict=True)):
-            if state.batches % player.every:
-                continue
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=plan.bfloat16):
-                loss = player.loss(on_device)
-            # every other player's gradients are thrown away before its own step
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            if plan.clip:
-                nn.utils.clip_grad_norm_(player.weights, plan.clip)
-            optimiser.step()
-            sums[place] += loss.detach().item()
-            counts[place] += 1
-        state.batches += 1
-    for player, total, count in zip(learner.players, sums, counts, strict=True):
-        curve = state.curves.setdefault(f"training {player.name}", [])
-        mean = total / count if count else curve[-1]  # everyone plays in the very first batch
-        if not math.isfinite(mean):
-            raise _no_number(f"{player.name} of training", number, plan)
-        curve.append(mean)
-
-
-def _validate(
-    learner: Learner,
-    images: Batches,
-    rows: Rows,
-    plan: Plan,
-    number: int,
-    seed: int,
-    device: torch.device,
-) -> float:
-    learner.module.eval()
-    torch.manual_seed(_mixed(seed, -1))  # the same noise in every epoch: losses can be compared
-    values = []
-    with torch.no_grad():
-        for batch in images.batches(rows, plan.batch_size):
-            values.append(learner.validation(batch.to(device)).float().cpu())
-    loss = float(torch.cat(values).mean())
-    if not math.isfinite(loss):
-        raise _no_number("validation loss", number, plan)
-    return loss
-
-
-def _no_number(what: str, epoch: int, plan: Plan) -> Diverged:
-    return Diverged(
-        f"The {what} is no finite number in epoch {epoch + 1}; lower learning_rate "
-        f"(now {plan.learning_rate:g}) or set another precision."
-    )
 
 
 def _optimiser(player: Player, plan: Plan) -> torch.optim.Optimizer:

@@ -44,6 +44,7 @@ from anomalens.detectors.patches.views.half_precision import Halves, as_float16
 from anomalens.detectors.patches.views.image_components import COMPONENTS
 from anomalens.detectors.patches.views.maps import MAP, Drawing, MapMaker, Term, mean_of_highest
 from anomalens.detectors.patches.views.memory import FOLDS
+from anomalens.detectors.patches.views.position_gaussians import Scatter
 from anomalens.detectors.patches.views.position_view import PositionView
 from anomalens.detectors.patches.views.scoring import Placed, Scoring
 from anomalens.detectors.patches.views.view import Floats
@@ -102,9 +103,7 @@ class PaDiM(PatchDetector):
             dimensions=s.dimensions,
             components=s.components,
             seed=job.seed,
-            regularisation=s.regularisation,
-            shrinkage=s.shrinkage,
-            rank=s.rank,
+            scatter=Scatter(s.regularisation, s.shrinkage, s.rank),
         )
         del held
         maker = MapMaker(self._grid, images.size, s.sigma)

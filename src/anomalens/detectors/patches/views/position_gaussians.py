@@ -27,9 +27,29 @@ from anomalens.threads import on_all_cores
 Halves = NDArray[np.float16]
 
 REGULARISATION: Final = 1.0
-SHRINKAGE: Final = 0.3
-RANK: Final = 16
 _LEAST: Final = 1e-4
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """How positions may scatter.
+
+    Attributes
+    ----------
+    regularisation : float
+        As in `whitener_of`.
+    shrinkage : float, 0–1
+        How much of the shared covariance a position's own is mixed with.
+    rank : int
+        Directions of its own that a position has, at most.
+    """
+
+    regularisation: float = REGULARISATION
+    shrinkage: float = 0.3
+    rank: int = 16
+
+
+USUAL: Final = Scatter()
 
 
 @dataclass(frozen=True)
@@ -61,9 +81,7 @@ class PositionGaussians(View):
         x: Floats | Halves,
         axes: Floats,
         *,
-        regularisation: float = REGULARISATION,
-        shrinkage: float = SHRINKAGE,
-        rank: int = RANK,
+        scatter: Scatter = USUAL,
         components: ImageComponents | None = None,
     ) -> PositionGaussians:
         """From features [n, p, k] of normal images, already along the axes and without the components.
@@ -72,12 +90,7 @@ class PositionGaussians(View):
         ----------
         x : float16 or float32 [n, p, k]
         axes : float32 [c, k]
-        regularisation : float
-            As in `whitener_of`.
-        shrinkage : float, 0–1
-            How much of the shared covariance a position's own is mixed with.
-        rank : int
-            Directions of its own that a position has, at most.
+        scatter : Scatter
         components : ImageComponents or None
             What `distances` has to take off.
         """
@@ -93,15 +106,15 @@ class PositionGaussians(View):
             scatters[number] = (centred.transpose(0, 2, 1) @ centred).sum(0, dtype=np.float64)
 
         on_all_cores(meet, range(len(blocks)))
-        whitener = whitener_of(scatters.sum(0) / (p * max(1, n - 1)), mean, regularisation)
-        rank = min(rank, k, n - 1)
+        whitener = whitener_of(scatters.sum(0) / (p * max(1, n - 1)), mean, scatter.regularisation)
+        rank = min(scatter.rank, k, n - 1)
         local = np.empty((p, rank, k), np.float32)
 
         def learn(block: slice) -> None:
             white = (_by_position(x, block) - mean[block, None]) @ whitener
             own = white.transpose(0, 2, 1) @ white / max(1, n - 1)
             values, vectors = np.linalg.eigh(own)
-            more = (1 - shrinkage) * values[:, k - rank :] + shrinkage
+            more = (1 - scatter.shrinkage) * values[:, k - rank :] + scatter.shrinkage
             share = np.sqrt(1 - 1 / np.maximum(more, 1))
             local[block] = (vectors[:, :, k - rank :] * share[:, None]).transpose(0, 2, 1)
 

@@ -10,12 +10,7 @@ from numpy.typing import NDArray
 from anomalens.detectors.patches.views.axes import leading_axes
 from anomalens.detectors.patches.views.half_precision import Halves
 from anomalens.detectors.patches.views.image_components import split_off_components
-from anomalens.detectors.patches.views.position_gaussians import (
-    RANK,
-    REGULARISATION,
-    SHRINKAGE,
-    PositionGaussians,
-)
+from anomalens.detectors.patches.views.position_gaussians import USUAL, PositionGaussians, Scatter
 from anomalens.progress import Progress, silent
 
 Floats = NDArray[np.float32]
@@ -35,8 +30,7 @@ class PositionView:
         Principal components of whole images that are taken off first; 0 for none.
     also : float16 [a, p, c] and int64 [a], or None
         Images that nothing is learnt from, and the fold each is judged without.
-    regularisation, shrinkage, rank
-        As in `PositionGaussians.fit`.
+    scatter : Scatter
 
     Attributes
     ----------
@@ -55,9 +49,7 @@ class PositionView:
         components: int,
         seed: int,
         also: tuple[Halves, NDArray[np.int64]] | None = None,
-        regularisation: float = REGULARISATION,
-        shrinkage: float = SHRINKAGE,
-        rank: int = RANK,
+        scatter: Scatter = USUAL,
     ) -> None:
         self._axes = leading_axes(features.reshape(-1, features.shape[-1]), dimensions, seed=seed)
         self.rests, self._folds = self._along(features), folds
@@ -67,12 +59,7 @@ class PositionView:
             self.rests, folds, components, also=[(self._others, self._other_folds)]
         )
         self._fit = partial(
-            PositionGaussians.fit,
-            axes=self._axes,
-            components=self._components,
-            regularisation=regularisation,
-            shrinkage=shrinkage,
-            rank=rank,
+            PositionGaussians.fit, axes=self._axes, components=self._components, scatter=scatter
         )
         self.gaussians = self._fit(self.rests)
 
