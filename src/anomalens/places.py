@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from anomalens.errors import InputError, SettingError
@@ -79,5 +80,10 @@ def require_folder(folder: Path, option: str) -> None:
     """Refuse a folder in which nothing could be written; errors as of `require_place`."""
     if not folder.is_dir():
         raise SettingError(f"The folder {folder} of {option} does not exist; make it first.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise SettingError(f"The folder {folder} of {option} may not be written to; choose another.")
+    try:  # permissions alone say little: of network drives, of read-only mounts, of Windows
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        raise SettingError(
+            f"The folder {folder} of {option} may not be written to; choose another."
+        ) from None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from anomalens.backbones import efficientnet_lite
 from anomalens.backbones.efficientnet_lite import NAMES, EfficientNetLite
 from anomalens.backbones.runtimes import Runtime, available, open_session
 from anomalens.errors import MissingExtraError, SettingError
@@ -96,13 +95,8 @@ def test_unknown_names_and_repeated_taps_are_refused() -> None:
         network.graph("stride8")
 
 
-def test_missing_weights_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        efficientnet_lite,
-        "find_spec",
-        lambda name: None if "lite1" in name else find_spec(name),
-    )
-    network = EfficientNetLite("efficientnet-lite1")
+def test_missing_weights_name_the_extra(tmp_path: Path) -> None:
+    network = EfficientNetLite("efficientnet-lite1", search=[str(tmp_path)])
     assert not network.installed
     with pytest.raises(MissingExtraError, match=r"anomalens\[backbones\]"):
         network.graph(["stride8"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
-from anomalens.backbones import quantised
+from anomalens.backbones.quantised import Quantised
 from anomalens.backbones.registry import load_backbone
 from anomalens.backbones.runtimes import Runtime, open_session
 from anomalens.errors import BackboneError, SettingError
@@ -21,11 +22,10 @@ def graph() -> bytes:
     return load_backbone("efficientnet-lite0:int8").graph(TAPS)
 
 
-def test_the_features_are_nearly_those_of_the_network_itself(graph: bytes) -> None:
-    backbone = load_backbone("efficientnet-lite0")
-    image = quantised._crops((64, 96))[0]
-    mean, std = (np.array(v, np.float32).reshape(3, 1, 1) for v in (backbone.card.mean, backbone.card.std))
-    x = ((image - mean) / std)[None]
+def test_the_features_are_nearly_those_of_the_network_itself(
+    graph: bytes, photograph: Callable[[int, int], np.ndarray]
+) -> None:
+    backbone, x = load_backbone("efficientnet-lite0"), photograph(64, 96)
     exact, rounded = (
         open_session(data, runtime=Runtime(), input_size=(64, 96)).run(x)
         for data in (backbone.graph(TAPS), graph)
@@ -54,10 +54,11 @@ def test_the_card_says_what_it_is_and_taps_are_checked() -> None:
         load_backbone("efficientnet-light0:int8")
 
 
-def test_without_photographs_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(quantised, "_PHOTOGRAPHS", ("nothing.png", "none.png"))
-    with pytest.raises(BackboneError, match="scikit-image"):
-        load_backbone("efficientnet-lite0:int8").graph(TAPS)
+def test_without_photographs_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "skimage").mkdir()  # a package without its data
+    for search in ([], [str(tmp_path)]):
+        with pytest.raises(BackboneError, match="scikit-image"):
+            Quantised(load_backbone("efficientnet-lite0"), search=search).graph(TAPS)
 
 
 def test_eight_bits_are_asked_for_once() -> None:

@@ -6,17 +6,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from anomalens.backbones import processor, runtimes
+from anomalens.backbones import runtimes
 from anomalens.backbones.efficientnet_lite import EfficientNetLite
 from anomalens.backbones.embedding import patch_embedding
 from anomalens.backbones.foreign_data import check_self_contained
+from anomalens.backbones.processor import usable_cores
 from anomalens.backbones.runtimes import Runtime, available, choose, open_session
 from anomalens.errors import BackboneError, MissingExtraError, SettingError
 
@@ -186,46 +188,53 @@ def test_settings_go_to_json_and_back() -> None:
             Runtime.from_json(wrong)
 
 
-def test_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choose() -> None:
     assert 1 <= choose().threads <= 8
     assert choose("onnxruntime", threads=2) == Runtime("onnxruntime", "float32", 2)
     with pytest.raises(SettingError, match="did you mean 'openvino'"):
         choose("openvin")
     with pytest.raises(SettingError, match="use the precision float32"):
         choose("onnxruntime", "bfloat16")
-    monkeypatch.setattr(runtimes, "available", lambda: ["onnxruntime"])
-    assert choose().name == "onnxruntime"
+
+
+@dataclass(frozen=True)
+class Another:
+    """Stands for a `Machine`."""
+
+    runtimes: Collection[str]
+    avx2: bool = False
+    bfloat16: bool = False
+
+
+def test_another_machine_gets_other_settings() -> None:
+    small, both = Another(["onnxruntime"], avx2=True), ["onnxruntime", "openvino"]
+    assert choose(machine=small).name == "onnxruntime"
     for name, precision in (("openvino", "float32"), ("auto", "bfloat16")):
         with pytest.raises(MissingExtraError, match=r"anomalens\[fast\]"):
-            choose(name, precision)
-    monkeypatch.setattr(runtimes, "available", lambda: ["onnxruntime", "openvino"])
-    monkeypatch.setattr(runtimes, "has_avx2", lambda: True)
-    assert choose().name == "openvino"
-    monkeypatch.setattr(runtimes, "has_avx2", lambda: False)
-    assert choose().name == "onnxruntime"
-
-
-def test_bfloat16_without_the_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
-    class OldCore:
-        def get_property(self, device: str, name: str) -> list[str]:
-            return ["FP32"]
-
-    class Fake:
-        Core = OldCore
-
-    monkeypatch.setattr(runtimes, "_openvino", Fake)
-    monkeypatch.setattr(runtimes, "available", lambda: ["onnxruntime", "openvino"])
+            choose(name, precision, machine=small)
+    assert choose(machine=Another(both, avx2=True)).name == "openvino"
+    assert choose(machine=Another(both)).name == "onnxruntime"
+    assert choose("auto", "bfloat16", machine=Another(both, bfloat16=True)).precision == "bfloat16"
     with pytest.raises(SettingError, match="use the precision float32"):
-        choose("openvino", "bfloat16")
+        choose("openvino", "bfloat16", machine=Another(both))
+    with pytest.raises(BackboneError, match="pip install onnxruntime"):
+        choose(machine=Another([]))
 
 
-def test_usable_cores_count_a_core_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processor.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(processor, "_siblings", lambda number: str(number % 2))
-    monkeypatch.setattr(processor, "_container_share", lambda: 8)
-    assert processor.usable_cores() == 2
-    monkeypatch.setattr(processor, "_container_share", lambda: 1)
-    assert processor.usable_cores() == 1
+def test_usable_cores_count_a_core_once_and_respect_the_share_of_a_container(tmp_path: Path) -> None:
+    for number in range(4):
+        topology = tmp_path / f"devices/system/cpu/cpu{number}/topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(f"{number % 2},{number % 2 + 2}\n")
+    assert usable_cores(range(4), system=tmp_path) == 2
+    assert usable_cores([0, 2], system=tmp_path) == 1
+    assert usable_cores(range(40), system=tmp_path) == 8
+    share = tmp_path / "fs/cgroup/cpu.max"
+    share.parent.mkdir(parents=True)
+    for text, cores in (("max 100000", 2), ("100000 100000", 1), ("20000 100000", 1), ("400000 100000", 2)):
+        share.write_text(text)
+        assert usable_cores(range(4), system=tmp_path) == cores
+    assert 1 <= usable_cores() <= 8
 
 
 # The program runs in another folder, so a relative path to the sources would be lost.

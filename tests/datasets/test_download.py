@@ -9,12 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from anomalens.datasets import download as module
 from anomalens.datasets.catalogue import DATASETS, Download
-from anomalens.datasets.download import download_dataset, fetch
+from anomalens.datasets.download import CHUNK, download_dataset, fetch
 from anomalens.errors import InputError, SettingError
 
-DATA = np.random.default_rng(0).integers(0, 255, 300_000, np.uint8).tobytes()
+DATA = np.random.default_rng(0).integers(0, 255, 4_300_000, np.uint8).tobytes()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -62,11 +61,6 @@ def server():
     thread.join()
 
 
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(module, "CHUNK", 65_536)
-
-
 def published(server, path="/set.bin", data=DATA):
     return Download(server.address + path, hashlib.sha256(data).hexdigest(), len(data))
 
@@ -82,7 +76,7 @@ def test_a_file_is_fetched_checked_and_not_fetched_again(server, tmp_path):
     path = fetch(published(server), tmp_path / "new", progress=watch)
     assert path.read_bytes() == DATA
     assert [p.name for p in path.parent.iterdir()] == ["set.bin"]
-    assert len(steps) == 5 and steps[0] == ("set.bin", 5, 65_536)
+    assert len(steps) == 5 and steps[0] == ("set.bin", 5, CHUNK)
     assert fetch(published(server), tmp_path / "new") == path
     assert server.asked == [None]
 

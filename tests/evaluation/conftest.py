@@ -18,6 +18,20 @@ SETTINGS = FitOptions(
     detector="patchcore", size=64, parameters={"min_bank": 100}, runtime="onnxruntime", threads=1
 )
 
+SUITE = """
+title = "Two"
+seeds = [0, 1]
+[[dataset]]
+name = "woven"
+size = 64
+[[dataset]]
+name = "not-there"
+[[detector]]
+name = "patchcore"
+runtime = "onnxruntime"
+parameters = { min_bank = 100 }
+"""
+
 
 def weave(seed: int) -> np.ndarray:
     """uint8 [64, 64, 3]: threads that cross, a little different each time."""
@@ -61,6 +75,13 @@ def task(woven):
 @pytest.fixture(scope="session")
 def card(task):
     return evaluate_task(task, SETTINGS, command="anomalens evaluate woven")
+
+
+@pytest.fixture
+def suite(woven, tmp_path):
+    path = tmp_path / "suite.toml"
+    path.write_text(SUITE.replace('"woven"', f'"{woven.name}"'))
+    return path
 
 
 @pytest.fixture

@@ -79,13 +79,12 @@ def test_the_loss_falls_and_the_same_seed_gives_the_same_weights() -> None:
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "adadelta", "sgd"])
-def test_a_killed_run_ends_as_one_that_was_not(
-    optimiser: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_run_ends_as_one_that_was_not(optimiser: str, tmp_path: Path) -> None:
     plan = Plan(epochs=6, batch_size=8, learning_rate=0.01, optimiser=optimiser)
     whole = network()
     wanted = run(whole, plan)
-    monkeypatch.setattr("anomalens.training.checkpoint._SECONDS", 0.0)
+    kept = Checkpoint.of(tmp_path, "a run")
+    assert kept is not None
 
     def until_killed(items: Iterable[Any], *, label: str, total: int) -> Iterator[Any]:
         for index, item in enumerate(items):
@@ -94,7 +93,7 @@ def test_a_killed_run_ends_as_one_that_was_not(
             yield item
 
     with pytest.raises(Stop):
-        run(network(), plan, checkpoint=Checkpoint.of(tmp_path, "a run"), progress=until_killed)
+        run(network(), plan, checkpoint=Checkpoint(kept.path, every=0), progress=until_killed)
     seen = []
 
     def count(items: Iterable[Any], *, label: str, total: int) -> Iterator[Any]:

@@ -79,9 +79,8 @@ class Some:
 
 
 @pytest.mark.parametrize("in_memory", [10**9, 10])
-def test_images_are_held_in_memory_or_in_a_file(in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images_file, "IN_MEMORY", in_memory)
-    held = HeldImages.collect(Some(), silent)
+def test_images_are_held_in_memory_or_in_a_file(in_memory: int) -> None:
+    held = HeldImages.collect(Some(), silent, in_memory=in_memory)
     assert isinstance(held.pixels, np.memmap) == (in_memory == 10)
     assert held.pixels.dtype == np.float32 and held.pixels[:, 0, 0, 0].tolist() == [0, 50, 100, 150, 200]
     batches = list(held.batches(np.array([0, 2, 4]), 2))
@@ -90,14 +89,11 @@ def test_images_are_held_in_memory_or_in_a_file(in_memory: int, monkeypatch: pyt
     assert len(list(held.batches(np.array([0, 2, 4]), 2, order=np.random.default_rng(0)))) == 1
 
 
-def test_one_image_alone_is_shown_twice_and_a_full_disk_is_a_sentence(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_one_image_alone_is_shown_twice_and_a_full_disk_is_a_sentence() -> None:
     held = HeldImages.collect(Some(), silent)
     (alone,) = held.batches(np.array([3]), 4, order=np.random.default_rng(0))
     assert len(alone) == 2 and torch.equal(alone[0], alone[1])
     assert [len(batch) for batch in held.batches(np.array([3]), 4)] == [1]
-    monkeypatch.setattr(images_file, "IN_MEMORY", 10)
     with pytest.raises(SettingError, match="TMPDIR"):
         images_file.room((10**6, 10**6, 10**6), np.dtype(np.uint8))
 
@@ -148,7 +144,6 @@ def test_ssim_is_that_of_scikit_image() -> None:
     assert np.abs(ours - wanted)[6:-6, 6:-6].max() < 1e-8
 
 
-def test_a_machine_without_torch_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anomalens.training.find_spec", lambda name: None)
+def test_a_machine_without_torch_is_told_what_to_install() -> None:
     with pytest.raises(MissingExtraError, match=r"anomalens\[train\]"):
-        require_torch("The detector 'cae'")
+        require_torch("The detector 'cae'", search=[])

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ import numpy as np
 from anomalens.backbones.card import INPUT_NAME, BackboneCard, Tap, check_taps
 from anomalens.backbones.weights import read_state_dict
 from anomalens.errors import BackboneError, MissingExtraError, unknown_name
+from anomalens.packages import package_folder
 
 BATCH_NORM_EPSILON: Final = 1e-3
 # Opset 17 with IR version 8 is what ONNX Runtime 1.12 and everything later reads.
@@ -91,6 +91,8 @@ class EfficientNetLite:
     ----------
     name : str
         `efficientnet-lite0`, `-lite1` or `-lite2`.
+    search : sequence of str, optional
+        Folders in which the package with the weights is looked for; by default all that Python imports from.
 
     Raises
     ------
@@ -98,11 +100,12 @@ class EfficientNetLite:
         If there is no such network.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, search: Sequence[str] | None = None) -> None:
         if name not in _VARIANTS:
             raise unknown_name("backbone", name, NAMES)
         self._name = name
         self._variant = _VARIANTS[name]
+        self._search = search
 
     @property
     def installed(self) -> bool:
@@ -156,9 +159,7 @@ class EfficientNetLite:
         )
 
     def _folder(self) -> Path | None:
-        spec = find_spec(self._variant.package)
-        places = list(spec.submodule_search_locations or []) if spec else []
-        return Path(places[0]) if places else None
+        return package_folder(self._variant.package, self._search)
 
     def _weights(self) -> Path:
         folder = self._folder()

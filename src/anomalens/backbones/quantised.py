@@ -16,7 +16,6 @@ import logging
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from anomalens.backbones.card import INPUT_NAME, Backbone, BackboneCard
 from anomalens.errors import BackboneError
+from anomalens.packages import package_folder
 
 SUFFIX: Final = ":int8"
 _PHOTOGRAPHS: Final = (
@@ -42,9 +42,12 @@ class Quantised:
     Attributes
     ----------
     inside : Backbone
+    search : sequence of str, optional
+        Folders in which scikit-image is looked for; by default all that Python imports from.
     """
 
     inside: Backbone
+    search: Sequence[str] | None = None
 
     @property
     def card(self) -> BackboneCard:
@@ -67,7 +70,7 @@ class Quantised:
                 quantize_static(
                     model,
                     path,
-                    _Reader(self.card),
+                    _Reader(self.card, _photographs(self.search)),
                     quant_format=QuantFormat.QDQ,
                     per_channel=True,
                     nodes_to_exclude=_beginning(model.graph.node),
@@ -99,9 +102,9 @@ def _beginning(nodes: Iterable[Any]) -> list[str]:
 class _Reader:
     """Hands out calibration images; the interface of onnxruntime's `CalibrationDataReader`."""
 
-    def __init__(self, card: BackboneCard) -> None:
+    def __init__(self, card: BackboneCard, photographs: Sequence[NDArray[Any]]) -> None:
         mean, std = (np.array(v, np.float32).reshape(3, 1, 1) for v in (card.mean, card.std))
-        self._images = iter([(crop - mean) / std for crop in _crops(card.size)])
+        self._images = iter([(crop - mean) / std for crop in _crops(photographs, card.size)])
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         image = next(self._images, None)
@@ -117,12 +120,12 @@ class _Reader:
         return found
 
 
-def _crops(size: tuple[int, int]) -> list[NDArray[np.float32]]:
+def _crops(photographs: Sequence[NDArray[Any]], size: tuple[int, int]) -> list[NDArray[np.float32]]:
     """Float32 [3, h, w], 0–255: places in the photographs, the same every time."""
     height, width = size
     rng = np.random.default_rng(0)
     crops = []
-    for photograph in _photographs():
+    for photograph in photographs:
         rows, columns = photograph.shape[0] - height, photograph.shape[1] - width
         for _ in range(_PER_PHOTOGRAPH):
             y, x = (int(rng.integers(0, max(room, 0) + 1)) for room in (rows, columns))
@@ -132,12 +135,11 @@ def _crops(size: tuple[int, int]) -> list[NDArray[np.float32]]:
     return crops
 
 
-def _photographs() -> list[NDArray[Any]]:
+def _photographs(search: Sequence[str] | None) -> list[NDArray[Any]]:
     from anomalens.images.decode import decode
 
-    package = find_spec("skimage")
-    places = [] if package is None else list(package.submodule_search_locations or ())
-    paths = [Path(place) / "data" / name for place in places for name in _PHOTOGRAPHS]
+    folder = package_folder("skimage", search)
+    paths = [] if folder is None else [folder / "data" / name for name in _PHOTOGRAPHS]
     found = [decode(path).pixels for path in paths if path.is_file()]
     if len(found) < len(_PHOTOGRAPHS) // 2:
         raise BackboneError(

@@ -15,10 +15,9 @@ import os
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from anomalens.backbones.card import INPUT_NAME
 from anomalens.backbones.foreign_data import check_self_contained
 from anomalens.backbones.processor import has_avx2, usable_cores
 from anomalens.errors import BackboneError, ExecutionError, MissingExtraError, SettingError, unknown_name
+from anomalens.packages import package_folder
 
 NAMES: Final = ("onnxruntime", "openvino")
 PRECISIONS: Final = ("float32", "bfloat16")
@@ -95,10 +95,34 @@ class Runtime:
 
 def available() -> list[str]:
     """Names of the runtimes that are installed, found without importing them."""
-    return [name for name in NAMES if find_spec(name) is not None]
+    return [name for name in NAMES if package_folder(name) is not None]
 
 
-def choose(name: str = "auto", precision: str = "float32", threads: int | None = None) -> Runtime:
+class Machine:
+    """What runs networks here."""
+
+    @property
+    def runtimes(self) -> Collection[str]:
+        """Those that are installed."""
+        return available()
+
+    @property
+    def avx2(self) -> bool:
+        """Whether the processor has these instructions."""
+        return has_avx2()
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether OpenVINO, which has to be installed, finds instructions for it."""
+        return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+_THIS: Final = Machine()
+
+
+def choose(
+    name: str = "auto", precision: str = "float32", threads: int | None = None, machine: Machine = _THIS
+) -> Runtime:
     """Settings for this machine.
 
     Parameters
@@ -112,6 +136,8 @@ def choose(name: str = "auto", precision: str = "float32", threads: int | None =
         `float32` or `bfloat16`.
     threads : int, optional
         Threads per image; None uses every physical core this process may use, at most 8.
+    machine : Machine
+        What the settings are for.
 
     Raises
     ------
@@ -123,10 +149,10 @@ def choose(name: str = "auto", precision: str = "float32", threads: int | None =
     if name != "auto" and name not in NAMES:
         raise unknown_name("runtime", name, ("auto", *NAMES))
     if name == "auto":
-        fast = "openvino" in available() and has_avx2()
+        fast = "openvino" in machine.runtimes and machine.avx2
         name = "openvino" if fast or precision == "bfloat16" else "onnxruntime"
     runtime = Runtime(name, precision, usable_cores() if threads is None else threads)
-    _check_possible(runtime)
+    _check_possible(runtime, machine)
     return runtime
 
 
@@ -209,7 +235,7 @@ def open_session(graph: bytes, *, runtime: Runtime, input_size: tuple[int, int])
         If the graph refers to data outside itself or the runtime refuses it.
     """
     check_self_contained(graph)
-    _check_possible(runtime)
+    _check_possible(runtime, _THIS)
     kind = _OpenvinoSession if runtime.name == "openvino" else _OnnxruntimeSession
     try:
         return kind(graph, runtime, input_size)
@@ -298,16 +324,13 @@ class _OpenvinoSession(Session):
             return [np.array(value.data, copy=True) for value in self._request.output_tensors]
 
 
-def _check_possible(runtime: Runtime) -> None:
-    if runtime.name not in available():
-        extra = "fast" if runtime.name == "openvino" else None
-        if extra is None:
-            raise BackboneError("ONNX Runtime is missing: run  pip install onnxruntime")
-        raise MissingExtraError("The runtime openvino", extra)
-    if runtime.precision == "bfloat16":
-        able = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if "BF16" not in able:
-            raise SettingError("This processor has no bfloat16 instructions: use the precision float32.")
+def _check_possible(runtime: Runtime, machine: Machine) -> None:
+    if runtime.name not in machine.runtimes:
+        if runtime.name == "openvino":
+            raise MissingExtraError("The runtime openvino", "fast")
+        raise BackboneError("ONNX Runtime is missing: run  pip install onnxruntime")
+    if runtime.precision == "bfloat16" and not machine.bfloat16:
+        raise SettingError("This processor has no bfloat16 instructions: use the precision float32.")
 
 
 def _openvino() -> ModuleType:

@@ -11,7 +11,6 @@ that is calibrated on one promises nothing for the other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from PIL import Image
 from anomalens.errors import InputError
 from anomalens.images.decode import decode
 from anomalens.images.synthetic_defects import DEFECTS, paint
+from anomalens.packages import package_folder
 
 PHOTOGRAPHS: Final = ("brick", "gravel", "grass")
 TILE: Final = 64
@@ -90,12 +90,9 @@ def load_photograph(name: str) -> NDArray[np.uint8]:
     InputError
         The installed scikit-image does not carry it.
     """
-    package = find_spec("skimage")
-    places = [] if package is None else list(package.submodule_search_locations or ())
-    for place in places:
-        path = Path(place) / "data" / f"{name}.png"
-        if path.is_file():
-            return decode(path).pixels.astype(np.uint8)
+    folder = package_folder("skimage")
+    if folder is not None and (path := folder / "data" / f"{name}.png").is_file():
+        return decode(path).pixels.astype(np.uint8)
     raise InputError(
         f"The photograph {name}.png of scikit-image is not installed; reinstall it with  "
         "pip install --force-reinstall scikit-image"

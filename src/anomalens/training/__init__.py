@@ -7,12 +7,13 @@ Detectors come here inside `fit` only; what they make runs without torch.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Sequence
 
 from anomalens.errors import MissingExtraError
+from anomalens.packages import package_folder
 
 
-def require_torch(what: str) -> None:
-    """Raise MissingExtraError, naming the command that installs it, where torch is not there."""
-    if find_spec("torch") is None:
+def require_torch(what: str, search: Sequence[str] | None = None) -> None:
+    """Raise MissingExtraError, naming the command that installs it, where torch is not (in these folders)."""
+    if package_folder("torch", search) is None:
         raise MissingExtraError(what, "train")

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from anomalens.errors import AnomalensWarning
 from anomalens.places import written_beside
 
-_SECONDS: Final = 20.0  # between two writes
 _DAMAGED: Final = (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError)
 
 
@@ -48,10 +47,13 @@ class Checkpoint:
     Parameters
     ----------
     path : Path
+    every : float
+        Seconds between two writes, at least.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, every: float = 20.0) -> None:
         self.path = path
+        self._every = every
         self._written = time.monotonic()
 
     @classmethod
@@ -100,8 +102,8 @@ class Checkpoint:
         return state
 
     def keep(self, module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], state: State) -> None:
-        """Write the run down, but not more often than every twenty seconds."""
-        if time.monotonic() - self._written >= _SECONDS:
+        """Write the run down, where enough time has passed since it last was."""
+        if time.monotonic() - self._written >= self._every:
             self._write(module, optimisers, state)
 
     def finish(self, module: nn.Module, optimisers: Sequence[torch.optim.Optimizer], state: State) -> None:

@@ -59,16 +59,16 @@ class HeldImages:
         self.pixels = pixels
 
     @classmethod
-    def collect(cls, images: Pictures, progress: Progress) -> HeldImages:
-        """Read every image once."""
+    def collect(cls, images: Pictures, progress: Progress, in_memory: int = IN_MEMORY) -> HeldImages:
+        """Read every image once; more bytes than may be in memory go to a temporary file."""
         n = len(images)
         height, width = images.size
         held: Held | None = None
         for row, image in enumerate(progress(images, label="reading images", total=n)):
             if held is None:
-                held = room((n, height, width, 3), np.dtype(image.dtype))
+                held = room((n, height, width, 3), np.dtype(image.dtype), in_memory)
             elif held.dtype == np.uint8 and image.dtype != np.uint8:
-                wider = room(held.shape, np.dtype(np.float32))
+                wider = room(held.shape, np.dtype(np.float32), in_memory)
                 wider[:row] = held[:row]
                 held = wider
             held[row] = image
@@ -127,10 +127,10 @@ def parts(
             yield part
 
 
-def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Held:
-    """An array in memory, or beyond `IN_MEMORY` in a temporary file; SettingError where the disk is full."""
+def room(shape: tuple[int, ...], dtype: np.dtype[Any], in_memory: int = IN_MEMORY) -> Held:
+    """An array in memory, or of more bytes in a temporary file; SettingError where the disk is full."""
     size = math.prod(shape) * dtype.itemsize
-    if size <= IN_MEMORY:
+    if size <= in_memory:
         return np.empty(shape, dtype)
     folder = tempfile.gettempdir()
     if shutil.disk_usage(folder).free < size:  # the system would kill the process half-way

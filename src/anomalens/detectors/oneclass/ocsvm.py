@@ -132,7 +132,7 @@ def exact(x: Floats, gamma: float, nu: float, seed: int) -> OcsvmHead:
     return OcsvmHead(x[machine.support_], machine.dual_coef_[0].astype(np.float64), gamma, rho)
 
 
-def by_landmarks(x: Floats, gamma: float, nu: float, seed: int) -> OcsvmHead:
+def by_landmarks(x: Floats, gamma: float, nu: float, seed: int, count: int = LANDMARKS) -> OcsvmHead:
     """A linear machine in the space that a few random images span.
 
     Its weights, taken back through the Nyström map, are weights of the landmarks: one form for both.
@@ -140,7 +140,7 @@ def by_landmarks(x: Floats, gamma: float, nu: float, seed: int) -> OcsvmHead:
     from sklearn.linear_model import SGDOneClassSVM
 
     rng = np.random.default_rng(seed)
-    landmarks = np.ascontiguousarray(x[np.sort(rng.permutation(len(x))[:LANDMARKS])])
+    landmarks = np.ascontiguousarray(x[np.sort(rng.permutation(len(x))[:count])])
     bank = Neighbours(landmarks)
     values, axes = np.linalg.eigh(np.exp(-gamma * bank.squared(landmarks)))
     root = axes / np.sqrt(np.maximum(values, 1e-10)) @ axes.T
