@@ -18,7 +18,7 @@ from PIL import Image
 from real_sets import DATA
 
 from anomalens import Inspector
-from anomalens.backbones.runtimes import available
+from anomalens.backbones.machine import available
 from anomalens.errors import AnomalensWarning
 from anomalens.images import normal_images
 

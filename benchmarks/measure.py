@@ -20,7 +20,7 @@ from real_sets import SETS, RealSet
 from scipy.stats import beta, rankdata
 
 from anomalens import Inspector, Policy
-from anomalens.backbones.runtimes import available
+from anomalens.backbones.machine import available
 from anomalens.errors import AnomalensError
 
 RATES = (0.05, 0.01)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from anomalens.backbones.efficientnet_lite import NAMES, EfficientNetLite
-from anomalens.backbones.runtimes import Runtime, available, open_session
+from anomalens.backbones.machine import available
+from anomalens.backbones.runtimes import Runtime, open_session
 from anomalens.errors import MissingExtraError, SettingError
 
 onnx = pytest.importorskip("onnx")

@@ -9,7 +9,8 @@ import pytest
 
 from anomalens.backbones.efficientnet_lite import EfficientNetLite
 from anomalens.backbones.embedding import patch_embedding, pooled_embedding
-from anomalens.backbones.runtimes import Runtime, available, open_session
+from anomalens.backbones.machine import available
+from anomalens.backbones.runtimes import Runtime, open_session
 from anomalens.errors import BackboneError, SettingError
 
 onnx = pytest.importorskip("onnx")

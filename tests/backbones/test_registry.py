@@ -93,10 +93,10 @@ def test_incomplete_cards_are_refused() -> None:
 PROGRAM = """
 import sys
 from anomalens.backbones import (
-    card, efficientnet_lite, embedding, processor, registry, runtimes, user_graph, weights
+    card, efficientnet_lite, embedding, machine, registry, runtimes, user_graph, weights
 )
 registry.backbones()
-runtimes.available()
+machine.available()
 before = {name.split(".")[0] for name in sys.modules}
 registry.load_backbone().graph(["stride4"])
 print(*sorted(before))

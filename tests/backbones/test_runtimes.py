@@ -18,8 +18,8 @@ from anomalens.backbones import runtimes
 from anomalens.backbones.efficientnet_lite import EfficientNetLite
 from anomalens.backbones.embedding import patch_embedding
 from anomalens.backbones.foreign_data import check_self_contained
-from anomalens.backbones.processor import usable_cores
-from anomalens.backbones.runtimes import Runtime, available, choose, open_session
+from anomalens.backbones.machine import available, usable_cores
+from anomalens.backbones.runtimes import Runtime, choose, open_session
 from anomalens.errors import BackboneError, MissingExtraError, SettingError
 
 onnx = pytest.importorskip("onnx")

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from anomalens.backbones.embedding import patch_embedding, pooled_embedding
+from anomalens.backbones.machine import available
 from anomalens.backbones.registry import load_backbone
-from anomalens.backbones.runtimes import Runtime, available, open_session
+from anomalens.backbones.runtimes import Runtime, open_session
 from anomalens.backbones.user_graph import UserGraph
 from anomalens.errors import AnomalensError, BackboneError, SettingError
 

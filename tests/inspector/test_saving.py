@@ -15,7 +15,7 @@ import pytest
 
 import anomalens
 from anomalens import AnomalensWarning, Inspector
-from anomalens.backbones.runtimes import available
+from anomalens.backbones.machine import available
 from anomalens.bundle import Bundle, read_bundle, write_bundle
 from anomalens.errors import InputError
 from anomalens.inspector.golden import COUNT, TOLERANCE, golden_image

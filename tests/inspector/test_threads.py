@@ -14,7 +14,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from anomalens import Finding, Inspector
-from anomalens.backbones.runtimes import available
+from anomalens.backbones.machine import available
 from anomalens.errors import ExecutionError, SettingError
 from anomalens.threads import one_blas_thread
 

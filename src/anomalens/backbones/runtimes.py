@@ -12,24 +12,20 @@ is the default is a measurement; see `choose`.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
 
 from anomalens.backbones.card import INPUT_NAME
 from anomalens.backbones.foreign_data import check_self_contained
-from anomalens.backbones.processor import has_avx2, usable_cores
+from anomalens.backbones.machine import NAMES, THIS, Machine, import_openvino, usable_cores
 from anomalens.errors import BackboneError, ExecutionError, MissingExtraError, SettingError, unknown_name
-from anomalens.packages import package_folder
 
-NAMES: Final = ("onnxruntime", "openvino")
 PRECISIONS: Final = ("float32", "bfloat16")
 
 
@@ -93,35 +89,8 @@ class Runtime:
         return cls(**data)
 
 
-def available() -> list[str]:
-    """Names of the runtimes that are installed, found without importing them."""
-    return [name for name in NAMES if package_folder(name) is not None]
-
-
-class Machine:
-    """What runs networks here."""
-
-    @property
-    def runtimes(self) -> Collection[str]:
-        """Those that are installed."""
-        return available()
-
-    @property
-    def avx2(self) -> bool:
-        """Whether the processor has these instructions."""
-        return has_avx2()
-
-    @property
-    def bfloat16(self) -> bool:
-        """Whether OpenVINO, which has to be installed, finds instructions for it."""
-        return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-_THIS: Final = Machine()
-
-
 def choose(
-    name: str = "auto", precision: str = "float32", threads: int | None = None, machine: Machine = _THIS
+    name: str = "auto", precision: str = "float32", threads: int | None = None, machine: Machine = THIS
 ) -> Runtime:
     """Settings for this machine.
 
@@ -235,7 +204,7 @@ def open_session(graph: bytes, *, runtime: Runtime, input_size: tuple[int, int])
         If the graph refers to data outside itself or the runtime refuses it.
     """
     check_self_contained(graph)
-    _check_possible(runtime, _THIS)
+    _check_possible(runtime, THIS)
     kind = _OpenvinoSession if runtime.name == "openvino" else _OnnxruntimeSession
     try:
         return kind(graph, runtime, input_size)
@@ -293,7 +262,7 @@ class _OnnxruntimeSession(Session):
 class _OpenvinoSession(Session):
     def __init__(self, graph: bytes, runtime: Runtime, input_size: tuple[int, int]) -> None:
         super().__init__(input_size)
-        core = _openvino().Core()
+        core = import_openvino().Core()
         model = core.read_model(graph)
         names = [name for value in model.inputs for name in value.get_names()]
         if len(model.inputs) != 1 or INPUT_NAME not in names:
@@ -331,23 +300,6 @@ def _check_possible(runtime: Runtime, machine: Machine) -> None:
         raise BackboneError("ONNX Runtime is missing: run  pip install onnxruntime")
     if runtime.precision == "bfloat16" and not machine.bfloat16:
         raise SettingError("This processor has no bfloat16 instructions: use the precision float32.")
-
-
-def _openvino() -> ModuleType:
-    """Import openvino without its model converter.
-
-    `import openvino` also tries to import `openvino.tools.ovc`, and goes on without it. The
-    converter is of no use here and brings a usage reporter with its HTTP client, so it is hidden
-    during the import: that halves the time and leaves no reporter in the process.
-    """
-    if "openvino" in sys.modules:
-        return sys.modules["openvino"]
-    converter = "openvino.tools.ovc"
-    sys.modules[converter] = None  # type: ignore[assignment]
-    try:
-        return import_module("openvino")
-    finally:
-        del sys.modules[converter]
 
 
 def _brief(problem: Exception) -> str:

@@ -50,8 +50,8 @@ def doctor(as_json: bool) -> int:
 def examine() -> dict[str, Any]:
     """Look at the machine; every key is always there."""
     from anomalens import __version__
-    from anomalens.backbones.processor import usable_cores
-    from anomalens.backbones.runtimes import available, choose
+    from anomalens.backbones.machine import available, usable_cores
+    from anomalens.backbones.runtimes import choose
 
     report: dict[str, Any] = {
         "anomalens": __version__,
