@@ -30,13 +30,13 @@ def option(
     Parameters
     ----------
     default : anything
-        Of a class a new one is made each time.
+        A class is called for a new one each time.
     text : str
         What the option is for; a default that it does not name is shown behind it.
     metavar : str, optional
         What stands for the value in help texts.
     limits : (int, int or None), optional
-        Of a whole number; None for no upper one.
+        Between which a whole number lies; None for no upper limit.
     choices : tuple of str
         The words that it takes, where these are few.
     role : "setting", "place" or "own"

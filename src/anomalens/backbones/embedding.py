@@ -99,13 +99,13 @@ def joint_embedding(
     graph, size, runtime
         As for `patch_embedding`.
     taps : sequence of str
-        Of the patches.
+        Layers that make the patches.
     pooled_taps : sequence of str
-        Of the vector of the whole image; the coarsest last.
+        Layers that make the vector of the whole image; the coarsest last.
     fine_taps : sequence of str
-        Of patches on a finer grid; none for no such view.
+        Layers that make patches on a finer grid; none for no such view.
     neighbourhood : int
-        Of the averaged patches.
+        Side of the window that patches are averaged over.
 
     Returns
     -------

@@ -21,7 +21,7 @@ def joined(first: bytes, second: bytes, outputs: Sequence[tuple[str, Sequence[in
         An ONNX model of the same opset whose inputs have names of tensors of the first, its input among
         them.
     outputs : sequence of (name, shape)
-        Of the second, float32.
+        What the second graph gives, float32.
 
     Returns
     -------

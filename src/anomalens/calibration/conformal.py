@@ -136,7 +136,7 @@ class Calibration:
     def verdict(self, score: float) -> Verdict:
         """What to do with an image: "ok", "look" where it is anomalous, "reject" where that is plain.
 
-        Of normal images a fifth of those that are flagged are rejected: one in a hundred, where one in twenty
+        A fifth of the normal images that are flagged are rejected: one in a hundred, where one in twenty
         is flagged.
         """
         if not self.is_anomalous(score):

@@ -34,7 +34,7 @@ class Download:
     ----------
     url : str
     sha256 : str
-        Of the whole file.
+        The whole file's hash.
     size : int
         Its bytes; more are never accepted.
     """

@@ -90,7 +90,7 @@ def check_hygiene(
     limit : int
         At most this many images are compared by content (0: none), drawn from both sides alike.
     seed : int
-        Of that draw.
+        What that draw depends on.
     progress : Progress, optional
         Reports the reading of files.
     """

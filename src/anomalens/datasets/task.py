@@ -25,7 +25,7 @@ class Task:
     category : str or None
         A dataset of several products, papers or boards is one task for each.
     normal_class : str or None
-        Of class-labelled data the class or classes that count as normal.
+        In class-labelled data the class or classes that count as normal.
     shots : int or None
         How many training images were drawn, where a number was asked for.
     train : ImageSet

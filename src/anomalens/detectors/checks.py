@@ -37,7 +37,7 @@ def check_detector(
     settings : Settings, optional
         For a class whose defaults do not suit a dozen small images (e.g. names a backbone).
     size : (height, width)
-        Of the images in pixels, at least 32 each.
+        The images' size in pixels, at least 32 each.
     runtime : Runtime, optional
         What executes graphs; by default ONNX Runtime on one thread.
 

@@ -303,7 +303,7 @@ class Detector(ABC):
         ----------
         state : State
         size : (height, width)
-            Of the prepared images.
+            The prepared images' size, in pixels.
         runtime : Runtime
             What executes the graphs.
         """
@@ -335,7 +335,7 @@ class Detector(ABC):
     def part_thresholds(self, threshold: float) -> Mapping[str, float]:
         """Above which value each of the score's parts takes the score above a threshold, in its own unit.
 
-        Of detectors whose score is the largest of its parts on a common scale.
+        Detectors have such values whose score is the largest of its parts on a common scale.
         """
         return {}
 

@@ -163,12 +163,12 @@ def stand_in_scores(
     judged : iterable of (Detector, Batch)
         `total` batches of one image each, with the detector that scores the copies of it.
     copies : int
-        Of each image.
+        How many are made of each image.
 
     Returns
     -------
     Scores
-        Of total · copies copies; maps are the maxima, [n, 1, 1].
+        For total · copies copies; maps are the maxima, [n, 1, 1].
     """
     scores: list[float] = []
     maxima: list[float] = []

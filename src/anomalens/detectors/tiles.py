@@ -32,7 +32,7 @@ class Layout:
     Attributes
     ----------
     size : (height, width)
-        Of the image.
+        The image's size, in pixels.
     tile : int
         Side of a tile in pixels.
     corners : tuple of (y, x)

@@ -30,7 +30,7 @@ class Cell:
     title : str
         The task's name, in tables and in the name of the card's file.
     n_images : int
-        Of the task.
+        How many images the task has.
     """
 
     selection: Selection

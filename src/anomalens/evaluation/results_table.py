@@ -69,7 +69,7 @@ def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
 def result_rows(cards: Iterable[ResultCard], *, classes: bool = True) -> list[list[str]]:
     """One row per task, detector and settings below a heading, as texts.
 
-    Of cards that differ in nothing, seed included, the last counts; failed ones have no row.
+    Where cards differ in nothing, seed included, the last counts; failed ones have no row.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def mean_cells(title: str, detector: str, members: Sequence[Sequence[ResultCard]
     title, detector : str
         The first two cells.
     members : sequence of sequences of ResultCard
-        Of each task the cards of all seeds, none of them failed.
+        For each task the cards of all seeds, none of them failed.
     """
     texts = [title, detector, str(len(members[0])), ""]
     for name, _ in FIGURES:

@@ -294,7 +294,7 @@ class ImageSet:
         Parameters
         ----------
         source : str, Path, or anything that `ImageSet.open` takes
-            Of a folder, pattern or manifest the references are found by their names (see
+            References in a folder, pattern or manifest are found by their names (see
             `anomalens.images.references`); a list, an array or an `ImageSet` is in the order of the images.
             One reference alone belongs to every image.
 

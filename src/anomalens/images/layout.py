@@ -51,7 +51,7 @@ class Layout:
     sentence : str
         One sentence for people.
     doubts : tuple of str
-        Of a flat folder: what is in it that may be no normal image to learn from, in words.
+        What in a flat folder may be no normal image to learn from, in words.
     """
 
     root: Path

@@ -144,7 +144,7 @@ class Masks:
     def of(self, image: Path) -> Path | None:
         """The mask of an image: a file, or a folder of files; None where there is none.
 
-        Of several of one name it is the one whose folders, but for those of masks and images, are the most
+        Where several have one name, it is the one whose folders, but for those of masks and images, are most
         alike: that of `test/crack/000.png` is `ground_truth/crack/000_mask.png`, not `…/hole/000_mask.png`.
         """
         found = [path for path in self.by_name.get(image.stem.lower(), ()) if path != image]

@@ -69,7 +69,7 @@ def prepared_size(given: Size, images: ImageSet, *, multiple: int = 1) -> tuple[
 def usual_size(images: ImageSet) -> tuple[int, int] | None:
     """Width and height of most images, in pixels; None where none can be read.
 
-    Of more than 25 images, 25 that are spread over the set are looked at.
+    Where there are more than 25 images, 25 that are spread over the set are looked at.
     """
     sizes: Counter[tuple[int, int]] = Counter()
     places = np.linspace(0, len(images) - 1, _LOOKED_AT).round() if len(images) else np.zeros(0)

@@ -80,7 +80,7 @@ def following(
 ) -> NDArray[np.intp] | None:
     """The group of each frame of a film, intp [n], or None where the images are none.
 
-    Of a film most images are most like one just before or after. It is cut where a frame is no more like
+    In a film most images are most like the one just before or after. It is cut where a frame is no more like
     the one before than any two are, and further into `FILM_GROUPS` groups, so that some can be left out.
     """
     nearest = np.full(n, -n)

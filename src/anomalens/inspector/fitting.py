@@ -128,8 +128,8 @@ def _maxima(scores: Scores, chosen: NDArray[np.int64]) -> NDArray[np.float64] | 
 def _augmented(detector: Detector, training: TrainingSet, *, policy: Policy, job: Job) -> Calibration:
     """Too few groups: score slightly changed copies of the images.
 
-    Of two groups each is scored by a detector fitted to the other; copies of what a model has learnt
-    score far lower than new images do. Of one group there is nothing else.
+    Two groups are each scored by a detector fitted to the other; copies of what a model has learnt score
+    far lower than new images do. With one group there is nothing else.
     """
     warnings.warn(
         f"{len(training.images)} normal images form {training.n_groups} independent group"

@@ -76,8 +76,8 @@ class Inspector(Model):
         parameters : mapping
             The detector's parameters: values, or texts as `-p` takes them.
         size : int, (width, height) or "native", optional
-            Of the prepared images, in pixels; also as a text, "4000x3000". "native" is the size that most
-            of the images have. By default native on tiles, else see `preparation.usual_side`.
+            How large images are prepared, in pixels; also as a text, "4000x3000". "native" is what most
+            of them have. By default native on tiles, else see `preparation.usual_side`.
         tile, overlap : int, optional
             For images of many megapixels and a detector that gives maps: cut into tiles of this side, in
             pixels, which share at least `overlap` (32). The same as the detector `tiled:NAME`.
@@ -156,7 +156,7 @@ class Inspector(Model):
         references : optional
             Each image's own template, as `fit` takes them; detectors that use none ignore them.
         explain : "none", "flagged" or "all"
-            Of which images the findings say why.
+            Which images' findings say why.
         pictures : bool
             Whether findings carry the decoded pictures, for reports.
         workers : int

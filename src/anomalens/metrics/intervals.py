@@ -133,7 +133,7 @@ class DeLong:
     difference : float
         auroc_a − auroc_b.
     standard_error : float
-        Of the difference; 0 where the data show no variation of it.
+        The difference's; 0 where the data show no variation of it.
     z, p : float
         Two-sided. With a standard error of 0: z = 0, p = 1 where the AUROCs are equal, else z = ±inf, p = 0.
     low, high : float

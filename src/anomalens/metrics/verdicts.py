@@ -110,7 +110,7 @@ def verdict_figures(labels: ArrayLike, verdicts: ArrayLike, *, confidence: float
     labels : bool [n], True = anomalous
     verdicts : bool [n], True = flagged
     confidence : float
-        Of the two exact intervals.
+        How sure the two exact intervals are, as a fraction.
 
     Raises
     ------

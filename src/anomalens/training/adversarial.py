@@ -26,7 +26,7 @@ class Discriminator(nn.Module):
     Parameters
     ----------
     grid : (height, width)
-        Of the features.
+        Size of the features.
     depth, width : int
         Halvings, and channels after the first one.
     """

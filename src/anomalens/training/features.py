@@ -47,7 +47,7 @@ class HeldFeatures(HeldImages):
     pixels : uint8 or float32 [n, h, w, 3]
     features : sequence of float16 [n, …]
     identity : bytes
-        Of what computed them, for checkpoints.
+        A hash of what computed them, for checkpoints.
     scaling : (mean, std), 3 numbers each
         How the frozen network wants images.
     """

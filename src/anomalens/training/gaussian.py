@@ -23,7 +23,7 @@ class GaussianDensity(nn.Module):
     Parameters
     ----------
     features : float [n, d]
-        Of normal images. The covariance that whitens them is shrunk (Ledoit & Wolf 2004).
+        Normal images' features. The covariance that whitens them is shrunk (Ledoit & Wolf 2004).
     """
 
     mean: Tensor

@@ -41,7 +41,7 @@ def joined_graph(
     rows : int64
         Images to compare graph and module on.
     outputs : mapping of name to shape
-        Of what the module gives.
+        What the module gives.
 
     Raises
     ------

@@ -69,7 +69,7 @@ class LatentDensity(nn.Module):
     Parameters
     ----------
     codes : float64 [N, k]
-        Of normal images, kept.
+        Normal images' codes, kept.
     mean, matrix : float64 [k], [k, k]
         See `scaled`.
     bandwidth : float
@@ -105,7 +105,7 @@ class ReconstructionAndDensity(nn.Module):
     scorer : Module
         A `ReconstructionScorer`.
     density : LatentDensity
-        Of its autoencoder's codes.
+        How likely its autoencoder's codes are.
     """
 
     def __init__(self, scorer: nn.Module, density: LatentDensity) -> None:

@@ -20,7 +20,7 @@ class Player:
     Attributes
     ----------
     name : str
-        Of its curve.
+        What its curve is called.
     weights : sequence of parameters
         Only these are moved by its loss.
     loss : callable

@@ -117,7 +117,7 @@ class SurpriseScorer(nn.Module):
         Codes that −log p(x | z) is averaged over, drawn with noise that is kept as a constant; 0 takes the
         mean code.
     seed : int
-        Of that noise.
+        What that noise is drawn from.
     sigma : float
         Smoothing of the map, in pixels.
     image_score : "mean" of the map before smoothing, or "max" of the smoothed one, in place of the mean

@@ -88,7 +88,7 @@ class FlowHead:
     Parameters
     ----------
     mean : float64 [k]
-        Of the normal vectors: the flow sees what differs from it.
+        The normal vectors' mean: the flow sees what differs from it.
     couplings : sequence of mapping
         `w1`, `b1`, `w2`, `b2` (float32) and `order` (int64) of each coupling.
     """

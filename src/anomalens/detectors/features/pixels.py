@@ -18,7 +18,7 @@ class SmallPicture:
     Parameters
     ----------
     side : int
-        Of the small picture, in pixels.
+        The small picture's side, in pixels.
     colour : bool
         Three channels instead of grey.
     """

@@ -28,7 +28,7 @@ class FeatureSpace:
     Attributes
     ----------
     mean : float32 [d]
-        Of the normal images, for explanations.
+        The normal images' mean, for explanations.
     origin, scale : float32 [d]
         What is taken away, and then divided by.
     axes : float32 [d, k] or None

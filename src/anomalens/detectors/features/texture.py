@@ -38,7 +38,7 @@ class Texture:
     Parameters
     ----------
     size : (height, width)
-        Of the prepared images; Gabor filters are made for it once.
+        The prepared images' size; Gabor filters are made for it once.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:

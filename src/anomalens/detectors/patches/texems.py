@@ -26,7 +26,7 @@ class Texems:
         Standardisation.
     means : float32 [k, d]
     factors : float32 [k, d, d]
-        Of the inverse covariances: factor · factorᵀ = Σ⁻¹.
+        Factors of the inverse covariances: factor · factorᵀ = Σ⁻¹.
     weights : float32 [k]
     """
 

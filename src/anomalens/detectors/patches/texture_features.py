@@ -33,11 +33,11 @@ class PatchTexture:
     Parameters
     ----------
     size : (height, width)
-        Of the prepared images.
+        The prepared images' size, in pixels.
     factor : int
         The image is reduced by this, as means of factor × factor pixels.
     side, step : int
-        Of the patches, in pixels of the reduced image.
+        How large patches are and how far apart, in pixels of the reduced image.
     """
 
     def __init__(self, size: tuple[int, int], *, factor: int, side: int, step: int) -> None:

@@ -78,7 +78,7 @@ def _append_windows(edited: Graph, grids: Mapping[str, tuple[int, int]], windows
     edited : Graph
         Changed in place.
     grids : mapping
-        Of each tap, as `tap_grids` gives them; the channels are joined in this order.
+        Each tap's grid, as `tap_grids` gives them; the channels are joined in this order.
     windows : Windows
 
     Returns

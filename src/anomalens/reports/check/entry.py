@@ -24,7 +24,7 @@ class Checked:
     label : str or None
         What the image is known to be.
     shown : (width, height)
-        Of picture and overlay, in pixels.
+        How large picture and overlay are, in pixels.
     similar : dict of str to str
         Pictures of normal images, by the images' ids.
     """

@@ -73,7 +73,7 @@ def chosen(numbers: CardNumbers) -> list[tuple[Group, ImageScore]]:
 class Album:
     """Takes pictures while evaluations run, one after the other.
 
-    Of all cards together it keeps `pool_bytes`; the least telling pictures of each card give way first.
+    It keeps `pool_bytes` for all cards together; the least telling pictures of each card give way first.
     """
 
     def __init__(self, *, pool_bytes: int = POOL_BYTES) -> None:

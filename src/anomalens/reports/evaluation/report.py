@@ -38,7 +38,7 @@ def write_report(
     album : Album, optional
         The pictures, taken while the cards were made. Without one the page has none, and says so.
     max_bytes : int
-        Of report.html; pictures, then sections, are left out to stay below, and the page says so.
+        How large report.html may be; pictures, then sections, are left out to stay below, and it says so.
 
     Returns
     -------

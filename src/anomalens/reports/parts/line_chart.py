@@ -148,8 +148,8 @@ def _sides(x: Scale, y: Scale) -> str:
 def _path(points: Points, x: Scale, y: Scale) -> str:
     """A path on a grid of half a pixel.
 
-    Of each run of points in one column of pixels the first, lowest, highest and last are kept: it looks the
-    same.
+    From each run of points in one column of pixels the first, lowest, highest and last are kept: it looks
+    the same.
     """
     xs = np.rint(2 * SIDE * x.place(points[:, 0])).astype(int)
     ys = np.rint(2 * SIDE * (1 - y.place(points[:, 1]))).astype(int)

@@ -41,7 +41,7 @@ def plain_picture(pixels: Pixels, size: tuple[int, int]) -> Image.Image:
     pixels : uint8 or float32 [h, w, 3], 0-255
         Perhaps decoded at reduced size.
     size : (width, height)
-        Of the original.
+        The original's size, in pixels.
     """
     if pixels.dtype != np.uint8:
         pixels = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)

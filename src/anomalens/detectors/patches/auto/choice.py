@@ -46,7 +46,7 @@ class Choice:
     def patches_alone(cls, maker: MapMaker) -> Self:
         """Too few groups to weigh anything by: the plain distances of patches alone.
 
-        Of two groups an inspector calibrates by models of one each: their scores need one unit.
+        With two groups an inspector calibrates by models of one each: their scores need one unit.
         """
         return cls(
             Drawing((Term(NEAREST, 1.0, maker),)),

@@ -99,13 +99,13 @@ class Reading:
     Attributes
     ----------
     memory : Memory
-        Of all patches.
+        Holds all patches.
     apart : float
         How far any two patches lie apart.
     pooled : float32 [n, d]
-        Of whole images.
+        Whole images' features.
     layout, detail : float16 [m, p, c]
-        Of the images that these views learn from.
+        Features of the images that these views learn from.
     fine : SharedMoments or None
     fine_grid : (int, int) or None
     painted : Painted

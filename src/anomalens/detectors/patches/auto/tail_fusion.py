@@ -23,7 +23,7 @@ class TailFusion:
     scales : TailScale of each view, or None
         None where there are too few groups to leave any out: the patches' score then stands alone.
     weights : mapping of view to float
-        Of the tail values in the image's score.
+        How much each tail value counts in the image's score.
     """
 
     scales: Mapping[str, TailScale] | None

@@ -32,7 +32,7 @@ def weights(
     gap : float
         Mean distance of left-out normal patches to the bank, by that of any two patches to each other.
     painted_auroc : float
-        Of patches alone, between left-out normal images and the same with plain painted defects.
+        How well patches alone tell left-out normal images from the same with plain painted defects.
     """
     trust = float(np.interp(n_groups, FEW_GROUPS, (0.0, 1.0)))
     hidden = 1.0 - float(np.interp(painted_auroc, HIDDEN, (0.0, 1.0)))

@@ -84,9 +84,9 @@ class Memory:
     store : FeatureStore
     coreset : Coreset
     groups, folds : int64 [n]
-        Of the images.
+        Which images belong together, and which are left out together.
     grid : (int, int)
-        Of an image's patches.
+        Rows and columns of an image's patches.
     weights : float32 of each patch in the store, or None
     """
 

@@ -22,7 +22,7 @@ class PositionView:
     Parameters
     ----------
     features : float16 [n, p, c]
-        Of normal images.
+        Normal images' features.
     folds : int64 [n]
     dimensions : int
         Principal axes of the features that are kept.
@@ -35,7 +35,7 @@ class PositionView:
     Attributes
     ----------
     gaussians : PositionGaussians
-        Of all images.
+        Fitted to all images.
     rests : float16 [n, p, k]
         What they were fitted to: the images along the axes, less the components that other folds show.
     """

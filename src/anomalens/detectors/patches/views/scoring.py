@@ -35,7 +35,7 @@ class Placed:
     source : str
         The output of the features' graph that it looks at, [1, h, w, c].
     grid : (int, int)
-        Of its distances.
+        Rows and columns of its distances.
     step : int
         2 for a view of every second patch, along both sides.
     shown : bool

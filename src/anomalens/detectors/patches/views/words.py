@@ -27,7 +27,7 @@ class Words:
         Principal components that the words are in.
     words : float32 [k, q]
     middle, deviation : float32 [k]
-        Of the distances of normal vectors whose nearest word this is.
+        Where the distances of normal vectors lie whose nearest word this is.
     n_nearest : int
         m: words that a distance averages over.
     """
