@@ -20,6 +20,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from opening import opening
 
 PAGE = Path(__file__).with_suffix(".md")
 SIDE, PICTURES, ROUNDS, WARM, CHANNELS = 256, 20, 15, 5, 152
@@ -100,7 +101,7 @@ def ours() -> None:
             f"| {detector} | {runtime} | {middle:.1f} | {low:.1f} to {high:.1f} | {reference / middle:.1f} |"
         )
     PAGE.write_text(
-        "# Beside anomalib's PatchCore, picture by picture\n\n"
+        f"# Beside anomalib's PatchCore, picture by picture\n\n{opening(PAGE)}\n\n"
         f"Milliseconds for one picture of {SIDE} px, two threads of {os.cpu_count()} cores, float32, a bank "
         f"of {bank} vectors, {PICTURES} pictures {ROUNDS} times, one after the other; ours with all that a "
         "finding holds, theirs the model's score and map of a prepared tensor. `python "

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from opening import opening
 
 from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.datasets import load_tasks
@@ -236,6 +237,8 @@ def page(found: dict[str, Any]) -> str:
     """The results as Markdown."""
     lines = [
         "# Image-level detectors at scale",
+        "",
+        opening(PAGE),
         "",
         f"`python benchmarks/image_level_scale.py` wrote this page; machine: {found['machine']}. Other work "
         f"may run on it: CPU seconds tell how much was done. Features are the defaults, "

@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from opening import opening
 from PIL import Image
 from real_sets import DATA
 
@@ -87,7 +88,7 @@ def main() -> None:
         rows.append(f"| {key[0]} | {key[1]} | {middle:.1f} | {low:.1f} to {high:.1f} | {fits[key]:.0f} |")
         print(rows[-1], flush=True)
     PAGE.write_text(
-        "# From an array to the verdict\n\n"
+        f"# From an array to the verdict\n\n{opening(PAGE)}\n\n"
         f"Milliseconds for one picture of {SIDE} px, with its map and all that a finding holds, on two "
         f"threads of {os.cpu_count()} cores, {processor()}; float32, mvtec_transistor, {len(arrays)} "
         f"pictures {ROUNDS} times, detectors and runtimes in turn. `python benchmarks/latency.py` wrote this "

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from opening import opening
 from real_sets import DATA, SETS
 
 HERE = Path(__file__).resolve().parent
@@ -52,6 +53,8 @@ def table(results: dict[str, Any]) -> str:
     good = [row for row in rows if "error" not in row]
     lines = [
         "# The main job, measured",
+        "",
+        opening(HERE / "main_job.md"),
         "",
         "`make bench` wrote this page and `main_job.json`. Detector `patchcore` with its defaults, seed 0; "
         f"machine: {results['machine']}; other work may run on it, so compare times as ratios. A set's "

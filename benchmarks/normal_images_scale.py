@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from opening import opening
 from PIL import Image
 from real_sets import DATA
 
@@ -118,6 +119,8 @@ def page(results: dict[str, Any]) -> str:
     """The results as Markdown."""
     lines = [
         "# What more normal images cost",
+        "",
+        opening(PAGE),
         "",
         f"`python benchmarks/normal_images_scale.py` wrote this page; machine: {platform.machine()}, "
         f"{os.cpu_count()} cores, on which other work may run. Normal images are crops of {SIDE} pixels from "

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from opening import opening
 from PIL import Image
 from real_sets import DATA
 
@@ -222,6 +223,8 @@ def page(table: list[str]) -> str:
     about = (__doc__ or "").split("\n\n", 1)[1].strip()
     lines = [
         "# Template pairs",
+        "",
+        opening(PAGE),
         "",
         about,
         "",

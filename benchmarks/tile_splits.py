@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from opening import opening
 from real_sets import DATA
 
 from anomalens import ImageSet, Inspector
@@ -76,7 +77,7 @@ def main() -> None:
             found.append(image_level(order[:n], order[n:] + defects, detector, seed))
         rows.append(row("at random", n, len(good) - n, statistics.mean(twins), detector, found))
     PAGE.write_text(
-        "# Magnetic tiles: what the split decides\n\n"
+        f"# Magnetic tiles: what the split decides\n\n{opening(PAGE)}\n\n"
         f"Image AUROC with {len(defects)} defects, 256 px, defaults, seeds {', '.join(map(str, SEEDS))} "
         "(of the random split too). By tile, all exposures of a tile are either learnt from or tested, as "
         "for parts that come new; at random, most tested good pictures have another exposure of the same "

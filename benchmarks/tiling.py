@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from opening import opening
 from PIL import Image
 from real_sets import DATA
 
@@ -219,6 +220,8 @@ def page(results: dict[str, Any]) -> str:
     """The results as Markdown."""
     lines = [
         "# Tiling, measured",
+        "",
+        opening(PAGE),
         "",
         f"`python benchmarks/tiling.py` wrote this page. Detector `{DETECTOR}`, `max_bank={MAX_BANK}`; "
         f"machine: {platform.machine()}, {os.cpu_count()} cores, with much other work on them: seconds of a "

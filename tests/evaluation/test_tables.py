@@ -71,7 +71,10 @@ def test_remarks_above_a_table_outlive_it(card, tmp_path):
     remarks = "One remark,\nof two lines.\n\nAnother."
     place.write_text(first.replace(LEGEND, f"Before.\n\n{LEGEND}\n\n{remarks}"), encoding="utf-8")
     second = results_page("New", [replace(card, seed=1)], earlier=place)
-    assert second == f"# New\n\n{LEGEND}\n\nBefore.\n\n{remarks}\n\n{results_table([replace(card, seed=1)])}"
+    assert second == f"# New\n\nBefore.\n\n{remarks}\n\n{LEGEND}\n\n{results_table([replace(card, seed=1)])}"
+    of_before = f"Concluded.\n\n{LEGEND[:80]}, as of another version."
+    place.write_text(first.replace(LEGEND, of_before), encoding="utf-8")
+    assert results_page("New", [card], earlier=place).startswith(f"# New\n\nConcluded.\n\n{LEGEND}\n\n|")
     place.write_text("# Notes\n\nOf something else.\n\n| a |\n", encoding="utf-8")
     assert results_page("A title", [card], earlier=place) == first
     assert results_page("A title", [card]) == first

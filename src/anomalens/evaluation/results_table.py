@@ -35,11 +35,12 @@ COSTS: Final = (("fit_seconds", "fit s", 1), ("ms_per_image", "ms/image", 1), ("
 
 
 def results_page(title: str, cards: Iterable[ResultCard], *, earlier: Path | None = None) -> str:
-    """The table below its title, what its figures are, and the remarks of an earlier such page.
+    """The table below its title, the remarks of an earlier such page, and what its figures are.
 
-    Remarks are the paragraphs between the title and the table: what a person wrote outlives a new table.
+    Remarks are the paragraphs between the title and the table, the conclusion first: what a person wrote
+    outlives a new table.
     """
-    return "\n\n".join([f"# {title}", LEGEND, *_remarks(earlier), results_table(cards)])
+    return "\n\n".join([f"# {title}", *_remarks(earlier), LEGEND, results_table(cards)])
 
 
 def _remarks(page: Path | None) -> list[str]:
@@ -48,10 +49,10 @@ def _remarks(page: Path | None) -> list[str]:
     except (OSError, UnicodeDecodeError):
         return []
     above = text.partition("\n|")[0]
-    if LEGEND not in above:  # some other file
-        return []
-    parts = (part.strip("\n") for part in above.split("\n\n")[1:])
-    return [part for part in parts if part and part != LEGEND]
+    begins = LEGEND.partition(";")[0]  # its end has changed from version to version
+    parts = [part for part in (part.strip("\n") for part in above.split("\n\n")[1:]) if part]
+    remarks = [part for part in parts if not part.startswith(begins)]
+    return remarks if len(remarks) < len(parts) else []  # no legend: some other file
 
 
 def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
