@@ -1,8 +1,8 @@
 """MATLAB 5 `.mat` files: numeric arrays and structures of them, with every length checked.
 
 SVHN and CrackForest need little of the format, so little is read: no objects, functions, cells or
-sparse matrices, no nesting beyond what a label file has. Format: "MAT-File Format", The MathWorks,
-R2019b, chapter 1.
+sparse matrices, no nesting beyond what a label file has. scipy's reader is not used: a damaged file can
+end the process (scipy 1.17). Format: "MAT-File Format", The MathWorks, R2019b, chapter 1.
 """
 
 from __future__ import annotations
