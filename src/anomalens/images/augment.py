@@ -8,14 +8,14 @@ mirrored part, an anomaly in many processes, into a normal one.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, cast
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from anomalens.errors import SettingError, unknown_name
 from anomalens.images.arrays import Pixels
-from anomalens.images.json_fields import Fields
+from anomalens.images.json_fields import Recorded
 from anomalens.images.resample import Matrix, warp
 
 Flip = Literal["none", "horizontal", "vertical", "both"]
@@ -26,7 +26,7 @@ _WHEN_NAMED = {"rotate": 10.0, "shear": 5.0, "scale": 0.1, "crop": 0.1, "brightn
 
 
 @dataclass(frozen=True, kw_only=True)
-class Augmentation:
+class Augmentation(Recorded):
     """Ranges from which each copy draws uniformly; 0 and "none" change nothing.
 
     Parameters
@@ -45,6 +45,7 @@ class Augmentation:
         Factor on the values from 1 - brightness to 1 + brightness, 0-1.
     """
 
+    kind: ClassVar[str] = "augmentation"
     flip: Flip = "none"
     rotate: float = 0.0
     shear: float = 0.0
@@ -91,16 +92,6 @@ class Augmentation:
                     f"The augmentation {item} needs a number; write {word}={_WHEN_NAMED[word]:g}."
                 ) from None
         return cls(**given)
-
-    def to_json(self) -> dict[str, Any]:
-        """The settings as plain JSON values."""
-        return {"kind": "augmentation", **asdict(self)}
-
-    @classmethod
-    def from_json(cls, data: object) -> Augmentation:
-        """Read what `to_json` gave; `SettingError` for anything else."""
-        read = Fields(data, "augmentation", "flip", *_LIMITS)
-        return cls(flip=cast(Flip, read.text("flip")), **{n: read.number(n) for n in _LIMITS})
 
     def apply(self, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         """One random copy of PIXELS `[h, w, 3]`, same size and type."""

@@ -1,70 +1,51 @@
-"""Exact reading of settings from JSON: every key known, every type right, or one sentence."""
+"""Records in JSON: every key known, every value as the record's own checks want it, or one sentence."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
+import base64
+import binascii
+from dataclasses import fields
+from typing import Any, ClassVar, Self
 
 from anomalens.errors import SettingError
 
 
-class Fields:
-    """The fields of one JSON object of a known kind.
+class Recorded:
+    """A dataclass that goes to JSON and back; its `__post_init__` has to check what a stranger may write."""
 
-    Parameters
-    ----------
-    data : object
-        What `json.loads` gave.
-    kind : str
-        What its key `kind` must say.
-    *names : str
-        The other keys, all of them needed and no more allowed.
+    kind: ClassVar[str]
 
-    Raises
-    ------
-    SettingError
-        From the constructor and from every accessor.
-    """
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain JSON values."""
+        return {"kind": self.kind, **{f.name: _plain(getattr(self, f.name)) for f in fields(self)}}  # type: ignore[arg-type]
 
-    def __init__(self, data: object, kind: str, *names: str) -> None:
+    @classmethod
+    def from_json(cls, data: object) -> Self:
+        """Read what `to_json` gave; `SettingError` for anything else."""
+        kind, types = cls.kind, {f.name: f.type for f in fields(cls)}  # type: ignore[arg-type]
         if not isinstance(data, dict) or data.get("kind") != kind:
             raise SettingError(f"{kind}: an object with kind {kind!r} is needed, not {data!r:.60}.")
-        wrong = {"kind", *names} ^ set(data)
+        wrong = {"kind", *types} ^ set(data)
         if wrong:
             raise SettingError(
                 f"{kind}: the fields {', '.join(sorted(map(str, wrong)))} are missing or unknown; "
                 "the settings were made by a newer version or are damaged."
             )
-        self.data: dict[str, Any] = data
-        self._kind = kind
+        try:
+            return cls(**{n: _bytes(data[n]) if types[n] == "bytes" else _value(data[n]) for n in types})
+        except (binascii.Error, ValueError, TypeError) as error:
+            raise SettingError(f"{kind}: the settings are damaged ({error}); make the model again.") from None
 
-    def integer(self, name: str) -> int:
-        value = self.data[name]
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self._wrong(name, "a whole number")
-        return value
 
-    def number(self, name: str) -> float:
-        value = self.data[name]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self._wrong(name, "a number")
-        if not math.isfinite(value):
-            raise self._wrong(name, "a finite number")
-        return float(value)
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    return list(value) if isinstance(value, tuple) else value
 
-    def text(self, name: str) -> str:
-        value = self.data[name]
-        if not isinstance(value, str):
-            raise self._wrong(name, "a text")
-        return value
 
-    def colour(self, name: str) -> tuple[int, int, int]:
-        value = self.data[name]
-        if not isinstance(value, list) or len(value) != 3:
-            raise self._wrong(name, "a list of three whole numbers")
-        if not all(isinstance(part, int) and not isinstance(part, bool) for part in value):
-            raise self._wrong(name, "a list of three whole numbers")
-        return value[0], value[1], value[2]
+def _value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
-    def _wrong(self, name: str, needed: str) -> SettingError:
-        return SettingError(f"{self._kind}: {name} is {self.data[name]!r:.60} and must be {needed}.")
+
+def _bytes(text: Any) -> bytes:
+    return base64.b64decode(text, validate=True)

@@ -6,7 +6,6 @@ A list of steps that is saved in the model file and replayed bit by bit.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -28,12 +27,8 @@ __all__ = ["Affine", "Prepared", "Preprocessing"]
 ValueStep = Grey | Standardise | RemoveBackground | ApplyMask
 Step = Resize | ValueStep
 
-_READERS: dict[str, Callable[[object], Step]] = {
-    Resize.kind: Resize.from_json,
-    Grey.kind: Grey.from_json,
-    Standardise.kind: Standardise.from_json,
-    RemoveBackground.kind: RemoveBackground.from_json,
-    ApplyMask.kind: ApplyMask.from_json,
+_KINDS: dict[str, type[Step]] = {
+    step.kind: step for step in (Resize, Grey, Standardise, RemoveBackground, ApplyMask)
 }
 _WORDS = (*MODES, Grey.kind, Standardise.kind, RemoveBackground.kind, ApplyMask.kind)
 _BACKGROUND = re.compile(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})(?::([0-9]{1,3}))?", re.I)
@@ -112,13 +107,13 @@ class Preprocessing:
         steps = []
         for item in data["steps"]:
             kind = item.get("kind") if isinstance(item, dict) else None
-            reader = _READERS.get(kind) if isinstance(kind, str) else None
-            if reader is None:
+            step = _KINDS.get(kind) if isinstance(kind, str) else None
+            if step is None:
                 raise SettingError(
                     f"The preprocessing step {kind!r} is unknown here; it was made by a newer "
                     "version, so update anomalens."
                 )
-            steps.append(reader(item))
+            steps.append(step.from_json(item))
         return cls(tuple(steps))
 
     @classmethod

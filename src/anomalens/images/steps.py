@@ -6,11 +6,9 @@ All arithmetic is exact or in a fixed order: the same file gives the same bits.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -18,7 +16,7 @@ from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.images.decode import Picture, decode
 from anomalens.images.geometry import Affine, Prepared
-from anomalens.images.json_fields import Fields
+from anomalens.images.json_fields import Recorded
 from anomalens.images.resample import luma, resize
 
 RGB = tuple[int, int, int]
@@ -30,7 +28,7 @@ MID_GREY = 127
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resize:
+class Resize(Recorded):
     """Bring an image to `width` x `height` pixels, bilinear with antialiasing.
 
     Parameters
@@ -91,27 +89,9 @@ class Resize:
         ax, ay = width / inner_w, height / inner_h
         return Prepared(canvas, Affine(ax, ay, -x0 * ax, -y0 * ay), picture.size)
 
-    def to_json(self) -> dict[str, Any]:
-        fill = self.fill if self.fill == "border" else list(self.fill)
-        return {
-            "kind": self.kind, "width": self.width, "height": self.height,
-            "mode": self.mode, "fill": fill,
-        }  # fmt: skip
-
-    @classmethod
-    def from_json(cls, data: object) -> Resize:
-        fields = Fields(data, cls.kind, "width", "height", "mode", "fill")
-        fill = fields.data["fill"]
-        return cls(
-            width=fields.integer("width"),
-            height=fields.integer("height"),
-            mode=cast(Mode, fields.text("mode")),
-            fill="border" if fill == "border" else fields.colour("fill"),
-        )
-
 
 @dataclass(frozen=True)
-class Grey:
+class Grey(Recorded):
     """Replace colour by ITU-R 601 luma in all three channels."""
 
     kind: ClassVar[str] = "grey"
@@ -119,17 +99,9 @@ class Grey:
     def apply(self, prepared: Prepared) -> Prepared:
         return prepared.with_pixels(np.repeat(luma(prepared.pixels)[..., None], 3, axis=2))
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind}
-
-    @classmethod
-    def from_json(cls, data: object) -> Grey:
-        Fields(data, cls.kind)
-        return cls()
-
 
 @dataclass(frozen=True, kw_only=True)
-class Standardise:
+class Standardise(Recorded):
     """Bring each image to one brightness and contrast.
 
     One gain and one offset for all channels, from the mean and standard deviation over all visible
@@ -170,17 +142,9 @@ class Standardise:
             values = np.rint(values)
         return prepared.with_pixels(values.astype(seen.dtype))
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "mean": self.mean, "sd": self.sd}
-
-    @classmethod
-    def from_json(cls, data: object) -> Standardise:
-        fields = Fields(data, cls.kind, "mean", "sd")
-        return cls(mean=fields.number("mean"), sd=fields.number("sd"))
-
 
 @dataclass(frozen=True, kw_only=True)
-class RemoveBackground:
+class RemoveBackground(Recorded):
     """Fill the pixels whose every channel is within `tolerance` of one colour.
 
     A rule per pixel: parts of the object that have the background's colour are filled too.
@@ -211,24 +175,9 @@ class RemoveBackground:
         pixels[(away <= self.tolerance).all(axis=2)] = self.fill
         return prepared.with_pixels(pixels)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind, "colour": list(self.colour),
-            "tolerance": self.tolerance, "fill": self.fill,
-        }  # fmt: skip
-
-    @classmethod
-    def from_json(cls, data: object) -> RemoveBackground:
-        fields = Fields(data, cls.kind, "colour", "tolerance", "fill")
-        return cls(
-            colour=fields.colour("colour"),
-            tolerance=fields.integer("tolerance"),
-            fill=fields.integer("fill"),
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
-class ApplyMask:
+class ApplyMask(Recorded):
     """Fill everything outside a region that is the same in all images (fixed camera).
 
     The mask is stretched over each original image by nearest neighbour and then goes the way that
@@ -289,26 +238,6 @@ class ApplyMask:
         pixels = prepared.pixels.copy()
         pixels[~(keep & inside)] = self.fill
         return prepared.with_pixels(pixels)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind, "width": self.width, "height": self.height,
-            "packed": base64.b64encode(self.packed).decode("ascii"), "fill": self.fill,
-        }  # fmt: skip
-
-    @classmethod
-    def from_json(cls, data: object) -> ApplyMask:
-        fields = Fields(data, cls.kind, "width", "height", "packed", "fill")
-        try:
-            packed = base64.b64decode(fields.text("packed"), validate=True)
-        except (binascii.Error, ValueError):
-            raise SettingError("mask: 'packed' is no base64 text; make the model again.") from None
-        return cls(
-            width=fields.integer("width"),
-            height=fields.integer("height"),
-            packed=packed,
-            fill=fields.integer("fill"),
-        )
 
 
 def _border_mean(pixels: Pixels) -> np.ndarray:
