@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -40,7 +41,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         stop, self.server.stop_after = self.server.stop_after, None
-        self.wfile.write(body if stop is None else body[:stop])
+        with suppress(ConnectionError):  # who reads may hang up
+            self.wfile.write(body if stop is None else body[:stop])
 
     def log_message(self, *_):
         pass

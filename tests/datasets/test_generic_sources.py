@@ -386,7 +386,7 @@ def test_hygiene_counts_copies_and_names_them(draw, tmp_path):
     found = check_hygiene(task)
     assert (found.exact, found.exact_examples) == (1, (("train/good/2.png", "test/good/9.png"),))
     assert (found.near, found.near_examples) == (1, (("train/good/1.png", "test/crack/1.png"),))
-    assert not found.clean and found.near_rate == 1 and found.near_normal == 1
+    assert found.warnings and found.near_rate == 1 and found.near_normal == 1
     assert check_hygiene(task, limit=0).compared == 0
     with pytest.raises(SettingError, match="limit"):
         check_hygiene(task, limit=-1)

@@ -16,7 +16,6 @@ from anomalens.images import (
     Duplicates,
     ImageSet,
     Thumbnails,
-    difference_hash,
     find_duplicates,
     group_images,
     stream,
@@ -191,14 +190,3 @@ def test_unreadable_images_stay_alone(tmp_path: Path) -> None:
     images = ImageSet.open([tmp_path / "bad.png", tmp_path / "none.png"])
     assert group_images(images) == [entry.id for entry in images]
     assert find_duplicates(images).compared == 0
-
-
-def test_difference_hash_survives_scale_and_exposure(real_set: RealSet) -> None:
-    path = next((real_set("shelf_detergent") / "reference").glob("*.jpg"))
-    image = Image.open(path)
-    plain = difference_hash(np.asarray(image))
-    small = difference_hash(np.asarray(image.resize((320, 240))))
-    dark = difference_hash((np.asarray(image) * 0.6).astype(np.float32))
-    assert 0 <= plain < 2**64
-    assert (plain ^ small).bit_count() <= 3
-    assert (plain ^ dark).bit_count() <= 3

@@ -72,7 +72,7 @@ def test_visible_is_where_the_image_is(mode: str) -> None:
     wide = np.full((50, 200, 3), 200, np.uint8)
     steps = Preprocessing((Resize(width=64, height=64, mode=mode, fill=(7, 7, 7)),))
     prepared = steps.apply(picture(wide))
-    x0, y0, x1, y1 = steps.visible(prepared)
+    x0, y0, x1, y1 = prepared.visible
     assert (x0, y0, x1, y1) == ((0, 24, 64, 40) if mode == "pad" else (0, 0, 64, 64))
     shown = np.zeros((64, 64), bool)
     shown[y0:y1, x0:x1] = True

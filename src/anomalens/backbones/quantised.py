@@ -110,15 +110,6 @@ class _Reader:
         image = next(self._images, None)
         return None if image is None else {INPUT_NAME: image[None]}
 
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> dict[str, NDArray[np.float32]]:
-        found = self.get_next()
-        if found is None:
-            raise StopIteration
-        return found
-
 
 def _crops(photographs: Sequence[NDArray[Any]], size: tuple[int, int]) -> list[NDArray[np.float32]]:
     """Float32 [3, h, w], 0–255: places in the photographs, the same every time."""

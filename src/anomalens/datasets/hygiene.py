@@ -73,11 +73,6 @@ class Hygiene:
     unreadable: int
     warnings: tuple[str, ...]
 
-    @property
-    def clean(self) -> bool:
-        """Whether nothing was found."""
-        return not self.warnings
-
 
 def check_hygiene(
     task: Task, *, limit: int = LIMIT, seed: int = 0, progress: Progress | None = None

@@ -14,6 +14,7 @@ from anomalens.datasets.protocols import Outsiders, make_tasks
 from anomalens.datasets.selection import Selection
 from anomalens.datasets.task import Classes, Contents, Form, Split, Task
 from anomalens.errors import ImageSetError, SettingError, unknown_name
+from anomalens.images.files import folders_in
 from anomalens.images.image_set import ImageSet
 
 _GENERIC: Final = (
@@ -253,7 +254,7 @@ def _plausible(dataset: Dataset, form: Form, folder: Path, root: Path) -> bool:
     if form in SPECIFIC_FORMS:
         return True
     if form is folders.CATEGORIES:
-        return any(sub.name.lower() in dataset.categories for sub in folders.folders_in(folder))
+        return any(sub.name.lower() in dataset.categories for sub in folders_in(folder))
     if folder == root:
         return True
     plain = folder.name.lower().replace("-", "_")
@@ -280,8 +281,8 @@ def search(root: Path) -> list[Path]:
     if not root.exists():
         raise ImageSetError(f"There is no folder {root}; check --root.")
     found = [root]
-    for folder in (root, *folders.folders_in(root)):
-        found += folders.folders_in(folder)
+    for folder in (root, *folders_in(root)):
+        found += folders_in(folder)
         if len(found) > _MAX_SEARCHED:
             break
     return found[:_MAX_SEARCHED]

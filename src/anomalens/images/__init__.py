@@ -7,7 +7,6 @@ from anomalens.images.decode import SUFFIXES, Picture, count_pages, decode
 from anomalens.images.duplicates import (
     Duplicates,
     Thumbnails,
-    difference_hash,
     find_duplicates,
     group_images,
 )
@@ -41,7 +40,6 @@ __all__ = [
     "as_pixels",
     "count_pages",
     "decode",
-    "difference_hash",
     "find_duplicates",
     "group_images",
     "labelled_images",

@@ -67,17 +67,6 @@ class Thumbnails:
         return np.array(order, np.intp), np.stack([self._small[i] for i in order])
 
 
-def difference_hash(pixels: Pixels) -> int:
-    """64-bit difference hash: for each of 8 x 8 places, whether brightness rises to the right.
-
-    Robust to scale and exposure; equal objects in equal poses collide, so it names near copies of
-    varied photographs only, and `find_duplicates` does not use it.
-    """
-    grey = luma(resize(pixels, (9, 8)))
-    bits = np.packbits(grey[:, 1:] > grey[:, :-1])
-    return int.from_bytes(bits.tobytes(), "big")
-
-
 def find_duplicates(image_set: ImageSet, thumbnails: Thumbnails | None = None) -> Duplicates:
     """Find exact copies by hash and near copies by content.
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from anomalens.errors import ImageSetError
 from anomalens.images.decode import SUFFIXES
-from anomalens.images.files import find_files
+from anomalens.images.files import find_files, folders_in
 from anomalens.images.folder_names import (
     is_container,
     is_good,
@@ -82,10 +82,10 @@ def recognise(folder: str | os.PathLike[str]) -> Layout:
     root = Path(folder)
     if not root.is_dir():
         raise ImageSetError(f"{root} is not a folder; give the folder of a dataset.")
-    below = _folders(root)
+    below = folders_in(root)
     layout = _mvtec(root, below)
     if layout is None:
-        datasets = [sub.name for sub in below if _mvtec(sub, _folders(sub)) is not None]
+        datasets = [sub.name for sub in below if _mvtec(sub, folders_in(sub)) is not None]
         if datasets:
             raise ImageSetError(
                 f"{root} holds {len(datasets)} dataset{'s' * (len(datasets) > 1)} "
@@ -125,7 +125,7 @@ def _mvtec(root: Path, below: list[Path]) -> Layout | None:
         return None
     tests = [sub for sub in below if is_test(sub.name)]
     tests.sort(key=lambda sub: not plain(sub.name).startswith("test"))  # rather than a validation part
-    inner = _folders(train)
+    inner = folders_in(train)
     normal = _good_folder(inner)
     if normal is None:
         # images in train itself, which whoever made a test part beside it calls normal
@@ -148,11 +148,11 @@ def _tested(root: Path, test: Path) -> dict[str, Path]:
     """The labelled folders of a test part; of one without folders, itself where masks tell."""
     if plain(test.name).startswith("val"):
         return {}  # published validation images are normal, and for those who ask for them
-    found = folders_of_kinds(_folders(test))
+    found = folders_of_kinds(folders_in(test))
     if found:
         return found
     masks = masks_below(root)
-    for folder in (test, *(sub for sub in _folders(test) if is_container(sub.name))):
+    for folder in (test, *(sub for sub in folders_in(test) if is_container(sub.name))):
         if any(masks.of(path) is not None for path in _images_in(folder)):
             return {BY_MASK: folder}
     return {}
@@ -171,7 +171,7 @@ def _classes(root: Path, place: Path, below: list[Path]) -> Layout | None:
         # as in VisA: Images/Normal, Images/Anomaly and Masks/Anomaly, perhaps all in a folder Data
         inside = [sub for sub in below if holds_images(sub) and not is_mask_folder(sub)]
         if len(inside) == 1 and is_container(inside[0].name) and not _images_in(place):
-            return _classes(root, inside[0], _folders(inside[0]))
+            return _classes(root, inside[0], folders_in(inside[0]))
         return None
     test = folders_of_kinds(below)
     others = [label for label in test if label != GOOD]
@@ -199,7 +199,7 @@ def _doubts(root: Path) -> tuple[str, ...]:
         if bad and len(bad) < len(images):
             files = "a file named" if len(bad) == 1 else f"{len(bad)} files named like"
             found.append(f"{files} {bad[0].relative_to(root).as_posix()}")
-        inner = [sub for sub in _folders(folder) if holds_images(sub)]
+        inner = [sub for sub in folders_in(folder) if holds_images(sub)]
         if (names := sorted(sub.name.lower() for sub in inner)) in _OPPOSITES:
             found.append(f"the folders {' and '.join(names)}")
         for sub in inner:
@@ -212,13 +212,6 @@ def _doubts(root: Path) -> tuple[str, ...]:
             else:
                 waiting.append(sub)
     return tuple(found[:4]) + ((f"and {len(found) - 4} more",) if len(found) > 4 else ())
-
-
-def _folders(root: Path) -> list[Path]:
-    try:
-        return sorted(sub for sub in root.iterdir() if sub.is_dir() and not sub.name.startswith((".", "__")))
-    except OSError:
-        return []
 
 
 def _images_in(folder: Path) -> list[Path]:

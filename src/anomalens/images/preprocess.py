@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from anomalens.errors import SettingError, unknown_name
 from anomalens.images.decode import Picture
-from anomalens.images.geometry import Affine, IntBox, Prepared
+from anomalens.images.geometry import Affine, Prepared
 from anomalens.images.steps import (
     MODES,
     ApplyMask,
@@ -82,10 +82,6 @@ class Preprocessing:
             assert not isinstance(step, Resize)
             prepared = step.apply(prepared)
         return prepared
-
-    def visible(self, prepared: Prepared) -> IntBox:
-        """Box (x0, y0, x1, y1) of the prepared pixels that show the image and not padding."""
-        return prepared.visible
 
     def to_json(self) -> dict[str, Any]:
         """The steps as plain JSON values."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,26 +13,13 @@ from anomalens.datasets.task import Classes, Form, Split
 from anomalens.errors import ImageSetError
 from anomalens.images.dataset_folder import labelled_images, normal_images
 from anomalens.images.decode import SUFFIXES
-from anomalens.images.files import find_files
+from anomalens.images.files import find_files, folders_in
 from anomalens.images.folder_names import is_good, is_test, is_train
 from anomalens.images.image_entry import ImageEntry
 from anomalens.images.image_set import ImageSet
 from anomalens.images.labels import GOOD, NORMAL, Known, judged
 from anomalens.images.layout import Layout, recognise
 from anomalens.images.mask_files import is_mask_folder, split_off_masks
-
-
-def folders_in(root: Path) -> list[Path]:
-    """The visible folders directly in one, by name; none for what cannot be listed."""
-    try:
-        # scandir knows what is a folder without asking for each of 20,000 images
-        with os.scandir(root) as found:
-            names = sorted(
-                item.name for item in found if not item.name.startswith((".", "__")) and item.is_dir()
-            )
-    except OSError:
-        return []
-    return [root / name for name in names]
 
 
 def child(root: Path, *names: str) -> Path | None:

@@ -10,11 +10,11 @@ from typing import Final
 
 import numpy as np
 
-from anomalens.datasets.forms.folders import child, folders_in, labelled_files
+from anomalens.datasets.forms.folders import child, labelled_files
 from anomalens.datasets.limits import read_text
 from anomalens.datasets.task import Form, Split
 from anomalens.errors import ImageSetError
-from anomalens.images.files import find_files, natural_key
+from anomalens.images.files import find_files, folders_in, natural_key
 from anomalens.images.image_entry import ImageEntry
 from anomalens.images.image_set import ImageSet
 from anomalens.images.labels import ANOMALOUS, GOOD, NORMAL, judged, of_kind

@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 
 from anomalens.datasets.capture_groups import add_groups
-from anomalens.datasets.forms.folders import child, folders_in, labelled_files
+from anomalens.datasets.forms.folders import child, labelled_files
 from anomalens.datasets.masks import read_mask_file
 from anomalens.datasets.splitting import split_normals
 from anomalens.datasets.task import Form, Split
 from anomalens.errors import ImageError, ImageSetError
 from anomalens.images.decode import decode
-from anomalens.images.files import find_files
+from anomalens.images.files import find_files, folders_in
 from anomalens.images.image_entry import ImageEntry
 from anomalens.images.image_set import ImageSet
 from anomalens.images.labels import ANOMALOUS, GOOD, NORMAL, judged, of_kind

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Final
 
-from anomalens.datasets.forms.folders import child, folders_in
+from anomalens.datasets.forms.folders import child
 from anomalens.datasets.limits import read_text
 from anomalens.datasets.masks import read_mask_file
 from anomalens.datasets.task import Form, Split
 from anomalens.errors import ImageSetError
-from anomalens.images.files import find_files
+from anomalens.images.files import find_files, folders_in
 from anomalens.images.image_entry import ImageEntry
 from anomalens.images.image_set import ImageSet
 from anomalens.images.labels import NORMAL, judged
