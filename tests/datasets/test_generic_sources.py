@@ -168,7 +168,7 @@ def forged(path, header, data=b"", *, compression=zipfile.ZIP_STORED):
         (b"{'descr':'|u1','fortran_order':False,'shape':(9,9,9)}", b"abc", "truncated"),
         (b"{'descr':'|u1','fortran_order':False,'shape':(1,2,2)}", b"abcdefgh", "more than its header says"),
         (b"{'descr':'|O','fortran_order':False,'shape':(1,)}", b"cposix\nsystem\n", "Python objects"),
-        (b"__import__('os')", b"", "damaged or no .npz"),
+        (b"__import__('os')", b"", "damaged or of another kind"),
         (b"x" * 20_000, b"", "header of an unknown kind"),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_forged_array_is_refused_before_memory_is_taken(tmp_path, header, data
 def test_a_damaged_archive_of_arrays_is_refused(tmp_path, cut):
     path = save_npz(tmp_path / "a.npz")
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(ImageSetError, match=r"damaged or no \.npz"):
+    with pytest.raises(ImageSetError, match=r"damaged or of another kind"):
         load_tasks(path)
 
 
@@ -245,7 +245,7 @@ def test_a_compressed_or_truncated_tar_is_refused(tmp_path):
         with pytest.raises(ImageSetError, match="damaged or truncated behind its file 2"):
             load_tasks(path)
     path.write_bytes(b"no tar at all" * 100)
-    with pytest.raises(ImageSetError, match="damaged or no tar"):
+    with pytest.raises(ImageSetError, match="damaged or of another kind"):
         load_tasks(path)
 
 

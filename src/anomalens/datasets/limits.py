@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -31,15 +33,26 @@ def check_array_bytes(file: Path, declared: int) -> None:
         )
 
 
+@contextmanager
+def reading(file: Path, *damages: type[Exception]) -> Iterator[None]:
+    """Turn what the file system refuses, and what tells of damage, into one sentence."""
+    try:
+        yield
+    except damages as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ImageSetError(f"{file} is damaged or of another kind ({reason}); fetch it again.") from None
+    except OSError as error:
+        raise ImageSetError(f"{file} cannot be read ({error.strerror or error}); check the path.") from None
+
+
 def read_text(file: Path) -> str:
     """A small UTF-8 text file, or `ImageSetError`."""
-    try:
+    with reading(file):
         if file.stat().st_size > MAX_TEXT_BYTES:
             raise ImageSetError(
                 f"{file} is larger than {MAX_TEXT_BYTES // 1024**2} MiB, too much for a list; check it."
             )
-        return file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ImageSetError(f"{file} cannot be read ({error.strerror}); check the path.") from None
-    except UnicodeDecodeError:
-        raise ImageSetError(f"{file} is not UTF-8 text; save it again as UTF-8.") from None
+        try:
+            return file.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise ImageSetError(f"{file} is not UTF-8 text; save it again as UTF-8.") from None

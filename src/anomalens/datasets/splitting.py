@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from anomalens.datasets.task import Split
 from anomalens.errors import ImageSetError
 from anomalens.images.image_set import ImageSet
 from anomalens.images.labels import NORMAL
@@ -14,19 +15,11 @@ from anomalens.images.labels import NORMAL
 TRAIN_SHARE: Final = 0.75
 
 
-def split_normals(
-    images: ImageSet, *, seed: int, share: float = TRAIN_SHARE
-) -> tuple[ImageSet, ImageSet, tuple[str, ...]]:
-    """Split labelled images: a share of the normal ones to learn from, all others to test with.
+def split_normals(images: ImageSet, *more: str, seed: int, share: float = TRAIN_SHARE) -> tuple[Split, ...]:
+    """Split labelled images: a share of the normal ones to learn from, all others to test with, in order.
 
     Groups stay whole. An anomalous image whose group is learnt from is left out, and counted in the
-    notes: its normal neighbours would give it away.
-
-    Returns
-    -------
-    train, test : ImageSet
-        In the order of `images`.
-    notes : tuple of str
+    notes, to which `more` is added: its normal neighbours would give it away.
     """
     normal = [i for i, entry in enumerate(images) if entry.verdict == NORMAL]
     learnt = _draw(images, normal, seed=seed, share=share)
@@ -42,7 +35,7 @@ def split_normals(
             f"{len(rest) - len(tested)} anomalous images were left out: they show what normal training "
             "images show."
         )
-    return images.subset(sorted(learnt)), images.subset(tested), tuple(notes)
+    return (Split(None, images.subset(sorted(learnt)), images.subset(tested), (*notes, *more)),)
 
 
 def split_classes(images: ImageSet, *, seed: int, share: float = TRAIN_SHARE) -> tuple[ImageSet, ImageSet]:

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from anomalens.datasets.labelled_arrays import labelled_arrays
-from anomalens.datasets.limits import MAX_TEXT_BYTES
+from anomalens.datasets.limits import MAX_TEXT_BYTES, reading
 from anomalens.datasets.task import Classes, Form
 from anomalens.errors import ImageSetError
 from anomalens.images.image_set import ImageSet
@@ -105,12 +105,8 @@ def _content(root: Path, kind: Cifar) -> dict[str, bytes]:
             _check_size(path, name, path.stat().st_size, kind)
             found[name] = path.read_bytes()
         return found
-    try:
+    with reading(archive, tarfile.TarError, zlib.error, EOFError):
         return _from_archive(archive, kind)
-    except (tarfile.TarError, zlib.error, EOFError) as error:
-        raise ImageSetError(f"{archive} is damaged ({error}); fetch it again.") from None
-    except OSError as error:
-        raise ImageSetError(f"{archive} cannot be read ({error.strerror or error}).") from None
 
 
 def _from_archive(archive: Path, kind: Cifar) -> dict[str, bytes]:

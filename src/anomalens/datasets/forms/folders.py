@@ -156,8 +156,7 @@ def unsplit_classes(images: ImageSet, *, seed: int) -> Classes | tuple[Split, ..
     if not judged_already:
         entries = (replace(entry, verdict=judged(entry.class_name != normal)) for entry in images)
         images = replace(images, entries=tuple(entries))
-    train, test, notes = split_normals(images, seed=seed)
-    return (Split(None, train, test, notes),)
+    return split_normals(images, seed=seed)
 
 
 def read_flat(root: Path, seed: int) -> tuple[Split, ...]:
@@ -165,9 +164,8 @@ def read_flat(root: Path, seed: int) -> tuple[Split, ...]:
     images = ImageSet.from_folder(root)
     images = replace(images, entries=tuple(replace(entry, verdict=NORMAL) for entry in images))
     (images,) = add_groups(images)
-    train, test, notes = split_normals(images, seed=seed)
     alone = "no image is labelled: all are taken as normal, so only false alarms can be measured."
-    return (Split(None, train, test, (*notes, alone)),)
+    return split_normals(images, alone, seed=seed)
 
 
 def _is_flat(root: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import IO, Final
 import numpy as np
 
 from anomalens.datasets.labelled_arrays import labelled_arrays
-from anomalens.datasets.limits import check_array_bytes
+from anomalens.datasets.limits import check_array_bytes, reading
 from anomalens.datasets.task import Classes, Form
 from anomalens.errors import ImageSetError
 from anomalens.images.image_set import ImageSet
@@ -45,15 +45,10 @@ def read_idx(file: Path) -> np.ndarray:
     ImageSetError
         For another kind of file, damage, or a length that differs from the declared one.
     """
-    try:
-        with file.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            return _read(file, gzip.GzipFile(fileobj=raw) if zipped else raw)
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise ImageSetError(f"{file} is damaged ({error}); fetch it again.") from None
-    except OSError as error:
-        raise ImageSetError(f"{file} cannot be read ({error.strerror or error}).") from None
+    with reading(file, gzip.BadGzipFile, zlib.error, EOFError), file.open("rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        return _read(file, gzip.GzipFile(fileobj=raw) if zipped else raw)
 
 
 def _read(file: Path, stream: IO[bytes] | gzip.GzipFile) -> np.ndarray:

@@ -34,8 +34,7 @@ def read_labelled_manifest(file: Path, seed: int) -> Contents:
     if not any(splits.values()):
         if not normal:
             return unsplit_classes(images, seed=seed)
-        train, test, notes = split_normals(images, seed=seed)
-        return (Split(None, train, test, notes),)
+        return split_normals(images, seed=seed)
     train, test = (
         replace(images, entries=tuple(e for e in images if e.file is not None and splits.get(e.file) == part))
         for part in ("train", "test")

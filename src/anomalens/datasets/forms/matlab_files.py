@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from anomalens.datasets.limits import check_array_bytes
+from anomalens.datasets.limits import check_array_bytes, reading
 from anomalens.errors import ImageSetError
 
 MatValue = np.ndarray | dict[str, "MatValue"]
@@ -44,14 +44,9 @@ def read_mat(file: Path, wanted: tuple[str, ...]) -> dict[str, MatValue]:
     ImageSetError
         For another version of the format, damage, lengths beyond the limits, or a missing variable.
     """
-    try:
+    with reading(file, _Damaged, struct.error, ValueError, zlib.error):
         check_array_bytes(file, file.stat().st_size)
-        data = file.read_bytes()
-        found = _variables(file, data, wanted)
-    except OSError as error:
-        raise ImageSetError(f"{file} cannot be read ({error.strerror or error}).") from None
-    except (_Damaged, struct.error, ValueError, UnicodeDecodeError, zlib.error) as error:
-        raise ImageSetError(f"{file} is damaged or of an unknown kind ({error}); fetch it again.") from None
+        found = _variables(file, file.read_bytes(), wanted)
     missing = [name for name in wanted if name not in found]
     if missing:
         raise ImageSetError(

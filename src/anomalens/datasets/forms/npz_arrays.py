@@ -17,7 +17,7 @@ from typing import IO, Final
 import numpy as np
 
 from anomalens.datasets.labelled_arrays import labelled_arrays, normal_by_name
-from anomalens.datasets.limits import MAX_CLASSES, check_array_bytes
+from anomalens.datasets.limits import MAX_CLASSES, check_array_bytes, reading
 from anomalens.datasets.task import Classes, Form
 from anomalens.errors import ImageSetError
 from anomalens.images.image_set import ImageSet
@@ -25,6 +25,9 @@ from anomalens.images.image_set import ImageSet
 _KNOWN: Final = ("x_train", "y_train", "x_test", "y_test", "class_names")
 _CHUNK: Final = 1 << 20
 _MAX_HEADER: Final = 10_000
+_DAMAGES: Final = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError
+)  # fmt: skip
 
 
 def read_npz(file: Path, seed: int) -> Classes:
@@ -90,27 +93,19 @@ def _names(file: Path, arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
 
 
 def _read_arrays(file: Path) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            found: dict[str, np.ndarray] = {}
-            for info in archive.infolist():
-                name = info.filename.removesuffix(".npy")
-                if name not in _KNOWN:
-                    continue
-                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    raise ImageSetError(
-                        f"{file}: {name} is packed in an unusual way; write it with numpy.savez."
-                    )
-                if name in found:
-                    raise ImageSetError(f"{file} holds two arrays {name}; write it again.")
-                with archive.open(info) as member:
-                    found[name] = _read_array(file, name, info.file_size, member)
-            return found
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ImageSetError(f"{file} is damaged or no .npz file ({reason}); fetch it again.") from None
-    except OSError as error:
-        raise ImageSetError(f"{file} cannot be read ({error.strerror or error}).") from None
+    found: dict[str, np.ndarray] = {}
+    with reading(file, *_DAMAGES), zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")
+            if name not in _KNOWN:
+                continue
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ImageSetError(f"{file}: {name} is packed in an unusual way; write it with numpy.savez.")
+            if name in found:
+                raise ImageSetError(f"{file} holds two arrays {name}; write it again.")
+            with archive.open(info) as member:
+                found[name] = _read_array(file, name, info.file_size, member)
+    return found
 
 
 def _read_array(file: Path, name: str, declared: int, member: IO[bytes]) -> np.ndarray:

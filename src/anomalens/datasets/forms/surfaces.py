@@ -45,9 +45,8 @@ def read_magnetic_tile(root: Path, seed: int) -> tuple[Split, ...]:
             marked = mask if known[1] == ANOMALOUS and mask.is_file() else None
             entries.append(ImageEntry(path.relative_to(folder).as_posix(), path, *known, mask=marked))
     (images,) = add_groups(ImageSet(tuple(entries), str(root)))
-    train, test, notes = split_normals(images, seed=seed, share=0.7)
     grouped = "capture numbers at most 50 apart are one tile under several exposures, and one group."
-    return (Split(None, train, test, (*notes, grouped)),)
+    return split_normals(images, grouped, seed=seed, share=0.7)
 
 
 def _kolektor_items(root: Path) -> list[Path]:
@@ -72,8 +71,8 @@ def read_kolektor(root: Path, seed: int) -> tuple[Split, ...]:
                 )
             )  # fmt: skip
     # every item has a defect, so each one learnt from costs one of the few defects
-    train, test, notes = split_normals(ImageSet(tuple(entries), str(root)), seed=seed, share=0.5)
-    return (Split(None, train, test, (*notes, "the parts of one commutator are one group.")),)
+    grouped = "the parts of one commutator are one group."
+    return split_normals(ImageSet(tuple(entries), str(root)), grouped, seed=seed, share=0.5)
 
 
 def _dagm_classes(root: Path) -> list[Path]:
@@ -129,8 +128,7 @@ def two_folders(good: tuple[str, ...], bad: tuple[str, ...], kind: str) -> Form:
             for entry in labelled_files(folder, folder.parent, of_kind(word))
         ]
         (images,) = add_groups(ImageSet(tuple(entries), str(root)))
-        train, test, notes = split_normals(images, seed=seed)
-        return (Split(None, train, test, notes),)
+        return split_normals(images, seed=seed)
 
     recognises: Callable[[Path], bool] = lambda root: both(root) is not None  # noqa: E731
     return Form(f"{good[0]}/*, {bad[0]}/*", recognises, read)
@@ -171,13 +169,12 @@ def read_crackforest(root: Path, seed: int) -> tuple[Split, ...]:
                 known = of_kind("crack" if share else GOOD)
                 name = f"{path.name}#x{left}y{top}"
                 entries.append(ImageEntry(name, pixels[place], *known, group=path.name))
-    # a photograph that is learnt from costs its cracked tiles
-    train, test, notes = split_normals(ImageSet(tuple(entries), str(root)), seed=seed, share=0.5)
     cut = (
         f"every photograph is cracked, so tiles of {TILE_SIDE} pixels are judged, without pixel masks; "
         f"{unclear} tiles that a crack merely touches are left out."
     )
-    return (Split(None, train, test, (*notes, cut)),)
+    # a photograph that is learnt from costs its cracked tiles
+    return split_normals(ImageSet(tuple(entries), str(root)), cut, seed=seed, share=0.5)
 
 
 def _is_crackforest(root: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 
 from anomalens.datasets.forms.folders import unsplit_classes
 from anomalens.datasets.labelled_arrays import normal_by_name
-from anomalens.datasets.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, read_text
+from anomalens.datasets.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, read_text, reading
 from anomalens.datasets.task import Classes, Form, Split
 from anomalens.errors import ImageSetError
 from anomalens.images.decode import SUFFIXES
@@ -40,7 +40,7 @@ def list_images(file: Path) -> list[tuple[PurePosixPath, PackedSource]]:
     """
     found: list[tuple[PurePosixPath, PackedSource]] = []
     count = -1
-    try:
+    with reading(file, tarfile.TarError):
         with file.open("rb") as stream:
             if stream.read(6).startswith(_COMPRESSED):
                 raise ImageSetError(
@@ -69,10 +69,6 @@ def list_images(file: Path) -> list[tuple[PurePosixPath, PackedSource]]:
                 raise ImageSetError(
                     f"{file} is damaged or truncated behind its file {count + 1}; fetch it again."
                 )
-    except tarfile.TarError as error:
-        raise ImageSetError(f"{file} is damaged or no tar ({error}); fetch it again.") from None
-    except OSError as error:
-        raise ImageSetError(f"{file} cannot be read ({error.strerror or error}).") from None
     if not found:
         raise ImageSetError(f"{file} holds no image; check that it is the right archive.")
     return sorted(found, key=lambda item: natural_key(Path(item[0])))
