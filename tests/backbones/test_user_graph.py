@@ -241,7 +241,7 @@ ENTRIES: dict[str, tuple[dict[str, Any], str]] = {
     "a wrong size": ({"taps": [TAP], "size": "big"}, "whole number"),
     "a size of three": ({"taps": [TAP], "size": [1, 2, 3]}, "height, width"),
     "a wrong multiple": ({"taps": [TAP], "multiple": 5}, "must be a multiple of 5"),
-    "a zero std": ({"taps": [TAP], "scaling": {"mean": [0] * 3, "std": [0] * 3}}, "std must be"),
+    "a zero std": ({"taps": [TAP], "scaling": {"mean": [0] * 3, "std": [0] * 3}}, '"std" must be'),
     "a short mean": ({"taps": [TAP], "scaling": {"mean": [0], "std": [1]}}, "three numbers"),
     "a name of ours": ({"taps": [{**TAP, "name": "embedding"}]}, "cannot be named"),
     "a tap twice": ({"taps": [TAP, TAP]}, "same name"),

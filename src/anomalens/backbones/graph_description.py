@@ -11,7 +11,6 @@ is checked against it.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,15 +152,16 @@ def _scaling(value: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
             raise unknown_name("scaling", value, SCALINGS)
         return SCALINGS[value]
     _check_entries(value, {"mean", "std"}, {"mean", "std"}, "the scaling")
-    for name in ("mean", "std"):
+    for name, lowest in (("mean", -1e6), ("std", 1e-6)):
         numbers = value[name]
         if (
             not isinstance(numbers, list)
             or len(numbers) != 3
-            or not all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
+            or not all(type(n) in (int, float) and lowest <= n <= 1e6 for n in numbers)
         ):
             raise BackboneError(
-                f'the scaling\'s "{name}" must be three numbers in units of 0-255, for red, green and blue.'
+                f'the scaling\'s "{name}" must be three numbers of at least {lowest:g} in units of 0-255, '
+                "for red, green and blue."
             )
     return tuple(map(float, value["mean"])), tuple(map(float, value["std"]))
 
