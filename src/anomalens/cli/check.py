@@ -104,14 +104,19 @@ def check(
 
         report = CheckReport(out, ModelRecord.of(inspector), image_set)
     counts = {"normal": 0, "flagged": 0, "unreadable": 0}
+    blank = []
     for finding in steps:
         counts[_kind(finding)] += 1
+        if finding.note and _kind(finding) == "normal":
+            blank.append(finding.image)
         if report is not None:
             report.add(finding)
         if as_json:
             click.echo(json_text(finding.to_json()))
         elif report is None or _kind(finding) != "normal":
             click.echo(_line(finding))
+    if blank:
+        click.echo(f"note: not flagged, but blank: {count(len(blank), 'picture')}, e.g. {blank[0]}", err=True)
     click.echo(
         f"{counts['flagged']} flagged, {counts['normal']} not flagged, {counts['unreadable']} unreadable "
         f"of {count(len(image_set), 'image')}",
