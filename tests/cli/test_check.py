@@ -12,7 +12,7 @@ from PIL import Image
 
 KEYS = [
     "image", "page", "score", "p_value", "percentile", "anomalous", "verdict", "threshold", "calibration",
-    "regions", "label", "confidence", "explanation", "error", "detector", "model",
+    "regions", "label", "confidence", "explanation", "note", "error", "detector", "model",
 ]  # fmt: skip
 
 

@@ -11,9 +11,10 @@ from anomalens.calibration import Region, find_regions
 from anomalens.calibration.regions import Box
 from anomalens.detectors.contract import Batch
 from anomalens.errors import ImageError, InputError
+from anomalens.images.blank import is_blank
 from anomalens.images.geometry import Affine
 from anomalens.images.image_entry import ImageEntry
-from anomalens.inspector.finding import Finding, calibration_summary, explain
+from anomalens.inspector.finding import BLANK, Finding, calibration_summary, explain
 from anomalens.inspector.model import Model
 from anomalens.inspector.pairs import Pair
 from anomalens.threads import one_blas_thread
@@ -46,6 +47,8 @@ def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Exp
         level = min(threshold, 0.9 * float(anomaly_map.max()))
         regions = find_regions(anomaly_map, level, box_mapper(prepared.to_original, prepared.original_size))
     asked = why == "all" or (why == "flagged" and anomalous)
+    # detectors of what is unusual find a picture of nothing usual enough, now and then
+    note = BLANK if is_blank(prepared.pixels) else None
     reasons = scores.explain(0) if asked and scores.explain is not None else None
     return replace(
         blank,
@@ -57,7 +60,8 @@ def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Exp
         threshold=calibration.threshold.value,
         calibration=calibration_summary(calibration),
         regions=regions,
-        explanation=explain(calibration, score, regions, reasons),
+        explanation=explain(calibration, score, regions, reasons) + (f" {note}" if note else ""),
+        note=note,
         reasons=reasons,
         parts={name: float(values[0]) for name, values in scores.parts.items()},
         map=anomaly_map,

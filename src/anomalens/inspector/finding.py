@@ -17,9 +17,13 @@ from anomalens.images.decode import Picture
 from anomalens.images.geometry import Affine
 
 _PARTS_TOLD: Final = 3
+BLANK: Final = (
+    "The picture is blank: all its rows are alike, or all its columns. A score says little of it; look at "
+    "the camera and the light."
+)
 _IN_JSON: Final = (
     "image", "page", "score", "p_value", "percentile", "anomalous", "verdict", "threshold", "calibration",
-    "regions", "label", "confidence", "explanation", "error", "detector", "model",
+    "regions", "label", "confidence", "explanation", "note", "error", "detector", "model",
 )  # fmt: skip
 
 
@@ -52,6 +56,8 @@ class Finding:
         Where, in pixels of the original image; empty where the image is not flagged.
     explanation : str or None
         The answer in words, with the reasons where they were asked for.
+    note : str or None
+        What is odd about the picture whatever its score: that it is blank.
     reasons : Reasons or None
         What adds to the score and which normal images are most similar, from detectors that know and
         where it was asked for.
@@ -84,6 +90,7 @@ class Finding:
     label: str | None = None
     confidence: float | None = None
     explanation: str | None = None
+    note: str | None = None
     reasons: Reasons | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
@@ -109,7 +116,7 @@ class Finding:
             It is no line of `check --json`.
         """
         try:
-            values = {"verdict": None, **data}  # lines of earlier versions have none
+            values = {"verdict": None, "note": None, **data}  # lines of earlier versions have none
             values = {name: values[name] for name in _IN_JSON}
             regions = tuple(Region.from_json(region) for region in values.pop("regions"))
             if not isinstance(values["image"], str):
