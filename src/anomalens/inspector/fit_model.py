@@ -33,7 +33,6 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
     if type(options.seed) is not int or options.seed < 0:
         raise SettingError(f"The seed must be a whole number from 0, not {options.seed!r:.40}.")
     spec, detector = _unfitted(images, options)
-    preprocessing = preparation(options.preprocess, images, size=options.size, detector=detector)
     augmentation, policy = _augmentation(options), _policy(options)
     job = Job(
         choose(options.runtime, precision=options.precision, threads=options.threads),
@@ -43,6 +42,9 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
         options.feature_cache,
     )
     with _noted() as notes:
+        preprocessing = preparation(
+            options.preprocess, images, size=options.size, quality=options.quality, detector=detector
+        )
         training = _training_set(images, spec, detector, preprocessing, augmentation, options.copies, job)
         fitted, calibration, used = fit_detector(detector, training, policy=policy, job=job)
         if calibration.threshold.note:
