@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,8 @@ def check(
     Exit code 0: none flagged, 1: some flagged, 2: an image or the model cannot be read (the others
     are answered all the same), 3: an error of ours.
     """
+    from anomalens.inspector.another_batch import Batch
+
     image_set, problems = usable_images(images)
     _tell_what_is_no_image(image_set, problems)
     if budget is not None:
@@ -104,19 +106,24 @@ def check(
 
         report = CheckReport(out, ModelRecord.of(inspector), image_set)
     counts = {"normal": 0, "flagged": 0, "unreadable": 0}
+    batch, odd = Batch(inspector.kind), 0
     for finding in steps:
         counts[_kind(finding)] += 1
+        batch.add(finding)
+        odd += bool(finding.notes)
         if report is not None:
             report.add(finding)
         if as_json:
             click.echo(json_text(finding.to_json()))
-        elif report is None or _kind(finding) != "normal":
+        elif report is None or _kind(finding) != "normal" or finding.notes:
             click.echo(_line(finding))
     click.echo(
         f"{counts['flagged']} flagged, {counts['normal']} not flagged, {counts['unreadable']} unreadable "
         f"of {count(len(image_set), 'image')}",
         err=True,
     )
+    for text in _of_all(odd, batch.sentence):
+        click.echo(f"note: {text}", err=True)
     if report is not None:
         click.echo(f"page: {report.finish()}", err=True)
     return 2 if counts["unreadable"] or problems else 1 if counts["flagged"] else 0
@@ -132,6 +139,15 @@ def _tell_what_is_no_image(image_set: ImageSet, problems: Sequence[Exception]) -
         )
     if image_set.left_out:
         click.echo(f"note: passed over: {image_set.left_out_in_words}", err=True)
+
+
+def _of_all(odd: int, of_batch: str | None) -> Iterator[str]:
+    """What is to be said of all images together."""
+    if odd:
+        are = "is" if odd == 1 else "are"
+        yield f"{count(odd, 'picture')} {are} blank or of another kind than the model learnt from."
+    if of_batch is not None:
+        yield of_batch
 
 
 def _share(text: str) -> float:
@@ -156,4 +172,5 @@ def _line(finding: Finding) -> str:
     if finding.regions:
         where = f"  {count(len(finding.regions), 'region')}, "
         where += f"strongest {list(finding.regions[0].box)}"
-    return f"{word:<6} score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{where}"
+    notes = "".join(f"  {note}" for note in finding.notes)
+    return f"{word:<6} score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{where}{notes}"

@@ -19,6 +19,7 @@ from anomalens.images.sizes import lost_by_shrinking
 from anomalens.inspector.fit_options import DETECTOR, TEMPLATE, FitOptions
 from anomalens.inspector.fitting import fit_detector
 from anomalens.inspector.golden import score_golden
+from anomalens.inspector.kind import Kind
 from anomalens.inspector.model import Model
 from anomalens.inspector.model_card import data_card, plain_settings, versions, warn_about, without_folders
 from anomalens.inspector.preparation import preparation
@@ -58,6 +59,7 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
         "golden": score_golden(fitted, training.size),
         "calibrated_on": {"runtime": used.to_json(), "versions": versions()},
         "data": data_card(training),
+        "kind": Kind.of(training.facts).to_json(),
         "versions": versions(),
         "notes": [without_folders(note, images) for note in notes],
     }

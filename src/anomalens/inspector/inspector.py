@@ -277,9 +277,11 @@ class Inspector(Model):
             calibration = self.calibration.with_policy(policy)
         else:
             given = self._with_references(ImageSet.open(images), references)
-            calibration = calibrated_on(self, given, policy, progress)
+            calibration, kind = calibrated_on(self, given, policy, progress)
             if add:
                 calibration, said = joined(self.calibration, calibration)
+                kind = kind if self.kind is None else kind.with_more(self.kind)
+            card["kind"] = kind.to_json()
             card["golden"] = score_golden(self.detector, self.size)
             card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": versions()}
         # what was noted of the former threshold no longer holds
