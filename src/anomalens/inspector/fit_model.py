@@ -11,7 +11,7 @@ from anomalens.calibration import Policy
 from anomalens.detectors.contract import Detector
 from anomalens.detectors.spec import DetectorSpec
 from anomalens.detectors.tiled import can_be_tiled
-from anomalens.errors import AnomalensWarning, SettingError
+from anomalens.errors import AnomalensWarning, SettingError, unknown_name
 from anomalens.images.augment import Augmentation
 from anomalens.images.image_set import ImageSet
 from anomalens.images.preprocess import Preprocessing
@@ -33,6 +33,8 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
     """Learn from normal images, which may have references, and calibrate; see `Inspector.fit`."""
     if type(options.seed) is not int or options.seed < 0:
         raise SettingError(f"The seed must be a whole number from 0, not {options.seed!r:.40}.")
+    if options.groups not in ("found", "declared"):
+        raise unknown_name("way to group", options.groups, ("found", "declared"))
     spec, detector = _unfitted(images, options)
     augmentation, policy = _augmentation(options), _policy(options)
     job = Job(
@@ -46,7 +48,7 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
         preprocessing = preparation(
             options.preprocess, images, size=options.size, quality=options.quality, detector=detector
         )
-        training = _training_set(images, spec, detector, preprocessing, augmentation, options.copies, job)
+        training = _training_set(images, spec, detector, preprocessing, augmentation, options, job)
         fitted, calibration, used = fit_detector(detector, training, policy=policy, job=job)
         if calibration.threshold.note:
             warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
@@ -101,7 +103,7 @@ def _training_set(
     detector: Detector,
     preprocessing: Preprocessing,
     augmentation: Augmentation | None,
-    copies: int,
+    options: FitOptions,
     job: Job,
 ) -> TrainingSet:
     """The images made ready, with warnings about what is odd of them."""
@@ -117,8 +119,9 @@ def _training_set(
         images,
         preprocessing,
         augmentation=augmentation,
-        copies=copies,
+        copies=options.copies,
         seed=job.seed,
+        find_groups=options.groups == "found",
         paired=has_references and detector.uses_references,
         progress=job.progress,
     )

@@ -78,6 +78,12 @@ class FitOptions:
         metavar="KINDS",
     )
     copies: int = option(4, "Changed copies of each image, with --augment.", limits=(1, 100))
+    groups: str = option(
+        "found",
+        "What is left out together when calibrating: copies, near copies and frames of a film that are "
+        "found, or only what a manifest's column `group` declares.",
+        choices=("found", "declared"),
+    )
     policy: str | Policy | None = option(
         None,
         "Another way to the threshold: quantile=0.995, max, mean-sigma=3, pareto=0.001; with labelled "

@@ -55,6 +55,7 @@ class Inspector(Model):
         preprocess: str | Preprocessing = "stretch",
         augment: str | Augmentation | None = None,
         copies: int = 4,
+        groups: str = "found",
         policy: str | Policy | None = None,
         runtime: str = "auto",
         precision: str = "float32",
@@ -93,6 +94,8 @@ class Inspector(Model):
             E.g. "pad,grey,standardise"; see `Preprocessing.parse`.
         augment : str or Augmentation, optional
             E.g. "flip,rotate=15": adds `copies` changed copies of each image to learn from.
+        groups : "found" or "declared"
+            Whether copies and near copies are found and left out together, or only groups that are declared.
         policy : str or Policy
             How the threshold is chosen; by default a false-alarm rate of 0.05.
         runtime, precision, threads
@@ -120,6 +123,7 @@ class Inspector(Model):
             preprocess=preprocess,
             augment=augment,
             copies=copies,
+            groups=groups,
             policy=policy,
             runtime=runtime,
             precision=precision,

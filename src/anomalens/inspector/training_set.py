@@ -74,6 +74,7 @@ class TrainingSet:
         copies: int = 0,
         seed: int = 0,
         paired: bool = False,
+        find_groups: bool = True,
         workers: int = 2,
         progress: Progress = silent,
     ) -> TrainingSet:
@@ -115,7 +116,7 @@ class TrainingSet:
         return cls(
             readable,
             preprocessing,
-            tuple(group_images(readable, thumbnails)),
+            tuple(group_images(readable, thumbnails, find=find_groups)),
             tuple(problems),
             augmentation,
             copies if augmentation is not None else 0,
