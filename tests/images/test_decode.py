@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from anomalens.errors import ImageError
-from anomalens.images import SUFFIXES, ImageSet, count_pages, decode
+from anomalens.images import SUFFIXES, ImageSet, decode
+from anomalens.images.tiff import picture_pages
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (12, 20, 3), dtype=np.uint8)
@@ -168,7 +169,7 @@ def test_tiff_pages_are_pages(tmp_path: Path) -> None:
     pages = [Image.fromarray(COLOUR), Image.fromarray(GREY), Image.fromarray(COLOUR[:6, :7])]
     path = tmp_path / "pages.tif"
     pages[0].save(path, save_all=True, append_images=pages[1:], compression="tiff_lzw")
-    assert count_pages(path) == 3
+    assert picture_pages(path) == [0, 1, 2]
     for page, expected in enumerate(pages):
         assert np.array_equal(decode(path, page=page).pixels, np.asarray(expected.convert("RGB")))
     with pytest.raises(ImageError, match="page 4 was asked for, but the file has fewer"):
@@ -183,10 +184,10 @@ def test_tiff_pages_are_pages(tmp_path: Path) -> None:
     assert read.sha256(1) != read.sha256(2)
 
 
-def test_count_pages_leaves_problems_to_decode(tmp_path: Path) -> None:
+def test_counting_pages_leaves_problems_to_decode(tmp_path: Path) -> None:
     (tmp_path / "bad.tif").write_bytes(b"II*\0\xff\xff")
-    assert count_pages(tmp_path / "bad.tif") == count_pages(tmp_path / "no.tif") == 1
-    assert count_pages(tmp_path) == 1
+    assert picture_pages(tmp_path / "bad.tif") == picture_pages(tmp_path / "no.tif") == [0]
+    assert picture_pages(tmp_path) == [0]
 
 
 def test_an_mpo_is_its_first_frame(tmp_path: Path) -> None:

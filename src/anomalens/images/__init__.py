@@ -3,7 +3,7 @@
 from anomalens.images.arrays import MAX_PIXELS, Pixels, as_pixels, split_stack
 from anomalens.images.augment import Augmentation
 from anomalens.images.dataset_folder import labelled_images, normal_images
-from anomalens.images.decode import SUFFIXES, Picture, count_pages, decode
+from anomalens.images.decode import SUFFIXES, Picture, decode
 from anomalens.images.duplicates import (
     Duplicates,
     Thumbnails,
@@ -38,7 +38,6 @@ __all__ = [
     "Standardise",
     "Thumbnails",
     "as_pixels",
-    "count_pages",
     "decode",
     "find_duplicates",
     "group_images",

@@ -36,8 +36,9 @@ from PIL import (
 
 from anomalens.errors import ImageError
 from anomalens.images.arrays import MAX_PIXELS, Pixels, over_white, size_problem, unit_floats
+from anomalens.images.tiff import STARTS, declared_levels, read_deep
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "Picture", "count_pages", "decode", "decode_bytes"]
+__all__ = ["MAX_PIXELS", "SUFFIXES", "Picture", "decode", "decode_bytes"]
 
 # fmt: off
 SUFFIXES = frozenset({
@@ -47,15 +48,13 @@ SUFFIXES = frozenset({
 # fmt: on
 """Lower-case suffixes that are looked for in folders."""
 
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
 # JpegImageFile, not Pillow's jpeg_factory: an MPO's further frames (previews, a second eye) are
 # not images to check, so an MPO is read as the JPEG that it starts with.
 _READERS: tuple[tuple[tuple[bytes, ...], Callable[[Any], ImageFile.ImageFile]], ...] = (
     ((b"\x89PNG\r\n\x1a\n",), PngImagePlugin.PngImageFile),
     ((b"\xff\xd8\xff",), JpegImagePlugin.JpegImageFile),
     ((b"BM",), BmpImagePlugin.BmpImageFile),
-    (_TIFF_STARTS, TiffImagePlugin.TiffImageFile),
+    (STARTS, TiffImagePlugin.TiffImageFile),
     ((b"GIF87a", b"GIF89a"), GifImagePlugin.GifImageFile),
     (tuple(b"P" + kind for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f")),
      PpmImagePlugin.PpmImageFile),
@@ -135,6 +134,9 @@ def decode_bytes(
 
 def _decode_file(file: IO[bytes], suffix: str, page: int, reduce_to: int | None, name: str) -> Picture:
     try:
+        if file.read(4).startswith(STARTS) and (pixels := read_deep(file, page, name)) is not None:
+            return Picture(pixels, (pixels.shape[1], pixels.shape[0]))
+        file.seek(0)
         with _recognise(file, suffix, name) as image:
             return _decode(image, page, reduce_to, name)
     except ImageError:
@@ -144,22 +146,6 @@ def _decode_file(file: IO[bytes], suffix: str, page: int, reduce_to: int | None,
     # Pillow's readers raise nearly every kind of exception on damaged files.
     except Exception as error:
         raise ImageError(name, _damage(error)) from error
-
-
-def count_pages(path: str | os.PathLike[str]) -> int:
-    """Count the pages of a TIFF file; 1 for any other file, and for one that cannot be read.
-
-    Problems are left for `decode` to report, where they belong to one image.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            if not file.read(4).startswith(_TIFF_STARTS):
-                return 1
-            file.seek(0)
-            with TiffImagePlugin.TiffImageFile(file) as image:
-                return max(1, image.n_frames)
-    except Exception:
-        return 1
 
 
 def _open_file(path: str | os.PathLike[str], name: str) -> IO[bytes]:
@@ -288,7 +274,9 @@ def _deep_values(image: Image.Image, name: str) -> np.ndarray:
                 name,
                 f"its integer values go from {low} to {high} and 0 to 65535 is needed; save it with 16 bits.",
             )
-    return values.astype(np.float32) / np.float32(257)
+    levels = declared_levels(image) if isinstance(image, TiffImagePlugin.TiffImageFile) else 65535.0
+    scaled: np.ndarray = np.minimum(values.astype(np.float32) * np.float32(255 / levels), np.float32(255))
+    return scaled
 
 
 def _damage(error: Exception) -> str:

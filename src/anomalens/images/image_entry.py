@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from anomalens.errors import ImageSetError
-from anomalens.images.decode import Picture, count_pages
+from anomalens.images.decode import Picture
 from anomalens.images.labels import ANOMALOUS, DEFECT, GOOD, NORMAL, Verdict
 from anomalens.images.source import ArraySource, FileSource, Source
+from anomalens.images.tiff import picture_pages
 
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 
@@ -96,10 +97,10 @@ class ImageEntry:
 
 def file_entries(path: Path, name: str) -> list[ImageEntry]:
     """One entry a page; the pages of one file show one thing, so they form a group."""
-    pages = count_pages(path) if path.suffix.lower() in _TIFF_SUFFIXES else 1
-    if pages == 1:
-        return [ImageEntry(name, path)]
-    return [ImageEntry(f"{name}#page{page + 1}", FileSource(path, page), group=name) for page in range(pages)]
+    pages = picture_pages(path) if path.suffix.lower() in _TIFF_SUFFIXES else [0]
+    if len(pages) == 1:
+        return [ImageEntry(name, FileSource(path, pages[0]))]
+    return [ImageEntry(f"{name}#page{page + 1}", FileSource(path, page), group=name) for page in pages]
 
 
 def unique_ids(entries: Iterable[ImageEntry]) -> tuple[ImageEntry, ...]:
