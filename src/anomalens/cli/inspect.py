@@ -76,27 +76,38 @@ def examine(data: Sequence[str]) -> dict[str, Any]:
         "duplicates": {name: part["duplicates"] for name, part in found.items()},
         "leaks": _leaks(found),
         "split": _split(parts, found),
-        "notes": [f"left out: {part.left_out_in_words}." for part in parts.values() if part.left_out],
+        "notes": [
+            *(f"left out: {part.left_out_in_words}." for part in parts.values() if part.left_out),
+            *(part["hint"] for part in found.values() if part["hint"]),
+        ],
     }
 
 
 def _read(images: Any, name: str) -> dict[str, Any]:
+    from anomalens.detectors.spec import DetectorSpec
     from anomalens.errors import ImageError, InputError
     from anomalens.images.duplicates import Thumbnails, group_images
     from anomalens.images.prefetch import stream
+    from anomalens.images.steps import UsedBits, highest_of
+    from anomalens.inspector.fit_options import DETECTOR
+    from anomalens.inspector.preparation import preparation
 
     thumbnails = Thumbnails()
     sizes: list[str] = []
     readable: list[int] = []
     unreadable: list[str] = []
-    steps = stream(images, lambda entry: entry.read(reduce_to=128))
+    preparing = preparation("stretch", images, size=None, detector=DetectorSpec.parse(DETECTOR).make())
+    highest: float | None = 0.0
+    # as `fit` sees them, so that both find the same groups
+    steps = stream(images, lambda entry: preparing.apply(entry.read(reduce_to=preparing.reduce_to)))
     for index, (_, picture) in enumerate(bar(steps, label=f"reading {name}", total=len(images))):
         if isinstance(picture, ImageError):
             unreadable.append(str(picture))
             continue
         thumbnails.add(len(readable), picture.pixels)
         readable.append(index)
-        sizes.append(f"{picture.size[0]}×{picture.size[1]}")
+        sizes.append(f"{picture.original_size[0]}×{picture.original_size[1]}")
+        highest = highest_of(highest, picture.pixels)
     good = images.subset(readable)
     groups = group_images(good, thumbnails) if readable else []
     members: dict[str, list[str]] = {}
@@ -126,6 +137,7 @@ def _read(images: Any, name: str) -> dict[str, Any]:
         "unreadable": unreadable,
         "duplicates": [group for group in members.values() if len(group) > 1],
         "hashes": hashes,
+        "hint": UsedBits.hint(highest) if readable and highest is not None else None,
         "n_groups": len(members),
     }
 

@@ -275,7 +275,7 @@ def _deep_values(image: Image.Image, name: str) -> np.ndarray:
                 f"its integer values go from {low} to {high} and 0 to 65535 is needed; save it with 16 bits.",
             )
     levels = declared_levels(image) if isinstance(image, TiffImagePlugin.TiffImageFile) else 65535.0
-    scaled: np.ndarray = np.minimum(values.astype(np.float32) * np.float32(255 / levels), np.float32(255))
+    scaled: np.ndarray = np.minimum(values.astype(np.float32) / np.float32(levels / 255), np.float32(255))
     return scaled
 
 

@@ -20,17 +20,19 @@ from anomalens.images.steps import (
     RemoveBackground,
     Resize,
     Standardise,
+    UsedBits,
 )
 
 __all__ = ["Affine", "Prepared", "Preprocessing"]
 
-ValueStep = Grey | Standardise | RemoveBackground | ApplyMask
+ValueStep = Grey | Standardise | UsedBits | RemoveBackground | ApplyMask
 Step = Resize | ValueStep
 
 _KINDS: dict[str, type[Step]] = {
-    step.kind: step for step in (Resize, Grey, Standardise, RemoveBackground, ApplyMask)
+    step.kind: step for step in (Resize, Grey, Standardise, UsedBits, RemoveBackground, ApplyMask)
 }
-_WORDS = (*MODES, Grey.kind, Standardise.kind, RemoveBackground.kind, ApplyMask.kind)
+_VALUED = (UsedBits.kind, RemoveBackground.kind, ApplyMask.kind)
+_WORDS = (*MODES, Grey.kind, Standardise.kind, *_VALUED)
 _BACKGROUND = re.compile(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})(?::([0-9]{1,3}))?", re.I)
 
 
@@ -117,7 +119,7 @@ class Preprocessing:
         """Read the command line's form, such as `pad,grey,background=#000000:12,mask=FILE`.
 
         Words: `stretch` (when none is given), `pad` or `crop` say how the image is resized, which
-        always comes first; then, in the order given, `grey`, `standardise`,
+        always comes first; then, in the order given, `grey`, `standardise`, `bits=N`,
         `background=#RRGGBB[:TOLERANCE]` and `mask=FILE`.
 
         Raises
@@ -135,7 +137,7 @@ class Preprocessing:
             word, _, value = item.partition("=")
             if word not in _WORDS:
                 raise unknown_name("preprocessing step", word, _WORDS)
-            if value and word not in (RemoveBackground.kind, ApplyMask.kind):
+            if value and word not in _VALUED:
                 raise SettingError(f"The preprocessing step {word} takes no value; drop ={value}.")
             if word in MODES:
                 if resize is not None:
@@ -151,6 +153,10 @@ def _value_step(word: str, value: str) -> Step:
         return Grey()
     if word == Standardise.kind:
         return Standardise()
+    if word == UsedBits.kind:
+        if not value.isdecimal():
+            raise SettingError(f"bits={value} is no number of bits; write bits=12.")
+        return UsedBits(bits=int(value))
     if word == ApplyMask.kind:
         if not value:
             raise SettingError("The preprocessing step mask needs a file; write mask=FILE.")

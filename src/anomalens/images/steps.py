@@ -25,6 +25,7 @@ Mode = Literal["stretch", "pad", "crop"]
 MODES = ("stretch", "pad", "crop")
 MAX_SIDE = 8192
 MID_GREY = 127
+_FEW_BITS = 14  # of 16: pictures that use fewer are dark for the networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +142,46 @@ class Standardise(Recorded):
         if seen.dtype == np.uint8:
             values = np.rint(values)
         return prepared.with_pixels(values.astype(seen.dtype))
+
+
+def highest_of(before: float | None, pixels: Pixels) -> float | None:
+    """The highest value of deep images, with one more; None as soon as one has 8 bits."""
+    return None if before is None or pixels.dtype == np.uint8 else max(before, float(pixels.max()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedBits(Recorded):
+    """Bring the values of a camera of fewer bits in 16-bit files to the full range; 8-bit pictures stay.
+
+    Parameters
+    ----------
+    bits : int
+        That the camera has, 9 to 15: 2**bits - 1 becomes 255, and what is above it too.
+    """
+
+    kind: ClassVar[str] = "bits"
+    bits: int
+
+    def __post_init__(self) -> None:
+        _check_int(self.kind, "bits", self.bits, 9, 15)
+
+    def apply(self, prepared: Prepared) -> Prepared:
+        if prepared.pixels.dtype == np.uint8:
+            return prepared
+        gain = np.float32(65535 / (2**self.bits - 1))
+        return prepared.with_pixels(np.minimum(prepared.pixels * gain, np.float32(255)))
+
+    @classmethod
+    def hint(cls, highest: float) -> str | None:
+        """What to do where the highest value of all deep images, 0-255, is a small part of the range."""
+        bits = int(np.ceil(np.log2(max(highest, 1e-3) * 257 + 1)))
+        if bits > _FEW_BITS:
+            return None
+        return (
+            f"The images have 16 bits and no value above {highest:.3g} of 255: a "
+            f"camera of {max(bits, 9)} bits? "
+            f"--preprocess bits={max(bits, 9)} brings them to the full range."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,8 @@ class FitOptions:
     )
     preprocess: str | Preprocessing = option(
         "stretch",
-        "Comma-separated: stretch, pad or crop; grey; standardise; background=#RRGGBB:TOLERANCE; mask=FILE.",
+        "Comma-separated: stretch, pad or crop; grey; standardise; bits=12 for such a camera's 16-bit files; "
+        "background=#RRGGBB:TOLERANCE; mask=FILE.",
         metavar="STEPS",
     )
     augment: str | Augmentation | None = option(

@@ -12,6 +12,7 @@ from typing import Any, Final
 from anomalens.calibration.conformal import MIN_GROUPS
 from anomalens.errors import AnomalensWarning, InputError
 from anomalens.images.image_set import ImageSet
+from anomalens.images.steps import UsedBits
 from anomalens.inspector.training_set import TrainingSet
 
 FEW_IMAGES: Final = 10
@@ -47,6 +48,8 @@ def warn_about(training: TrainingSet) -> None:
             f"{len(training.odd_sizes)} of {n} images have another size than the rest, for example "
             f"{training.odd_sizes[0]}; check that they belong here."
         )
+    if training.highest is not None and (hint := UsedBits.hint(training.highest)):
+        found.append(hint)
     for text in found:
         warnings.warn(text, AnomalensWarning, stacklevel=3)
 

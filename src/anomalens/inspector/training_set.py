@@ -18,6 +18,7 @@ from anomalens.images.duplicates import Thumbnails, group_images
 from anomalens.images.facts import Facts
 from anomalens.images.image_set import ImageSet
 from anomalens.images.preprocess import Preprocessing
+from anomalens.images.steps import highest_of
 from anomalens.inspector.pairs import Pair, stream_pairs
 from anomalens.progress import Progress, silent
 
@@ -49,6 +50,8 @@ class TrainingSet:
         One per image: whether it is its own reference, or has none.
     facts : tuple of Facts
         One per image.
+    highest : float or None
+        The highest value of all images, 0-255; None where some have 8 bits.
     """
 
     images: ImageSet
@@ -63,6 +66,7 @@ class TrainingSet:
     cache: tuple[Pair, ...] | None = None
     equal: tuple[bool, ...] = ()
     facts: tuple[Facts, ...] = ()
+    highest: float | None = None
 
     @classmethod
     def collect(
@@ -92,6 +96,7 @@ class TrainingSet:
         problems: list[ImageError] = []
         sizes: list[tuple[int, int]] = []
         facts: list[Facts] = []
+        highest: float | None = 0.0
         equal: list[bool] = []
         cache: list[Pair] | None = []
         held = 0
@@ -104,6 +109,7 @@ class TrainingSet:
             good.append(index)
             sizes.append(pair.image.original_size)
             facts.append(Facts.of(pair.image))
+            highest = highest_of(highest, pair.image.pixels)
             equal.append(pair.reference is None or pair.equal)
             held += pair.image.pixels.nbytes * (1 if pair.reference is None else 2)
             if cache is not None and held <= CACHE_BYTES:
@@ -126,6 +132,7 @@ class TrainingSet:
             None if cache is None else tuple(cache),
             tuple(equal),
             tuple(facts),
+            highest,
         )
 
     @property
