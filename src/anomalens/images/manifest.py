@@ -1,9 +1,11 @@
 """Manifests: a CSV file that lists images with their labels, masks, groups and references.
 
 Columns: `path` (needed), `label`, `class`, `mask`, `group`, `split`, `reference` (optional), separated by
-commas or semicolons, UTF-8 with or without a byte-order mark. Paths are relative to the CSV's folder. A label
-is "good" or a kind of anomaly, or 0 and 1 (see `anomalens.images.labels`); a class says what is shown,
-whatever is thought of it.
+commas, semicolons or tabs, UTF-8 with or without a byte-order mark or UTF-16 with one, as spreadsheets write
+them: a first line `sep=;`, columns without a name (an index of pandas) and the text `nan` in an empty cell
+mean nothing. Paths are relative to the CSV's folder; letters with marks may be composed otherwise than in the
+file's name. A label is "good" or a kind of anomaly, or 0 and 1 (see `anomalens.images.labels`); a class says
+what is shown, whatever is thought of it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +23,9 @@ from anomalens.images.labels import Known, Verdict, read_labels
 
 COLUMNS = ("path", "label", "class", "mask", "group", "split", "reference")
 SPLITS = ("train", "test")
+_SEPARATOR = re.compile(r'"?sep=([,;\t])"?,*', re.I)
+_NAMELESS = re.compile(r"(unnamed: \d+)?")
+_EMPTY = frozenset({"nan", "n/a", "#n/a", "<na>"})
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,8 @@ def read_manifest(file: str | os.PathLike[str]) -> list[ManifestRow]:
         column, or a line with more fields than columns.
     """
     manifest = Path(file)
-    text = _text(manifest)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    text, delimiter = _text(manifest)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         lines = [(reader.line_num, line) for line in reader if any(cell.strip() for cell in line)]
     except csv.Error as error:
@@ -66,27 +73,29 @@ def read_manifest(file: str | os.PathLike[str]) -> list[ManifestRow]:
     ]
 
 
-def _text(manifest: Path) -> str:
+def _text(manifest: Path) -> tuple[str, str]:
+    """The text below a line `sep=;`, and what separates its columns."""
     try:
-        text = manifest.read_text(encoding="utf-8-sig")
+        data = manifest.read_bytes()
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except FileNotFoundError:
         raise ImageSetError(f"There is no manifest {manifest}; check the path.") from None
     except OSError as error:
         raise ImageSetError(f"The manifest {manifest} cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
-        raise ImageSetError(f"The manifest {manifest} is not UTF-8 text; save it as CSV UTF-8.") from None
+        raise ImageSetError(
+            f"The manifest {manifest} is neither UTF-8 nor UTF-16 text; save it as CSV UTF-8."
+        ) from None
     if not text.strip():
         raise ImageSetError(
             f"The manifest {manifest} is empty; give a line of column names "
             f"({', '.join(COLUMNS)}) and a line for each image."
         )
-    return text
-
-
-def _delimiter(text: str) -> str:
-    # The header tells: column names hold neither sign, while paths below it may.
-    header = text.lstrip().splitlines()[0]
-    return ";" if header.count(";") > header.count(",") else ","
+    first, _, rest = text.lstrip().partition("\n")
+    if (said := _SEPARATOR.fullmatch(first.strip())) is not None:
+        return rest, said[1]
+    # The header tells: column names hold none of these signs, while paths below it may.
+    return text, max(",;\t", key=first.count)
 
 
 def _check_columns(manifest: Path, columns: list[str]) -> None:
@@ -96,6 +105,8 @@ def _check_columns(manifest: Path, columns: list[str]) -> None:
             f"{', '.join(columns)[:80]!r}); name the columns in the first line."
         )
     for place, name in enumerate(columns):
+        if _NAMELESS.fullmatch(name):
+            continue
         if name not in COLUMNS:
             raise ImageSetError(
                 f"The manifest {manifest} has an unknown column {name!r}; use only {', '.join(COLUMNS)}."
@@ -110,7 +121,8 @@ def _cells(manifest: Path, columns: list[str], number: int, line: list[str]) -> 
             f"Line {number} of the manifest {manifest} has {len(line)} fields for "
             f"{len(columns)} columns; quote fields that hold the separator."
         )
-    return dict(zip(columns, (cell.strip() for cell in line), strict=False))
+    cells = ("" if cell.strip().lower() in _EMPTY else cell.strip() for cell in line)
+    return {name: cell for name, cell in zip(columns, cells, strict=False) if name in COLUMNS}
 
 
 def _row(manifest: Path, number: int, cells: dict[str, str], known: Known) -> ManifestRow:
@@ -125,13 +137,21 @@ def _row(manifest: Path, number: int, cells: dict[str, str], known: Known) -> Ma
         )
     return ManifestRow(
         id=path,
-        path=manifest.parent / path,
+        path=_composed(manifest.parent / path),
         label=cells.get("label", ""),
         class_name=cells.get("class") or known[0],
         verdict=known[1],
-        mask=manifest.parent / mask if mask else None,
+        mask=_composed(manifest.parent / mask) if mask else None,
         group=cells.get("group") or None,
         split=split or None,
-        reference=manifest.parent / reference if reference else None,
+        reference=_composed(manifest.parent / reference) if reference else None,
         reference_id=reference,
     )
+
+
+def _composed(path: Path) -> Path:
+    """The path, or one that is there and differs only in how its letters with marks are composed."""
+    if path.exists():
+        return path
+    forms = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
+    return next((other for other in forms if other.exists()), path)
