@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +16,8 @@ from anomalens.cli.tables import columns
 from anomalens.datasets.selection import Selection
 from anomalens.inspector.fit_options import DETECTOR, FitOptions
 from anomalens.places import require_place
+
+_NOTES: Final = 12  # that are shown below the table
 
 if TYPE_CHECKING:
     from anomalens.datasets import Task
@@ -108,6 +110,11 @@ def evaluate(
             write_cards(json_file, cards)
     for line in columns(summary_rows(cards)):
         click.echo(line)
+    notes = list(dict.fromkeys(note for card in cards for note in card.notes))
+    for note in notes[:_NOTES]:
+        click.echo(f"note: {note}", err=True)
+    if len(notes) > _NOTES:
+        click.echo(f"note: and {len(notes) - _NOTES} more, in --json and --report", err=True)
     if report is not None:
         click.echo(f"page: {write_report(cards, report, album=album)}")
     return 2 if any(card.error is not None for card in cards) else 0

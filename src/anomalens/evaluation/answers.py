@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from anomalens.inspector import Finding, Inspector
 from anomalens.progress import Progress, silent
 
 OnFinding = Callable[[ImageEntry, Finding, Calibration], None]
+_MOST: Final = 0.5  # of a picture; a defect that is larger is rare
 
 
 @dataclass
@@ -36,6 +38,8 @@ class Answers:
         Empty where no test image has a mask.
     bad_masks : list of str
         What is wrong with masks that are left out.
+    marked, mostly_marked : int
+        Anomalous images with a mask, and those of them of which more than half is marked.
     unmarked, marked_normals : int
         Anomalous images without a mask, whose maps are left out; normal ones whose mask marks something.
     seconds : float
@@ -46,6 +50,8 @@ class Answers:
     parts: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     maps: list[tuple[Map, Mask | None]] = field(default_factory=list)
     bad_masks: list[str] = field(default_factory=list)
+    marked: int = 0
+    mostly_marked: int = 0
     unmarked: int = 0
     marked_normals: int = 0
     seconds: float = 0.0
@@ -84,7 +90,15 @@ class Answers:
     @property
     def notes(self) -> Iterator[str]:
         """What is to be said of the masks."""
-        yield from (f"A mask is left out: {problem}" for problem in self.bad_masks)
+        if self.bad_masks:
+            many = len(self.bad_masks)
+            which = "A mask is left out" if many == 1 else f"{many} masks are left out, for example"
+            yield f"{which}: {self.bad_masks[0]}"
+        if self.mostly_marked:
+            yield (
+                f"{self.mostly_marked} of {self.marked} masks mark more than half of their picture: if they "
+                "mark what is normal, invert them; pixel figures mean little as they are."
+            )
         if self.marked_normals:
             yield (
                 f"{self.marked_normals} normal test images have a mask that marks something; they count as "
@@ -126,6 +140,8 @@ class Answers:
             self.marked_normals += mask is not None
             self.maps.append((visible_map(finding), None))
         elif mask is not None:
+            self.marked += 1
+            self.mostly_marked += bool(mask.mean() > _MOST)
             self.maps.append((visible_map(finding), mask))
         else:
             self.unmarked += 1

@@ -14,7 +14,8 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -144,6 +145,29 @@ def _decode_file(file: IO[bytes], suffix: str, page: int, reduce_to: int | None,
     except MemoryError:
         raise ImageError(name, "there is not enough memory to decode it; resize or tile it.") from None
     # Pillow's readers raise nearly every kind of exception on damaged files.
+    except Exception as error:
+        raise ImageError(name, _damage(error)) from error
+
+
+@contextmanager
+def open_image(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """A file's image as Pillow loads it, for those who read more of it than what it shows.
+
+    Raises
+    ------
+    ImageError
+        As `decode`.
+    """
+    name = os.fspath(path)
+    try:
+        with _open_file(path, name) as file, _recognise(file, Path(path).suffix.lower(), name) as image:
+            problem = size_problem(*image.size)
+            if problem is not None:
+                raise ImageError(name, problem)
+            image.load()
+            yield image
+    except ImageError:
+        raise
     except Exception as error:
         raise ImageError(name, _damage(error)) from error
 

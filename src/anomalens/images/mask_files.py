@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.errors import ImageError, ImageSetError
-from anomalens.images.decode import SUFFIXES, decode
+from anomalens.images.decode import SUFFIXES
 from anomalens.images.folder_names import image_name_of_mask, is_container, is_mask, is_test, is_train
+from anomalens.images.mask_values import mask_values
 
 Marked = NDArray[np.bool_]
 
@@ -28,6 +29,9 @@ _SAMPLE: Final = 5  # files that speak for all of a folder
 
 def marked_in(path: Path) -> Marked:
     """Where a mask marks something, bool [h, w]: any non-zero value of an image, or of a folder of them.
+
+    A transparent ground marks nothing, of a palette the index counts and not its colour, and a TIFF's values
+    count as they are stored, whatever they would look like (`mask_values`).
 
     Raises
     ------
@@ -40,8 +44,7 @@ def marked_in(path: Path) -> Marked:
         return _union(path)
     # lossy formats smear zeros around an edge; what is nearer to black is not marked
     limit = 127 if path.suffix.lower() in _LOSSY else 0
-    marked: Marked = np.asarray((decode(path).pixels > limit).any(axis=2))
-    return marked
+    return mask_values(path) > limit
 
 
 def _union(folder: Path) -> Marked:
@@ -60,7 +63,7 @@ def _union(folder: Path) -> Marked:
 def looks_like_mask(path: Path) -> bool:
     """Whether an image has as few grey levels as a mask."""
     try:
-        grey = decode(path).pixels.max(axis=2)
+        grey = mask_values(path)
     except ImageError:
         return False
     if path.suffix.lower() in _LOSSY:

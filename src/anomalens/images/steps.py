@@ -14,9 +14,10 @@ import numpy as np
 
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
-from anomalens.images.decode import Picture, decode
+from anomalens.images.decode import Picture
 from anomalens.images.geometry import Affine, Prepared
 from anomalens.images.json_fields import Recorded
+from anomalens.images.mask_files import marked_in
 from anomalens.images.resample import luma, resize
 
 RGB = tuple[int, int, int]
@@ -264,8 +265,8 @@ class ApplyMask(Recorded):
 
     @classmethod
     def from_file(cls, path: str | Path, *, fill: int = MID_GREY) -> ApplyMask:
-        """Read a mask image; pixels brighter than mid-grey are kept. Raises `ImageError`."""
-        return cls.from_array(luma(decode(path).pixels) > MID_GREY, fill=fill)
+        """Read a mask image; what it marks is kept, see `mask_files.marked_in`. Raises `ImageError`."""
+        return cls.from_array(marked_in(Path(path)), fill=fill)
 
     def apply(self, prepared: Prepared) -> Prepared:
         height, width = prepared.pixels.shape[:2]
