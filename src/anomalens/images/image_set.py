@@ -267,6 +267,11 @@ class ImageSet:
             left_out={f"{folder}/{name}": why for name, why in self.left_out.items()},
         )
 
+    def in_order(self) -> ImageSet:
+        """The same images in the natural order of their ids, so that the order of naming them is nothing."""
+        order = sorted(range(len(self)), key=lambda i: natural_key(Path(self[i].id)))
+        return self if order == list(range(len(self))) else self.subset(order)
+
     def subset(self, indices: Iterable[int]) -> ImageSet:
         """Take the entries at these places, in this order; `origin` and `ignored` stay."""
         return replace(self, entries=tuple(self.entries[int(i)] for i in indices))

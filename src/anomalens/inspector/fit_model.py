@@ -35,6 +35,7 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
         raise SettingError(f"The seed must be a whole number from 0, not {options.seed!r:.40}.")
     if options.groups not in ("found", "declared"):
         raise unknown_name("way to group", options.groups, ("found", "declared"))
+    images = images.in_order()
     spec, detector = _unfitted(images, options)
     augmentation, policy = _augmentation(options), _policy(options)
     job = Job(
