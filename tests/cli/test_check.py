@@ -12,7 +12,7 @@ from PIL import Image
 
 KEYS = [
     "image", "page", "score", "p_value", "percentile", "anomalous", "verdict", "threshold", "calibration",
-    "regions", "label", "confidence", "explanation", "error", "detector", "model",
+    "regions", "label", "confidence", "explanation", "notes", "error", "detector", "model",
 ]  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_a_bad_image_is_a_line_of_json_too(anomalens, model, normal, tmp_path):
     assert found["image"] == bad.as_posix()
     assert found["error"] == "the file is empty (0 bytes); copy or export it again."
     assert found["model"] == model.name
-    unanswered = set(KEYS) - {"image", "error", "detector", "model", "regions"}
+    unanswered = set(KEYS) - {"image", "error", "detector", "model", "regions", "notes"}
     assert all(found[key] is None for key in unanswered)
     assert found["regions"] == []
     assert good["error"] is None and good["score"] is not None

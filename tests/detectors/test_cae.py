@@ -53,6 +53,15 @@ def test_the_shelf_autoencoder_is_that_of_the_thesis() -> None:
     published = load_detector("cae")(settings(architecture="shelf", epochs="100")).settings
     told = (published.optimiser, published.learning_rate, published.patience, published.loss)
     assert told == ("adadelta", 1e-3, 30, "l2")
+    scored = (published.error, published.image_score, published.relative, published.augment)
+    assert scored == ("l2", "mean", False, "")
+
+
+def test_batches_are_small_where_nobody_chose_and_published_ones_are_as_published() -> None:
+    kind = load_detector("cae")
+    for architecture, asked, used in (("conv", 0, 8), ("conv", 32, 32), ("shelf", 0, 32), ("cells", 8, 8)):
+        chosen = kind.settings_type(architecture=architecture, batch_size=asked)
+        assert kind(chosen).settings.batch_size == used
 
 
 def test_a_published_system_leaves_what_was_asked_for() -> None:
@@ -150,6 +159,39 @@ def test_flat_forgives_an_edge_and_not_a_spot() -> None:
     assert spot > 2 * edge
 
 
+@pytest.mark.parametrize("image_score", ["norm4", "mean", "max"])
+def test_errors_are_relative_to_what_is_usual_at_their_place(image_score: str) -> None:
+    class Grey(torch.nn.Module):
+        def forward(self, images: Any) -> Any:
+            return torch.full_like(images, 0.5), torch.zeros(len(images), 1)
+
+    varied = 0.5 + 0.1 * torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    varied[..., :8] = 0.5 + 4 * (varied[..., :8] - 0.5)  # the left half always varies four times as much
+    scorer = ReconstructionScorer(Grey(), (16, 16), error="l1", sigma=1.0, image_score=image_score)
+    left, right = torch.full((2, 1, 3, 16, 16), 0.5)
+    left[:, :, 6:9, 3:6], right[:, :, 6:9, 11:14] = 0.9, 0.9
+
+    def scores() -> list[float]:
+        return [float(scorer(image)[0]) for image in (left, right)]
+
+    before = scores()
+    assert before[0] == pytest.approx(before[1], rel=0.05)
+    scorer.learn_usual([varied])
+    after = scores()
+    assert after[1] > 1.5 * after[0]
+    assert float(scorer.parts(varied)[1].mean()) == pytest.approx(1 / 1.3, rel=0.15)
+
+
+def test_a_perfect_reconstruction_is_divided_by_no_zero() -> None:
+    class Same(torch.nn.Module):
+        def forward(self, images: Any) -> Any:
+            return images, torch.zeros(len(images), 1)
+
+    scorer = ReconstructionScorer(Same(), (16, 16), error="flat", sigma=1.0, image_score="norm4")
+    scorer.learn_usual([torch.rand(4, 3, 16, 16)])
+    assert all(torch.isfinite(part).all() for part in scorer(torch.rand(1, 3, 16, 16)))
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -160,6 +202,7 @@ def test_flat_forgives_an_edge_and_not_a_spot() -> None:
         ({"error": "ssim", "side": "darker"}, "no sides"),
         ({"image_score": "median"}, "mean"),
         ({"latent": "0"}, "latent"),
+        ({"batch_size": "1"}, "2 or more"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(wrong: dict[str, str], said: str) -> None:

@@ -39,7 +39,8 @@ def test_the_density_is_that_of_a_plain_kernel_estimate(scaling: str) -> None:
     new = codes[:5] + rng.normal(0, 1, (5, 3))
     mean, matrix = scaled(codes, scaling)
     if scaling == "whiten":
-        np.testing.assert_allclose(np.cov(((codes - mean) @ matrix).T, bias=True), np.eye(3), atol=1e-9)
+        spread = np.cov(((codes - mean) @ matrix).T, bias=True)
+        np.testing.assert_allclose(spread, np.diag(np.diag(spread)), atol=1e-9)
     density = LatentDensity(codes, mean, matrix, 0.3)
     found = density(torch.from_numpy(new.astype(np.float32))).numpy()
     a, b = (new - mean) @ matrix, (codes - mean) @ matrix
@@ -50,6 +51,13 @@ def test_the_density_is_that_of_a_plain_kernel_estimate(scaling: str) -> None:
     seen = np.isfinite(plain)  # far away the plain sum is 0, and ours is still a number
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found[seen], plain[seen], rtol=1e-3)
+
+
+def test_of_fewer_codes_than_numbers_new_ones_are_no_farther_than_their_like() -> None:
+    codes = np.random.default_rng(0).normal(size=(130, 60))
+    mean, matrix = scaled(codes[:30], "whiten")
+    learnt, new = ((part - mean) @ matrix for part in (codes[:30], codes[30:]))
+    assert np.linalg.norm(new, axis=1).mean() < 2 * np.linalg.norm(learnt, axis=1).mean()
 
 
 def test_far_from_everything_the_density_is_small_and_finite() -> None:

@@ -57,7 +57,7 @@ def test_same_seed_same_defect_other_seed_another(kind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["brick", "grass", "gravel"])
 def test_visible_on_photographs_which_stay_grey(kind, name) -> None:
-    before = load_photograph(name)[100:228, 200:328]
+    before = load_photograph(f"{name}.png")[100:228, 200:328]
     for seed in range(8):
         after, mask = paint(before, kind, np.random.default_rng(seed))
         change = np.abs(after.astype(int) - before).max(axis=2)

@@ -17,7 +17,7 @@ from anomalens.images import Affine, labelled_images, recognise
 
 KEYS = [
     "image", "page", "score", "p_value", "percentile", "anomalous", "verdict", "threshold", "calibration",
-    "regions", "label", "confidence", "explanation", "error", "detector", "model",
+    "regions", "label", "confidence", "explanation", "notes", "error", "detector", "model",
 ]  # fmt: skip
 
 

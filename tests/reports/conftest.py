@@ -23,7 +23,7 @@ from anomalens.reports.evaluation import write_report
 
 @pytest.fixture(scope="session")
 def tiles() -> Tiles:
-    return Tiles.cut(load_photograph("brick"))
+    return Tiles.cut(load_photograph("brick.png"), side=64)
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +31,7 @@ def inspector(tiles: Tiles) -> Inspector:
     return Inspector.fit(
         np.stack(list(tiles.normal.values())),
         size=64,
+        groups="declared",
         policy="false-alarm-rate=0.05",
         parameters={"min_bank": 200},
     )

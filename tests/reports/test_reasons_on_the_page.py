@@ -18,7 +18,9 @@ from anomalens.reports import CheckReport, ModelRecord
 @pytest.fixture(scope="module")
 def knn(tiles: Tiles) -> Inspector:
     stack = np.stack(list(tiles.normal.values()))
-    return Inspector.fit(stack, detector="knn", size=64, policy="max", keep_thumbnails=1000)
+    return Inspector.fit(
+        stack, detector="knn", size=64, groups="declared", policy="max", keep_thumbnails=1000
+    )
 
 
 def page_of(inspector: Inspector, photos: Path, out: Path) -> str:
@@ -57,7 +59,7 @@ def test_normal_images_of_one_name_have_pictures_of_their_own(
 ) -> None:
     stack = list(tiles.normal.values())
     images = ImageSet.from_arrays(stack, ids=[f"{i}/same.png" for i in range(len(stack))])
-    options = {"detector": "knn", "size": 64, "policy": "max", "keep_thumbnails": 1000}
+    options = {"detector": "knn", "size": 64, "groups": "declared", "policy": "max", "keep_thumbnails": 1000}
     page = page_of(Inspector.fit(images, **options), photos, tmp_path / "report")
     shown = re.findall(r'<a href="(pictures/normal-[^"]+)"><img [^>]*></a><figcaption>(\d+)/same.png', page)
     assert len({name for name, _ in shown}) == len({image for _, image in shown}) > 1
@@ -82,6 +84,6 @@ def test_a_thumbnail_that_is_no_picture_is_left_out(knn: Inspector, photos: Path
 def test_names_of_normal_images_are_escaped(tiles: Tiles, photos: Path, tmp_path: Path) -> None:
     stack = list(tiles.normal.values())
     images = ImageSet.from_arrays(stack, ids=[f"<b>{i}</b>" for i in range(len(stack))])
-    fitted = Inspector.fit(images, detector="knn", size=64, policy="max")
+    fitted = Inspector.fit(images, detector="knn", size=64, groups="declared", policy="max")
     page = page_of(fitted, photos, tmp_path / "report")
     assert "&lt;b&gt;" in page and "<figcaption><b>" not in page

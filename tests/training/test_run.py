@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
-from anomalens.backbones.runtimes import Runtime  # noqa: E402
-from anomalens.errors import BackboneError, MissingExtraError, SettingError  # noqa: E402
+from anomalens.errors import MissingExtraError, SettingError  # noqa: E402
 from anomalens.progress import silent  # noqa: E402
 from anomalens.training import images as images_file  # noqa: E402
 from anomalens.training import require_torch  # noqa: E402
-from anomalens.training.autoencoder import build  # noqa: E402
-from anomalens.training.export import check_parity, to_onnx  # noqa: E402
 from anomalens.training.images import HeldImages  # noqa: E402
 from anomalens.training.pixel_errors import ssim  # noqa: E402
 from anomalens.training.run import repeatable  # noqa: E402
@@ -105,21 +101,6 @@ def test_a_run_is_another_where_groups_split_the_images_otherwise() -> None:
     ]
     assert splits[0].hash() == split_groups(Some.groups, validation=0.2, held_out=0.2, seed=0).hash()
     assert splits[0].hash() != splits[1].hash()
-
-
-def test_a_graph_agrees_with_its_module_and_a_wrong_one_is_refused() -> None:
-    with repeatable(0):
-        module = build("conv", (32, 32), latent=4, depth=2, width=4).eval()
-        other = build("conv", (32, 32), latent=4, depth=2, width=4).eval()
-    images, nan = torch.rand(3, 3, 32, 32), float("nan")
-    graph = to_onnx(module, size=(32, 32), outputs=("reconstruction", "code"))
-    assert check_parity(module, graph, images, Runtime()) < 1e-5
-    nodes = onnx.load_from_string(graph).graph.node
-    assert not any(node.doc_string for node in nodes)
-    with pytest.raises(BackboneError, match="differs from the trained network"):
-        check_parity(other, graph, images, Runtime())
-    with pytest.raises(BackboneError, match="differs from the trained network"):
-        check_parity(lambda image: [nan * part for part in module(image)], graph, images, Runtime())
 
 
 def test_torch_is_left_as_it_was() -> None:

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Let NORMAL count beside what calibrated before; alone, where it is of another day.",
 )
+@click.option(
+    "--with-defects",
+    metavar="DIR",
+    help="Choose the false-alarm rate by 5 to 50 pictures with known defects.",
+)
 @reference_option
 @policy_options
 @runtime_options
@@ -40,6 +45,7 @@ def calibrate(
     normal: tuple[str, ...],
     out: Path,
     add: bool,
+    with_defects: str | None,
     reference: str | None,
     policy: str | None,
 ) -> int:
@@ -53,21 +59,33 @@ def calibrate(
       anomalens calibrate part.anomalens --false-alarm-rate 0.002 --out strict.anomalens
       anomalens calibrate part.anomalens photos/more-normal --policy max --out part.anomalens
       anomalens calibrate part.anomalens photos/today --add --out part.anomalens
+      anomalens calibrate part.anomalens --with-defects photos/scratched --out part.anomalens
       anomalens calibrate part.anomalens labelled.csv --policy f1 --out tuned.anomalens
     """
     from anomalens.calibration import Policy
+    from anomalens.inspector.known_defects import calibrated_with_defects
 
     require_place(out, "--out")
-    if reference is not None and not normal:
+    if reference is not None and not normal and with_defects is None:
         raise SettingError("--reference was given without pictures; name the NORMAL pictures it belongs to.")
+    if with_defects is not None and (normal or policy):
+        raise SettingError(
+            "--with-defects chooses the rate by defects alone; calibrate on NORMAL pictures in a call "
+            "before, and leave out the policy."
+        )
     before = inspector.calibration.threshold.value
-    inspector = inspector.calibrate(
-        Policy.parse(policy) if policy else inspector.calibration.policy,
-        image_set(normal, normal=True, labelled=True) if normal else None,
-        add=add,
-        references=reference,
-        progress=bar,
-    )
+    if with_defects is not None:
+        defects = image_set((with_defects,))
+        inspector, said = calibrated_with_defects(inspector, defects, references=reference, progress=bar)
+        click.echo(said)
+    else:
+        inspector = inspector.calibrate(
+            Policy.parse(policy) if policy else inspector.calibration.policy,
+            image_set(normal, normal=True, labelled=True) if normal else None,
+            add=add,
+            references=reference,
+            progress=bar,
+        )
     inspector.save(out)
     calibration = inspector.calibration
     if add:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +80,8 @@ def check(
     Exit code 0: none flagged, 1: some flagged, 2: an image or the model cannot be read (the others
     are answered all the same), 3: an error of ours.
     """
+    from anomalens.inspector.another_batch import Batch
+
     image_set, problems = _opened(images)
     if budget is not None:
         from anomalens.inspector.budget import within_budget
@@ -103,14 +105,19 @@ def check(
 
         report = CheckReport(out, ModelRecord.of(inspector), image_set)
     counts: Counter[str] = Counter()
+    batch, odd = Batch(inspector.kind), 0
     for finding in steps:
         counts[_kind(finding)] += 1
+        batch.add(finding)
+        odd += bool(finding.notes)
         if report is not None:
             report.add(finding)
-        if as_json or report is None or _kind(finding) != "not flagged":
+        if as_json or report is None or _kind(finding) != "not flagged" or finding.notes:
             click.echo(json_text(finding.to_json()) if as_json else _line(finding))
     told = ", ".join(f"{counts[kind]} {kind}" for kind in ("flagged", "not flagged", "unreadable"))
     click.echo(f"{told} of {count(len(image_set), 'image')}", err=True)
+    for text in _of_all(odd, batch.sentence):
+        click.echo(f"note: {text}", err=True)
     if report is not None:
         click.echo(f"page: {report.finish()}", err=True)
     return 2 if counts["unreadable"] or problems else 1 if counts["flagged"] else 0
@@ -129,6 +136,15 @@ def _opened(images: Sequence[str]) -> tuple[ImageSet, Sequence[Exception]]:
     if image_set.left_out:
         click.echo(f"note: passed over: {image_set.left_out_in_words}", err=True)
     return image_set, problems
+
+
+def _of_all(odd: int, of_batch: str | None) -> Iterator[str]:
+    """What is to be said of all images together."""
+    if odd:
+        are = "is" if odd == 1 else "are"
+        yield f"{count(odd, 'picture')} {are} blank or of another kind than the model learnt from."
+    if of_batch is not None:
+        yield of_batch
 
 
 def _share(text: str) -> float:
@@ -153,4 +169,5 @@ def _line(finding: Finding) -> str:
     if finding.regions:
         where = f"  {count(len(finding.regions), 'region')}, "
         where += f"strongest {list(finding.regions[0].box)}"
-    return f"{word:<6} score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{where}"
+    notes = "".join(f"  {note}" for note in finding.notes)
+    return f"{word:<6} score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{where}{notes}"

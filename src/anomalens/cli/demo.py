@@ -25,28 +25,32 @@ def demo(out: Path) -> int:
       anomalens demo
       anomalens demo --out somewhere
 
-    Uses the brick, gravel and grass photographs that scikit-image carries; nothing is downloaded.
+    Uses photographs that scikit-image carries (a wall, the moon, the back of an eye, and gravel, on which
+    it fails); nothing is downloaded.
     """
     from anomalens.demo.table import by_hand, header, row
     from anomalens.demo.trial import RATE, run_demo
+    from anomalens.demo.workspace import Workspace
 
     click.echo(
-        "Each photograph is cut like a chessboard: white squares are normal, black ones are "
-        f"checked,\nhalf of them with a painted defect. Accepted false-alarm rate: {RATE:.0%}.\n"
+        "Each photograph is cut into tiles: three of four are normal and learnt from, the others are checked,"
+        f"\nhalf of them with a painted defect. Accepted false-alarm rate: {RATE:.0%}.\n"
     )
     click.echo(header())
     trials = []
     for trial in run_demo(out, progress=bar):
         click.echo(row(trial))
         trials.append(trial)
+    good = sum(trial.n_good for trial in trials)
     click.echo(
-        "\nfound: painted tiles that were flagged; false alarms: intact tiles that were flagged.\n"
-        "The more regular a surface, the smaller the faults that stand out."
+        "\nholes, scratches, stains: painted tiles that were flagged; false alarms: intact tiles that were\n"
+        f"flagged, of which {RATE:.0%} were accepted, some {RATE * good:.0f} of {good}."
     )
-    click.echo("\nLook at what was found:")
     for trial in trials:
-        click.echo(f"  {trial.page}")
-    click.echo("\nThe first of them by hand:")
+        if trial.photograph.fails:
+            click.echo(f"{trial.photograph.name}: {trial.photograph.fails}")
+    click.echo(f"\nLook at what was found:\n  {Workspace(out).page}")
+    click.echo("\nThe first photograph by hand:")
     for command in by_hand(trials[0]):
         click.echo(f"  {command}")
     return 0

@@ -131,7 +131,7 @@ _FALSE_ALARM_RATE: Final = click.option(
     "--false-alarm-rate",
     type=float,
     metavar="R",
-    help="Share of normal images that may be flagged. [default: 0.01]",
+    help="Share of normal images that may be flagged. [default: 0.05]",
 )
 
 

@@ -1,11 +1,10 @@
 """The photographs of the demonstration, and the data set that is cut from each.
 
-scikit-image's wheel carries three grey photographs of textures (brick, grass, gravel; 512 x 512 px,
-from CC0 Textures). They are read as files: scikit-image's own loaders may ask the network.
-Tiles alternate as on a chessboard: the white ones are normal and are learnt from, the black ones
-are tested, every second with a painted defect whose mask is known. Halves would not do: the brick
-wall is seen at an angle, so its right side does not look like its left one, and a false-alarm rate
-that is calibrated on one promises nothing for the other.
+scikit-image's wheel carries them; they are read as files, since its own loaders may ask the network. A
+photograph is cut into tiles that share no pixel. Of every four one is tested, in turn the left and the right
+one of the lower two, so that tested tiles lie among those that are learnt from: the wall is seen at an angle,
+and its right side does not look like its left one. Every second tested tile gets a painted defect whose mask
+is known.
 """
 
 from __future__ import annotations
@@ -23,8 +22,55 @@ from anomalens.images.decode import decode
 from anomalens.images.synthetic_defects import DEFECTS, paint
 from anomalens.packages import package_folder
 
-PHOTOGRAPHS: Final = ("brick", "gravel", "grass")
-TILE: Final = 64
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph of the demonstration.
+
+    Attributes
+    ----------
+    name : str
+    file : str
+        In scikit-image's data.
+    tile : int
+        Side of the tiles, in pixels.
+    what : str
+        What it shows.
+    square : (x, y, side) or None
+        The part that is cut into tiles; None for all of it.
+    fails : str
+        Why hardly anything is found on it; empty where things are found.
+    """
+
+    name: str
+    file: str
+    tile: int
+    what: str
+    square: tuple[int, int, int] | None = None
+    fails: str = ""
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The part that is cut, uint8 [h, w, 3]; InputError where scikit-image does not carry it."""
+        found = load_photograph(self.file)
+        if self.square is None:
+            return found
+        x, y, side = self.square
+        return found[y : y + side, x : x + side]
+
+
+PHOTOGRAPHS: Final = (
+    Photograph("brick", "brick.png", 40, "a brick wall"),
+    Photograph("moon", "moon.png", 40, "the surface of the moon"),
+    Photograph("retina", "retina.jpg", 80, "the back of an eye", square=(220, 220, 960)),
+    Photograph(
+        "gravel",
+        "gravel.png",
+        40,
+        "gravel",
+        fails="No two tiles are alike, and stones and gaps are as dark and as sharp as what is painted, so "
+        "defects hide among them. A surface on which one sees a defect at a glance is what this is for.",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -34,9 +80,9 @@ class Tiles:
     Attributes
     ----------
     normal : dict of str to uint8 [h, w, 3]
-        File name to tile, the white squares.
+        File name to tile: three of every four.
     test : dict of str to uint8 [h, w, 3]
-        The black squares; the name starts with its folder, "good" or a kind of defect.
+        The others; the name starts with its folder, "good" or a kind of defect.
     masks : dict of str to bool [h, w]
         What was painted, for each test tile that is not good.
     """
@@ -46,24 +92,24 @@ class Tiles:
     masks: dict[str, NDArray[np.bool_]]
 
     @classmethod
-    def cut(cls, photograph: NDArray[np.uint8], *, side: int = TILE, seed: int = 0) -> Tiles:
-        """Cut a photograph into tiles that do not overlap, and paint on half of the tested ones."""
+    def cut(cls, photograph: NDArray[np.uint8], *, side: int, seed: int = 0, painted: float = 0.5) -> Tiles:
+        """Cut a photograph into tiles that do not overlap, and paint on a share of the tested ones."""
         rng = np.random.default_rng(seed)
         columns, rows = photograph.shape[1] // side, photograph.shape[0] // side
         normal: dict[str, NDArray[np.uint8]] = {}
-        black: list[tuple[str, NDArray[np.uint8]]] = []
+        tested: list[tuple[str, NDArray[np.uint8]]] = []
         for column in range(columns):
             for row in range(rows):
                 y, x = row * side, column * side
                 tile = photograph[y : y + side, x : x + side]
-                if (column + row) % 2 == 0:
-                    normal[f"x{x:03d}-y{y:03d}.png"] = tile
+                if row % 2 == 1 and column % 2 == row // 2 % 2:
+                    tested.append((f"x{x:03d}-y{y:03d}.png", tile))
                 else:
-                    black.append((f"x{x:03d}-y{y:03d}.png", tile))
-        painted = rng.permutation(len(black))[: len(black) // 2]
-        kind_of = {int(i): DEFECTS[k % len(DEFECTS)] for k, i in enumerate(painted)}
+                    normal[f"x{x:03d}-y{y:03d}.png"] = tile
+        some = rng.permutation(len(tested))[: int(painted * len(tested))]
+        kind_of = {int(i): DEFECTS[k % len(DEFECTS)] for k, i in enumerate(some)}
         test, masks = {}, {}
-        for i, (name, tile) in enumerate(black):
+        for i, (name, tile) in enumerate(tested):
             if i not in kind_of:
                 test[f"good/{name}"] = tile
                 continue
@@ -82,8 +128,8 @@ class Tiles:
             _write(path.with_name(f"{path.stem}_mask.png"), mask.astype(np.uint8) * 255)
 
 
-def load_photograph(name: str) -> NDArray[np.uint8]:
-    """One of `PHOTOGRAPHS`, uint8 [512, 512, 3].
+def load_photograph(file: str) -> NDArray[np.uint8]:
+    """A photograph of scikit-image's wheel, uint8 [h, w, 3].
 
     Raises
     ------
@@ -91,10 +137,10 @@ def load_photograph(name: str) -> NDArray[np.uint8]:
         The installed scikit-image does not carry it.
     """
     folder = package_folder("skimage")
-    if folder is not None and (path := folder / "data" / f"{name}.png").is_file():
+    if folder is not None and (path := folder / "data" / file).is_file():
         return decode(path).pixels.astype(np.uint8)
     raise InputError(
-        f"The photograph {name}.png of scikit-image is not installed; reinstall it with  "
+        f"The photograph {file} of scikit-image is not installed; reinstall it with  "
         "pip install --force-reinstall scikit-image"
     )
 

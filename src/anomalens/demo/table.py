@@ -6,8 +6,8 @@ import shlex
 
 from anomalens.demo.trial import RATE, Trial
 
-_COLUMNS = ("photograph", "normal", "tested", "found", "false alarms", "image AUROC",
-            "pixel AUROC", "fit s", "ms/image")  # fmt: skip
+_COLUMNS = ("photograph", "learnt from", "holes", "scratches", "stains", "false alarms", "image AUROC",
+            "fit s", "ms/image")  # fmt: skip
 
 
 def header() -> str:
@@ -17,14 +17,13 @@ def header() -> str:
 
 def row(trial: Trial) -> str:
     """One photograph's line, under the header."""
+    found = (f"{trial.found.get(kind, 0)}/{trial.painted[kind]}" for kind in ("hole", "scratch", "stain"))
     cells = (
-        trial.name,
+        trial.photograph.name,
         str(trial.n_normal),
-        str(trial.n_good + trial.n_defects),
-        f"{trial.found}/{trial.n_defects}",
+        *found,
         f"{trial.false_alarms}/{trial.n_good}",
         f"{trial.image_auroc:.3f}",
-        f"{trial.pixel_auroc:.3f}",
         f"{trial.fit_seconds:.1f}",
         f"{trial.ms_per_image:.0f}",
     )
@@ -39,8 +38,8 @@ def by_hand(trial: Trial) -> tuple[str, str]:
     """The two commands that repeat a trial."""
     normal = shlex.quote(str(trial.folder / "train" / "good"))
     test = shlex.quote(str(trial.folder / "test"))
-    model = f"my-{trial.name}.anomalens"
+    model = f"my-{trial.photograph.name}.anomalens"
     return (
-        f"anomalens fit {normal} --out {model} --size {trial.size} --false-alarm-rate {RATE}",
-        f"anomalens check {model} {test} --out my-{trial.name}-report",
+        f"anomalens fit {normal} --out {model} --groups declared --false-alarm-rate {RATE}",
+        f"anomalens check {model} {test} --out my-{trial.photograph.name}-report",
     )

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from anomalens.demo.photographs import PHOTOGRAPHS, TILE, Tiles, load_photograph
+from anomalens.demo.page import Pictures, Shown, write_page
+from anomalens.demo.photographs import PHOTOGRAPHS, Photograph, Tiles
 from anomalens.demo.workspace import Workspace
 from anomalens.images import ImageSet, labelled_images, recognise
-from anomalens.images.decode import decode
+from anomalens.images.synthetic_defects import DEFECTS
 from anomalens.inspector import Finding, Inspector
 from anomalens.metrics.ranking import auroc
 from anomalens.progress import Progress, silent
 from anomalens.reports import CheckReport, ModelRecord
 
-SIZE: Final = 192
 RATE: Final = 0.05
 
 
@@ -30,60 +28,50 @@ class Trial:
 
     Attributes
     ----------
-    name : str
-    n_normal, n_good, n_defects : int
-        Tiles that were learnt from; intact and painted tiles that were tested.
-    found : int
-        Painted tiles that were flagged.
+    photograph : Photograph
+    n_normal, n_good : int
+        Tiles that were learnt from; intact tiles that were tested.
+    painted, found : mapping of kind to int
+        Painted tiles that were tested, and those of them that were flagged.
     false_alarms : int
         Intact tiles that were flagged.
     image_auroc : float
-    pixel_auroc : float
-        Over the pixels of all tested tiles, against the painted masks.
     fit_seconds, ms_per_image : float
         With calibration; with decoding, without the report.
-    size : int
-        Side at which the network saw the tiles.
     folder, model, page : Path
+    shown : Shown
+        Pictures for the page of all.
     """
 
-    name: str
+    photograph: Photograph
     n_normal: int
     n_good: int
-    n_defects: int
-    found: int
+    painted: Mapping[str, int]
+    found: Mapping[str, int]
     false_alarms: int
     image_auroc: float
-    pixel_auroc: float
     fit_seconds: float
     ms_per_image: float
-    size: int
     folder: Path
     model: Path
     page: Path
+    shown: Shown
 
 
 def run_demo(
     out: str | Path,
     *,
-    photographs: Sequence[str] = PHOTOGRAPHS,
-    tile: int = TILE,
-    size: int = SIZE,
+    photographs: Sequence[Photograph] = PHOTOGRAPHS,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Iterator[Trial]:
-    """Run the demonstration; yields one trial per photograph as it is done.
+    """Run the demonstration; yields one trial per photograph as it is done, and then writes `index.html`.
 
     Parameters
     ----------
     out : str or Path
         A folder that does not exist, is empty, or holds an earlier demonstration.
-    photographs : sequence of str
-        Some of `PHOTOGRAPHS`.
-    tile : int
-        Side of the tiles, in pixels of the photograph.
-    size : int
-        Side at which the network sees them.
+    photographs : sequence of Photograph
     seed : int
         Places and kinds of the painted defects.
 
@@ -93,20 +81,24 @@ def run_demo(
         `out` is a file or holds other things.
     """
     workspace = Workspace.claim(Path(out))
-    for name in photographs:
-        yield _try(workspace, name, tile=tile, size=size, seed=seed, progress=progress)
+    trials = []
+    for photograph in photographs:
+        trials.append(_try(workspace, photograph, seed=seed, progress=progress))
+        yield trials[-1]
+    with workspace.writing():
+        write_page(workspace.page, trials)
 
 
-def _try(workspace: Workspace, name: str, *, tile: int, size: int, seed: int, progress: Progress) -> Trial:
-    folder, model = workspace.fresh(name), workspace.out / f"{name}.anomalens"
-    tiles = Tiles.cut(load_photograph(name), side=tile, seed=seed)
+def _try(workspace: Workspace, photograph: Photograph, *, seed: int, progress: Progress) -> Trial:
+    folder, model = workspace.fresh(photograph.name), workspace.out / f"{photograph.name}.anomalens"
+    tiles = Tiles.cut(photograph.pixels(), side=photograph.tile, seed=seed)
     with workspace.writing():
         tiles.write(folder)
     started = time.perf_counter()
     fitted = Inspector.fit(
         folder / "train" / "good",
-        size=size,
         policy=f"false-alarm-rate={RATE}",
+        groups="declared",  # tiles share no pixel, so none is a copy of another
         seed=seed,
         progress=progress,
     )
@@ -120,46 +112,44 @@ def _try(workspace: Workspace, name: str, *, tile: int, size: int, seed: int, pr
     report = CheckReport(folder / "report", ModelRecord.of(inspector), images)
     for finding in findings:
         report.add(finding)
-    good = [f for f, entry in zip(findings, images, strict=True) if entry.label == "good"]
-    defects = [f for f, entry in zip(findings, images, strict=True) if entry.label != "good"]
+    kinds = [entry.label or "good" for entry in images]
+    flagged = [kind for kind, finding in zip(kinds, findings, strict=True) if finding.anomalous]
+    good, defects = _scores(kinds, findings, "good"), _scores(kinds, findings, *DEFECTS)
+    page = report.finish()
     return Trial(
-        name=name,
+        photograph=photograph,
         n_normal=fitted.card["data"]["n_images"],
         n_good=len(good),
-        n_defects=len(defects),
-        found=sum(bool(f.anomalous) for f in defects),
-        false_alarms=sum(bool(f.anomalous) for f in good),
-        image_auroc=auroc(_scores(good), _scores(defects)),
-        pixel_auroc=_pixel_auroc(images, findings),
+        painted=Counter(kind for kind in kinds if kind != "good"),
+        found=Counter(kind for kind in flagged if kind != "good"),
+        false_alarms=flagged.count("good"),
+        image_auroc=auroc(good, defects),
         fit_seconds=fit_seconds,
         ms_per_image=1000 * check_seconds / len(findings),
-        size=size,
         folder=folder,
         model=model,
-        page=report.finish(),
+        page=page,
+        shown=_shown(report, images, findings),
     )
 
 
-def _scores(findings: Sequence[Finding]) -> list[float]:
-    return [finding.score for finding in findings if finding.score is not None]
+def _scores(kinds: Sequence[str], findings: Sequence[Finding], *wanted: str) -> list[float]:
+    pairs = zip(kinds, findings, strict=True)
+    return [finding.score for kind, finding in pairs if kind in wanted and finding.score is not None]
 
 
-def _pixel_auroc(images: ImageSet, findings: Sequence[Finding]) -> float:
-    normal, painted = [], []
-    for entry, finding in zip(images, findings, strict=True):
-        assert finding.map is not None and finding.original_size is not None
-        width, height = finding.original_size
-        values = _at_original(finding.map, width, height)
-        mask = np.zeros((height, width), bool)
-        if entry.mask is not None:
-            mask = decode(entry.mask).pixels[..., 0] > 0
-        normal.append(values[~mask])
-        painted.append(values[mask])
-    return auroc(np.concatenate(normal), np.concatenate(painted))
-
-
-def _at_original(values: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """The map at the original's pixels (stretched preparation: both cover the whole image)."""
-    rows = ((np.arange(height) + 0.5) * values.shape[0] / height).astype(int)
-    columns = ((np.arange(width) + 0.5) * values.shape[1] / width).astype(int)
-    return values[np.ix_(rows, columns)]
+def _shown(report: CheckReport, images: ImageSet, findings: Sequence[Finding]) -> Shown:
+    """Of each kind the tile with the middle score, and the intact tiles that were flagged."""
+    examples: dict[str, tuple[Pictures, bool]] = {}
+    for kind in DEFECTS:
+        rows = [i for i, entry in enumerate(images) if entry.label == kind]
+        rows.sort(key=lambda i: findings[i].score or 0.0)
+        if rows:
+            middle = rows[len(rows) // 2]
+            examples[kind] = (report.pictures(middle), bool(findings[middle].anomalous))
+    alarms = [
+        report.pictures(i)
+        for i, entry in enumerate(images)
+        if entry.label == "good" and findings[i].anomalous
+    ]
+    return Shown(examples, alarms)

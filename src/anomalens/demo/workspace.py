@@ -14,7 +14,7 @@ from anomalens.errors import InputError
 MARKER: Final = "made-by-anomalens-demo.txt"
 _TEXT: Final = (
     "anomalens demo made this folder and replaces what it made when it runs again.\n"
-    "Each photograph has a folder: train/good (learnt from), test (checked),\n"
+    "Open index.html. Each photograph has a folder: train/good (learnt from), test (checked),\n"
     "ground_truth (what was painted), report (open report/index.html).\n"
 )
 _TILE: Final = re.compile(r"x[0-9]{3}-y[0-9]{3}(_mask)?\.png")
@@ -25,6 +25,11 @@ class Workspace:
     """A folder that belongs to the demonstration."""
 
     out: Path
+
+    @property
+    def page(self) -> Path:
+        """The page of the whole demonstration."""
+        return self.out / "index.html"
 
     @classmethod
     def claim(cls, out: Path) -> Workspace:

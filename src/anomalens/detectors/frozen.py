@@ -110,7 +110,7 @@ class FrozenDetector(LearnedDetector):
             trained.module,
             run.images,
             self._frozen.graph,
-            rows=run.split.train,
+            rows=run.parity_rows,
             outputs={name: shapes[name] for name in self._outputs()},
             runtime=run.job.runtime,
         )

@@ -6,13 +6,12 @@ used. `calibrate_by=folds` trains five more networks instead, so that every imag
 times as long and asks for fewer images.
 
 After training, whatever gives the score is one ONNX graph: image → components of the score [k], and a map
-where the method has one. `fit` fails where graph and torch module differ by more than 10⁻⁴ of the largest
-value on real training images. With several components the score is their sum where they have one unit
-(`summed`), else the largest of them, each on a tail scale
-(`calibration.tail_scale`) learnt from the validation images, so that one threshold is a threshold on each.
-Of fewer than sixteen validation images the training images join them: they score a little lower, but two
-scores set no scale. With folds a single component is put on its network's scale too, because distances of one
-network say nothing of another's.
+where the method has one. `fit` fails where graph and torch module differ on real normal images by more than
+rounding explains (`training/export.py`). With several components the score is their sum where they have one
+unit (`summed`), else the largest of them, each on a tail scale (`calibration.tail_scale`) learnt from the
+validation images, so that one threshold is a threshold on each. Of fewer than sixteen validation images the
+training images join them: they score a little lower, but two scores set no scale. With folds a single
+component is put on its network's scale too, because distances of one network say nothing of another's.
 
 Memory. Images are held as bytes up to 1 GB, beyond it in a temporary file (`training/images.py`); the network
 sees one batch at a time.

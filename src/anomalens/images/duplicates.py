@@ -105,14 +105,16 @@ def collect(image_set: ImageSet) -> Thumbnails:
     return thumbnails
 
 
-def group_images(image_set: ImageSet, thumbnails: Thumbnails | None = None) -> list[str]:
+def group_images(
+    image_set: ImageSet, thumbnails: Thumbnails | None = None, *, find: bool = True
+) -> list[str]:
     """One group id an image: the declared group, or else its exact and near copies.
 
-    Who declares groups knows them: found copies join only images of which no group is said. The id is that
-    of the group's first image.
+    Who declares groups knows them: found copies join only images of which no group is said, and none at all
+    where `find` is false. The id is that of the group's first image.
     """
     alike: list[list[int]] = []
-    if any(entry.group is None for entry in image_set):
+    if find and any(entry.group is None for entry in image_set):
         found = find_duplicates(image_set, thumbnails)
         alike = [[i for i in group if image_set[i].group is None] for group in (*found.exact, *found.near)]
     declared: dict[str, list[int]] = defaultdict(list)

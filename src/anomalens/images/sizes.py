@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from typing import Final
@@ -21,6 +22,7 @@ MIN_SIDE: Final = 16
 _LOOKED_AT: Final = 25
 _LARGE: Final = 2_000_000  # pixels; smaller images are no case for tiles
 _MUCH: Final = 4.0
+_SLACK: Final = 1.05  # of a number of pixels: sides come in steps
 _TWO_SIDES: Final = re.compile(r"([0-9]{1,9})(?:\s*[x×]\s*([0-9]{1,9}))?", re.I)
 
 
@@ -47,7 +49,7 @@ def read_size(given: Size) -> tuple[int, int] | None:
 
 
 def prepared_size(given: Size, images: ImageSet, *, multiple: int = 1) -> tuple[int, int]:
-    """Width and height to prepare these images at, in pixels; of native ones each a multiple of `multiple`.
+    """Width and height to prepare these images at, in pixels, each the nearest multiple of `multiple`.
 
     Raises
     ------
@@ -55,15 +57,33 @@ def prepared_size(given: Size, images: ImageSet, *, multiple: int = 1) -> tuple[
         See `read_size`; a native size may be out of range too.
     """
     found = read_size(given)
-    if found is not None:
-        return found
-    usual = usual_size(images)
-    if usual is None:  # reading them all will say what is wrong with them
-        return SIDE, SIDE
-    found = read_size(usual)
+    if found is None:
+        usual = usual_size(images)
+        if usual is None:  # reading them all will say what is wrong with them
+            return SIDE, SIDE
+        found = read_size(usual)
     assert found is not None
     width, height = (max(multiple, round(side / multiple) * multiple) for side in found)
     return width, height
+
+
+def same_shape(shape: tuple[float, float], *, pixels: float, multiple: int) -> tuple[int, int]:
+    """Width and height of about so many pixels, 5 % more at most, in nearly the shape of `shape`.
+
+    Both are multiples of `multiple`. An aspect that is off counts twice as much as pixels that are missing.
+    """
+    aspect = shape[0] / shape[1]
+    widths = range(multiple, MAX_SIDE + 1, multiple)
+    nearest = (
+        (width, int(width / aspect / multiple + step) * multiple) for width in widths for step in (0, 1)
+    )
+    allowed = [size for size in nearest if 0 < size[1] <= MAX_SIDE and math.prod(size) <= _SLACK * pixels]
+
+    def off(size: tuple[int, int]) -> float:
+        width, height = size
+        return abs(math.log(width * height / pixels)) + 2 * abs(math.log(width / height / aspect))
+
+    return min(allowed, key=off, default=(multiple, multiple))
 
 
 def usual_size(images: ImageSet) -> tuple[int, int] | None:
@@ -71,18 +91,20 @@ def usual_size(images: ImageSet) -> tuple[int, int] | None:
 
     Where there are more than 25 images, 25 that are spread over the set are looked at.
     """
-    sizes: Counter[tuple[int, int]] = Counter()
-    places = np.linspace(0, len(images) - 1, _LOOKED_AT).round() if len(images) else np.zeros(0)
-    for place in np.unique(places).astype(int):
-        if found := _size_of(images, int(place)):
-            sizes[found] += 1
+    sizes = Counter(_some_sizes(images))
     return sizes.most_common(1)[0][0] if sizes else None
 
 
-def longer_side(images: ImageSet) -> int | None:
-    """The size of the first image, in pixels; None where it cannot be read."""
-    size = _size_of(images, 0) if len(images) else None
-    return None if size is None else max(size)
+def middle_shape(images: ImageSet) -> tuple[float, float] | None:
+    """Width and height in pixels of an image of the median aspect and the median number of pixels.
+
+    None where none of the images that are looked at, 25 at most, can be read.
+    """
+    sizes = np.array(_some_sizes(images), np.float64)
+    if not len(sizes):
+        return None
+    aspect, pixels = np.median(sizes[:, 0] / sizes[:, 1]), np.median(sizes[:, 0] * sizes[:, 1])
+    return float(np.sqrt(pixels * aspect)), float(np.sqrt(pixels / aspect))
 
 
 def lost_by_shrinking(images: ImageSet, prepared: tuple[int, int], *, tiles: bool) -> str | None:
@@ -101,6 +123,12 @@ def lost_by_shrinking(images: ImageSet, prepared: tuple[int, int], *, tiles: boo
         f"{factors[0] * factors[1]:.0f} pixels become one and small faults vanish; "
         f"{'--tile 256 keeps them' if tiles else 'a larger --size loses fewer'}."
     )
+
+
+def _some_sizes(images: ImageSet) -> list[tuple[int, int]]:
+    places = np.linspace(0, len(images) - 1, _LOOKED_AT).round() if len(images) else np.zeros(0)
+    found = (_size_of(images, int(place)) for place in np.unique(places))
+    return [size for size in found if size is not None]
 
 
 def _size_of(images: ImageSet, place: int) -> tuple[int, int] | None:

@@ -11,9 +11,11 @@ from anomalens.calibration import Region, find_regions
 from anomalens.calibration.regions import Box
 from anomalens.detectors.contract import Batch
 from anomalens.errors import ImageError, InputError
+from anomalens.images.facts import Facts
 from anomalens.images.geometry import Affine
 from anomalens.images.image_entry import ImageEntry
 from anomalens.inspector.finding import Finding, calibration_summary, explain
+from anomalens.inspector.kind import notes_of
 from anomalens.inspector.model import Model
 from anomalens.inspector.pairs import Pair
 from anomalens.threads import one_blas_thread
@@ -45,6 +47,8 @@ def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Exp
         # a flagged image always shows where: at least the surroundings of its peak
         level = min(threshold, 0.9 * float(anomaly_map.max()))
         regions = find_regions(anomaly_map, level, box_mapper(prepared.to_original, prepared.original_size))
+    facts = Facts.of(prepared)
+    notes = notes_of(facts, model.kind)
     asked = why == "all" or (why == "flagged" and anomalous)
     reasons = scores.explain(0) if asked and scores.explain is not None else None
     return replace(
@@ -57,7 +61,9 @@ def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Exp
         threshold=calibration.threshold.value,
         calibration=calibration_summary(calibration),
         regions=regions,
-        explanation=explain(calibration, score, regions, reasons),
+        explanation=" ".join([explain(calibration, score, regions, reasons), *notes]),
+        notes=notes,
+        facts=facts,
         reasons=reasons,
         parts={name: float(values[0]) for name, values in scores.parts.items()},
         map=anomaly_map,

@@ -14,12 +14,14 @@ from anomalens.calibration.conformal import Verdict
 from anomalens.detectors.contract import Part, Reasons
 from anomalens.errors import InputError
 from anomalens.images.decode import Picture
+from anomalens.images.facts import Facts
 from anomalens.images.geometry import Affine
 
 _PARTS_TOLD: Final = 3
 _IN_JSON: Final = (
     "image", "page", "score", "p_value", "percentile", "anomalous", "verdict", "threshold", "calibration",
-    "regions", "label", "confidence", "explanation", "error", "detector", "model",
+    "regions", "label", "confidence", "explanation", "notes", "error", "detector",
+    "model",
 )  # fmt: skip
 
 
@@ -57,6 +59,10 @@ class Finding:
         where it was asked for.
     parts : dict of str to float
         What the score was made of, by name, from detectors whose score has several parts.
+    notes : tuple of str
+        What is odd of the image beside its score: another kind of picture, or a blank one.
+    facts : Facts or None
+        Brightness and other plain facts.
     error : str or None
         Why the image has no answer.
     detector, model : str or None
@@ -86,6 +92,8 @@ class Finding:
     explanation: str | None = None
     reasons: Reasons | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    facts: Facts | None = None
     error: str | None = None
     detector: str | None = None
     model: str | None = None
@@ -97,7 +105,8 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """The stable keys of `check --json`; what does not apply is None."""
         plain = {name: getattr(self, name) for name in _IN_JSON}
-        return {**plain, "regions": [region.to_json() for region in self.regions]}
+        regions = [region.to_json() for region in self.regions]
+        return {**plain, "regions": regions, "notes": list(self.notes)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finding:
@@ -109,8 +118,9 @@ class Finding:
             It is no line of `check --json`.
         """
         try:
-            values = {"verdict": None, **data}  # lines of earlier versions have none
+            values = {"verdict": None, "notes": (), **data}  # lines of earlier versions have none
             values = {name: values[name] for name in _IN_JSON}
+            values["notes"] = tuple(map(str, values["notes"]))
             regions = tuple(Region.from_json(region) for region in values.pop("regions"))
             if not isinstance(values["image"], str):
                 raise TypeError("the image has no name")

@@ -11,7 +11,7 @@ from anomalens.calibration import Policy
 from anomalens.detectors.contract import Detector
 from anomalens.detectors.spec import DetectorSpec
 from anomalens.detectors.tiled import can_be_tiled
-from anomalens.errors import AnomalensWarning, SettingError
+from anomalens.errors import AnomalensWarning, SettingError, unknown_name
 from anomalens.images.augment import Augmentation
 from anomalens.images.image_set import ImageSet
 from anomalens.images.preprocess import Preprocessing
@@ -19,6 +19,7 @@ from anomalens.images.sizes import lost_by_shrinking
 from anomalens.inspector.fit_options import DETECTOR, TEMPLATE, FitOptions
 from anomalens.inspector.fitting import fit_detector
 from anomalens.inspector.golden import score_golden
+from anomalens.inspector.kind import Kind
 from anomalens.inspector.model import Model
 from anomalens.inspector.model_card import data_card, plain_settings, versions, warn_about, without_folders
 from anomalens.inspector.preparation import preparation
@@ -32,8 +33,9 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
     """Learn from normal images, which may have references, and calibrate; see `Inspector.fit`."""
     if type(options.seed) is not int or options.seed < 0:
         raise SettingError(f"The seed must be a whole number from 0, not {options.seed!r:.40}.")
+    if options.groups not in ("found", "declared"):
+        raise unknown_name("way to group", options.groups, ("found", "declared"))
     spec, detector = _unfitted(images, options)
-    preprocessing = preparation(options.preprocess, images, size=options.size, detector=detector)
     augmentation, policy = _augmentation(options), _policy(options)
     job = Job(
         choose(options.runtime, precision=options.precision, threads=options.threads),
@@ -43,7 +45,10 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
         options.feature_cache,
     )
     with _noted() as notes:
-        training = _training_set(images, spec, detector, preprocessing, augmentation, options.copies, job)
+        preprocessing = preparation(
+            options.preprocess, images, size=options.size, quality=options.quality, detector=detector
+        )
+        training = _training_set(images, spec, detector, preprocessing, augmentation, options, job)
         fitted, calibration, used = fit_detector(detector, training, policy=policy, job=job)
         if calibration.threshold.note:
             warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
@@ -56,6 +61,7 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
         "golden": score_golden(fitted, training.size),
         "calibrated_on": {"runtime": used.to_json(), "versions": versions()},
         "data": data_card(training),
+        "kind": Kind.of(training.facts).to_json(),
         "versions": versions(),
         "notes": [without_folders(note, images) for note in notes],
     }
@@ -97,7 +103,7 @@ def _training_set(
     detector: Detector,
     preprocessing: Preprocessing,
     augmentation: Augmentation | None,
-    copies: int,
+    options: FitOptions,
     job: Job,
 ) -> TrainingSet:
     """The images made ready, with warnings about what is odd of them."""
@@ -113,8 +119,9 @@ def _training_set(
         images,
         preprocessing,
         augmentation=augmentation,
-        copies=copies,
+        copies=options.copies,
         seed=job.seed,
+        find_groups=options.groups == "found",
         paired=has_references and detector.uses_references,
         progress=job.progress,
     )

@@ -34,10 +34,23 @@ class FitOptions:
     )
     size: Size | None = option(
         None,
-        "Of the prepared images: their side, WIDTHxHEIGHT, or native for the size that most have. Without "
-        "tiles the packaged networks take multiples of 32. [default: 256, or 128 for networks that are "
-        "trained on pixels; of images up to 96 px less; native on tiles]",
+        "Of the prepared images: their side, WIDTHxHEIGHT, or native for the size that most have; rounded to "
+        "what the network takes. [default: by --quality; native on tiles]",
         metavar="PX",
+    )
+    quality: str | None = option(
+        None,
+        "How many pixels the network sees, in the images' shape and never more than they have: as many as "
+        "a square of 256 (fast), 384 (balanced) or 640 px (best). [default: balanced; fast for detectors of "
+        "the whole image; networks trained on pixels see 128 px]",
+        choices=("fast", "balanced", "best"),
+    )
+    ms: int | None = option(
+        None,
+        "Instead of a quality: milliseconds that a check of one image may take on this machine. Fits, "
+        "measures, and fits once more where another size suits that better.",
+        metavar="MS",
+        limits=(1, 60_000),
     )
     tile: int | None = option(
         None,
@@ -65,6 +78,12 @@ class FitOptions:
         metavar="KINDS",
     )
     copies: int = option(4, "Changed copies of each image, with --augment.", limits=(1, 100))
+    groups: str = option(
+        "found",
+        "What is left out together when calibrating: copies, near copies and frames of a film that are "
+        "found, or only what a manifest's column `group` declares.",
+        choices=("found", "declared"),
+    )
     policy: str | Policy | None = option(
         None,
         "Another way to the threshold: quantile=0.995, max, mean-sigma=3, pareto=0.001; with labelled "

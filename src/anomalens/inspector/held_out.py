@@ -10,17 +10,21 @@ import numpy as np
 from anomalens.calibration import Calibration, Policy
 from anomalens.errors import AnomalensWarning, ImageError, SettingError
 from anomalens.images.duplicates import Thumbnails, group_images
+from anomalens.images.facts import Facts
 from anomalens.images.image_set import ImageSet
 from anomalens.images.labels import GOOD
 from anomalens.inspector.answering import answer
+from anomalens.inspector.kind import Kind
 from anomalens.inspector.model import Model
 from anomalens.inspector.model_card import short_hash
 from anomalens.inspector.pairs import stream_pairs
 from anomalens.progress import Progress
 
 
-def calibrated_on(model: Model, given: ImageSet, policy: Policy, progress: Progress) -> Calibration:
-    """A calibration from images that the model has not learnt from.
+def calibrated_on(
+    model: Model, given: ImageSet, policy: Policy, progress: Progress
+) -> tuple[Calibration, Kind]:
+    """A calibration from images that the model has not learnt from, and what kind of pictures they are.
 
     What it has learnt from is left out, and so is a normal image that equals its own reference: such a pair
     scores next to nothing whatever the model is, and the threshold would flag every real one.
@@ -39,6 +43,7 @@ def calibrated_on(model: Model, given: ImageSet, policy: Policy, progress: Progr
     scores: list[float] = []
     anomalous: list[float] = []
     maxima: list[float] = []
+    facts: list[Facts] = []
     unreadable = equal = 0
     pairs = stream_pairs(images, model.preprocessing, paired=paired)
     for i, (entry, pair) in enumerate(progress(pairs, label="checking", total=len(images))):
@@ -55,6 +60,7 @@ def calibrated_on(model: Model, given: ImageSet, policy: Policy, progress: Progr
             thumbnails.add(len(normal), pair.image.pixels)
             normal.append(i)
             scores.append(finding.score)
+            facts.append(Facts.of(pair.image))
             if finding.map is not None:
                 maxima.append(float(finding.map.max()))
     _left_out(equal, images, "equal their own reference and are")
@@ -65,7 +71,7 @@ def calibrated_on(model: Model, given: ImageSet, policy: Policy, progress: Progr
             f"model has not seen{' and that differs from its reference' if equal else ''}; give some to "
             "calibrate on."
         )
-    return Calibration.from_scores(
+    calibration = Calibration.from_scores(
         np.array(scores),
         np.array(maxima) if maxima else None,
         policy=policy,
@@ -73,6 +79,7 @@ def calibrated_on(model: Model, given: ImageSet, policy: Policy, progress: Progr
         n_groups=_independent(images, normal, thumbnails),
         anomalous=np.array(anomalous),
     )
+    return calibration, Kind.of(facts)
 
 
 def _independent(images: ImageSet, normal: Sequence[int], thumbnails: Thumbnails) -> int:

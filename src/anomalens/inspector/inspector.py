@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -30,6 +31,7 @@ from anomalens.inspector.model import Model
 from anomalens.inspector.model_card import versions
 from anomalens.inspector.pairs import stream_pairs
 from anomalens.inspector.thumbnails import packed
+from anomalens.inspector.time_budget import fitted_within
 from anomalens.progress import Progress, silent
 
 
@@ -46,11 +48,14 @@ class Inspector(Model):
         detector: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         size: Size | None = None,
+        quality: str | None = None,
+        ms: int | None = None,
         tile: int | None = None,
         overlap: int | None = None,
         preprocess: str | Preprocessing = "stretch",
         augment: str | Augmentation | None = None,
         copies: int = 4,
+        groups: str = "found",
         policy: str | Policy | None = None,
         runtime: str = "auto",
         precision: str = "float32",
@@ -76,8 +81,12 @@ class Inspector(Model):
         parameters : mapping
             The detector's parameters: values, or texts as `-p` takes them.
         size : int, (width, height) or "native", optional
-            How large images are prepared, in pixels; also as a text, "4000x3000". "native" is what most
-            of them have. By default native on tiles, else see `preparation.usual_side`.
+            Of the prepared images, in pixels; also as a text, "4000x3000". "native" is the size that most
+            of the images have. By default native on tiles, else by quality.
+        quality : "fast", "balanced" or "best", optional
+            How many pixels of an image a network sees; see `preparation.suited_size`.
+        ms : int, optional
+            Instead: milliseconds that a check of one image may take here; see `time_budget.fitted_within`.
         tile, overlap : int, optional
             For images of many megapixels and a detector that gives maps: cut into tiles of this side, in
             pixels, which share at least `overlap` (32). The same as the detector `tiled:NAME`.
@@ -85,6 +94,8 @@ class Inspector(Model):
             E.g. "pad,grey,standardise"; see `Preprocessing.parse`.
         augment : str or Augmentation, optional
             E.g. "flip,rotate=15": adds `copies` changed copies of each image to learn from.
+        groups : "found" or "declared"
+            Whether copies and near copies are found and left out together, or only groups that are declared.
         policy : str or Policy
             How the threshold is chosen; by default a false-alarm rate of 0.05.
         runtime, precision, threads
@@ -105,11 +116,14 @@ class Inspector(Model):
             detector=detector,
             parameters=parameters or {},
             size=size,
+            quality=quality,
+            ms=ms,
             tile=tile,
             overlap=overlap,
             preprocess=preprocess,
             augment=augment,
             copies=copies,
+            groups=groups,
             policy=policy,
             runtime=runtime,
             precision=precision,
@@ -134,6 +148,11 @@ class Inspector(Model):
         images = normal_images(normal)
         if references is not None:
             images = images.with_references(references)
+        fitted = partial(cls._fitted, images, progress)
+        return fitted(options) if options.ms is None else fitted_within(images, options, fitted)
+
+    @classmethod
+    def _fitted(cls, images: ImageSet, progress: Progress, options: FitOptions) -> Self:
         return cls._of(fit_model(images, options, progress=progress))
 
     def check(
@@ -262,9 +281,11 @@ class Inspector(Model):
             calibration = self.calibration.with_policy(policy)
         else:
             given = self._with_references(ImageSet.open(images), references)
-            calibration = calibrated_on(self, given, policy, progress)
+            calibration, kind = calibrated_on(self, given, policy, progress)
             if add:
                 calibration, said = joined(self.calibration, calibration)
+                kind = kind if self.kind is None else kind.with_more(self.kind)
+            card["kind"] = kind.to_json()
             card["golden"] = score_golden(self.detector, self.size)
             card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": versions()}
         card["notes"] = self._notes_without_threshold(calibration.calibrated)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from anomalens.backbones.runtimes import Runtime
 from anomalens.calibration import Calibration
 from anomalens.detectors.contract import Detector
 from anomalens.images.preprocess import Preprocessing
+from anomalens.inspector.kind import Kind
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Model:
     card: Mapping[str, Any]
     name: str = "unsaved"
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
+
+    @cached_property
+    def kind(self) -> Kind | None:
+        """The kind of picture that it learnt from; None in files of earlier versions."""
+        return Kind.from_json(self.card.get("kind"))
 
     @property
     def size(self) -> tuple[int, int]:

@@ -39,7 +39,8 @@ def warn_about(training: TrainingSet) -> None:
     if training.n_groups < n:
         found.append(
             f"{n} images form {training.n_groups} groups (copies, near copies, frames of a film or declared "
-            "groups); a group is left out as a whole when calibrating."
+            "groups); a group is left out as a whole when calibrating. Where none should be found: --groups "
+            "declared."
         )
     if training.odd_sizes:
         found.append(

@@ -15,6 +15,7 @@ from anomalens.errors import ImageError, ImageSetError
 from anomalens.images.arrays import Pixels
 from anomalens.images.augment import Augmentation
 from anomalens.images.duplicates import Thumbnails, group_images
+from anomalens.images.facts import Facts
 from anomalens.images.image_set import ImageSet
 from anomalens.images.preprocess import Preprocessing
 from anomalens.inspector.pairs import Pair, stream_pairs
@@ -46,6 +47,8 @@ class TrainingSet:
         Whether each image comes with its reference.
     equal : tuple of bool
         One per image: whether it is its own reference, or has none.
+    facts : tuple of Facts
+        One per image.
     """
 
     images: ImageSet
@@ -59,6 +62,7 @@ class TrainingSet:
     paired: bool = False
     cache: tuple[Pair, ...] | None = None
     equal: tuple[bool, ...] = ()
+    facts: tuple[Facts, ...] = ()
 
     @classmethod
     def collect(
@@ -70,6 +74,7 @@ class TrainingSet:
         copies: int = 0,
         seed: int = 0,
         paired: bool = False,
+        find_groups: bool = True,
         workers: int = 2,
         progress: Progress = silent,
     ) -> TrainingSet:
@@ -86,6 +91,7 @@ class TrainingSet:
         good: list[int] = []
         problems: list[ImageError] = []
         sizes: list[tuple[int, int]] = []
+        facts: list[Facts] = []
         equal: list[bool] = []
         cache: list[Pair] | None = []
         held = 0
@@ -97,6 +103,7 @@ class TrainingSet:
             thumbnails.add(len(good), pair.image.pixels)
             good.append(index)
             sizes.append(pair.image.original_size)
+            facts.append(Facts.of(pair.image))
             equal.append(pair.reference is None or pair.equal)
             held += pair.image.pixels.nbytes * (1 if pair.reference is None else 2)
             if cache is not None and held <= CACHE_BYTES:
@@ -109,7 +116,7 @@ class TrainingSet:
         return cls(
             readable,
             preprocessing,
-            tuple(group_images(readable, thumbnails)),
+            tuple(group_images(readable, thumbnails, find=find_groups)),
             tuple(problems),
             augmentation,
             copies if augmentation is not None else 0,
@@ -118,6 +125,7 @@ class TrainingSet:
             paired,
             None if cache is None else tuple(cache),
             tuple(equal),
+            tuple(facts),
         )
 
     @property

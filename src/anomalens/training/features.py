@@ -15,7 +15,7 @@ from anomalens.errors import BackboneError
 from anomalens.images.arrays import Pixels
 from anomalens.images.augment import Augmentation
 from anomalens.progress import Progress
-from anomalens.training.images import HeldImages, parts, room
+from anomalens.training.images import HeldImages, noise_pixels, parts, room
 
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -101,7 +101,14 @@ class HeldFeatures(HeldImages):
 
     def scaled(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Images as float32 [n, 3, h, w], as the frozen network takes them."""
-        planes = torch.from_numpy(np.ascontiguousarray(self.pixels[rows].transpose(0, 3, 1, 2), np.float32))
+        return self._scaled(self.pixels[rows])
+
+    def scaled_noise(self) -> torch.Tensor:
+        """Images that are surely not normal, as `scaled` gives them."""
+        return self._scaled(noise_pixels(self.pixels))
+
+    def _scaled(self, pixels: NDArray[Any]) -> torch.Tensor:
+        planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32))
         return planes.sub_(self._mean).div_(self._std)
 
     def batches(

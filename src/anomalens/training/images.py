@@ -19,6 +19,7 @@ from anomalens.images.augment import Augmentation
 from anomalens.progress import Progress
 
 IN_MEMORY: Final = 10**9  # bytes
+_BLOCK: Final = 8  # pixels, of coarse noise
 
 
 Held = NDArray[Any]  # uint8 or float32 [n, h, w, 3]
@@ -89,6 +90,10 @@ class HeldImages:
         """Those images as float32 [n, 3, h, w], 0–1."""
         return _to_tensor(self.pixels[rows])
 
+    def noise(self) -> torch.Tensor:
+        """Images that are surely not normal, as `tensor` gives them."""
+        return _to_tensor(noise_pixels(self.pixels))
+
     def batches(
         self,
         rows: NDArray[np.int64],
@@ -108,6 +113,16 @@ class HeldImages:
 def _to_tensor(pixels: Held) -> torch.Tensor:
     planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32)
     return torch.from_numpy(planes).div_(255)
+
+
+def noise_pixels(like: Held) -> Held:
+    """Two images of noise, fine and in blocks, of the size and type of those [n, h, w, 3]: never normal."""
+    _, height, width, channels = like.shape
+    rng = np.random.default_rng(0)
+    fine = rng.integers(0, 256, (height, width, channels))
+    rows, columns = (np.arange(side) // _BLOCK for side in (height, width))
+    coarse = fine[rows][:, columns]
+    return np.stack([fine, coarse]).astype(like.dtype)
 
 
 def parts(

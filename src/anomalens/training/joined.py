@@ -17,7 +17,6 @@ from anomalens.errors import BackboneError
 from anomalens.training.export import check_parity, inputs_to_onnx
 from anomalens.training.features import HeldFeatures
 
-_PARITY_IMAGES: Final = 4
 _OPSETS: Final = (11, 20)  # that torch can write
 
 
@@ -54,7 +53,7 @@ def joined_graph(
             f"The backbone's graph is of opset {opset}; a network can be trained on its features from opset "
             f"{_OPSETS[0]} to {_OPSETS[1]}: export the backbone again."
         )
-    images = held.scaled(rows[:_PARITY_IMAGES])
+    images = held.scaled(rows)
     session = open_session(frozen, runtime=runtime, input_size=(images.shape[2], images.shape[3]))
 
     def inputs(image: torch.Tensor) -> list[torch.Tensor]:
@@ -66,5 +65,5 @@ def joined_graph(
     examples = dict(zip(Graph.parse(frozen).outputs, inputs(images[:1]), strict=True))
     learnt = inputs_to_onnx(module, examples, outputs=list(outputs), opset=opset)
     graph = joined(frozen, learnt, list(outputs.items()))
-    check_parity(whole, graph, images, runtime)
+    check_parity(whole, graph, images, held.scaled_noise(), runtime)
     return graph

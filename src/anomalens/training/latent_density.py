@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ _LEAST: Final = 1e-3  # of the largest deviation: directions that vary less are 
 
 
 def scaled(codes: Doubles, scaling: str) -> tuple[Doubles, Doubles]:
-    """Mean [k] and matrix [k, k] after which codes [n, k] are compared by plain distances."""
+    """Mean [k] and matrix [k, k] after which codes [n, k] are compared by plain distances.
+
+    Whitening is by the shrunk covariance (Ledoit & Wolf 2004) of the standardised codes: with no more codes
+    than numbers their own has directions without any variance, in which every new image would be far.
+    """
     mean = codes.mean(0)
     k = codes.shape[1]
     if scaling == "none":
@@ -31,8 +36,11 @@ def scaled(codes: Doubles, scaling: str) -> tuple[Doubles, Doubles]:
     if scaling == "standardise":
         deviation = codes.std(0)
         return mean, np.diag(1 / _at_least(deviation))
-    values, vectors = np.linalg.eigh(np.cov(codes.T, bias=True).reshape(k, k))
-    return mean, vectors / _at_least(np.sqrt(values.clip(0)))
+    deviation = _at_least(codes.std(0))
+    standard = (codes - mean) / deviation
+    covariance = ledoit_wolf(standard, assume_centered=True)[0] if len(codes) > 1 else np.eye(k)
+    values, vectors = np.linalg.eigh(covariance.reshape(k, k))
+    return mean, vectors / deviation[:, None] / _at_least(np.sqrt(values.clip(0)))
 
 
 def _at_least(deviation: Doubles) -> Doubles:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,9 @@ from torch import Tensor, nn
 from anomalens.training.autoencoder import Autoencoder, jacobian_penalty
 from anomalens.training.learner import Learner, Player
 from anomalens.training.pixel_errors import Smooth, pixel_error
+
+_EVERYWHERE: Final = 0.3  # of the mean error over all places, added to what is usual at each
+_LEAST: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,14 @@ class ReconstructionScorer(nn.Module):
         See `pixel_error`.
     sigma : float
         Smoothing of the map, in pixels.
-    image_score : "mean" of the error over all pixels, or "max" of the smoothed map
+    image_score : str
+        "mean" of the error over all pixels, "max" of the smoothed map, or "norm4", its fourth-power mean:
+        between the two.
     side : str
         See `pixel_error`.
     """
+
+    usual: Tensor
 
     def __init__(
         self,
@@ -83,13 +92,30 @@ class ReconstructionScorer(nn.Module):
         self.image_score = image_score
         self.side = side
         self.smooth = Smooth(size, size, sigma)
+        self.register_buffer("usual", torch.ones(1, 1))
+
+    def learn_usual(self, batches: Iterable[Tensor]) -> None:
+        """From now on errors are relative to what these normal images have at the same place on average.
+
+        A share of the mean over all places is added, so that a place without any error is not magnified.
+        """
+        self.eval()
+        with torch.no_grad():
+            maps = torch.cat([self.parts(batch)[1] for batch in batches])
+            usual = self.smooth(maps.mean(0, keepdim=True))[0]
+            self.usual.resize_(usual.shape).copy_((usual + _EVERYWHERE * usual.mean()).clamp_min(_LEAST))
 
     def parts(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores [n, 1], maps [n, h, w] and codes [n, k]."""
         reconstruction, codes = self.autoencoder(images)
         errors = pixel_error(images, reconstruction, self.error, self.side)
-        maps = self.smooth(errors)
-        score = errors.mean((1, 2)) if self.image_score == "mean" else maps.amax((1, 2))
+        maps = self.smooth(errors) / self.usual
+        if self.image_score == "mean":
+            score = (errors / self.usual).mean((1, 2))
+        elif self.image_score == "max":
+            score = maps.amax((1, 2))
+        else:
+            score = (maps**4).mean((1, 2)) ** 0.25
         return score[:, None], maps, codes
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

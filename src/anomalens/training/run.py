@@ -133,11 +133,18 @@ class TrainingRun:
         return history
 
     def exported(self, module: nn.Module, outputs: Sequence[str]) -> bytes:
-        """The module as a graph that agrees with it on real training images."""
+        """The module as a graph that agrees with it on real normal images."""
         module.eval()
         graph = to_onnx(module, size=self.size, outputs=outputs)
-        check_parity(module, graph, self.images.tensor(self.split.train[:_PARITY_IMAGES]), self.job.runtime)
+        shown = self.images.tensor(self.parity_rows)
+        check_parity(module, graph, shown, self.images.noise(), self.job.runtime)
         return graph
+
+    @property
+    def parity_rows(self) -> NDArray[np.int64]:
+        """Images that graph and module are compared on: learnt ones, and ones that are new to the module."""
+        split = self.split
+        return np.union1d(split.train[:_PARITY_IMAGES], split.validation[:_PARITY_IMAGES])
 
     def validation_values(self, module: nn.Module, *, rows: NDArray[np.int64] | None = None) -> torch.Tensor:
         """What a module gives for the validation images (or others), concatenated, without gradients."""

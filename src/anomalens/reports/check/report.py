@@ -88,6 +88,11 @@ class CheckReport:
             checked = replace(self._with_pictures(checked, finding), similar=self._similar(finding))
         self._checked.append(checked)
 
+    def pictures(self, index: int) -> tuple[str | None, str | None]:
+        """Names beside the page of an image's picture and overlay; None where it has none."""
+        checked = self._checked[index]
+        return checked.picture, checked.overlay
+
     def finish(self) -> Path:
         """Write the page and put everything in place; returns the page's path."""
         self._folder.write(_PAGE, check_page(self._model, self._checked, origin=self._images.origin))
