@@ -75,7 +75,6 @@ class TrainingSet:
         seed: int = 0,
         paired: bool = False,
         find_groups: bool = True,
-        workers: int = 2,
         progress: Progress = silent,
     ) -> TrainingSet:
         """Decode and prepare every image once; find unreadable ones, groups and odd sizes.
@@ -88,30 +87,26 @@ class TrainingSet:
             No image can be read.
         """
         thumbnails = Thumbnails()
-        good: list[int] = []
         problems: list[ImageError] = []
-        sizes: list[tuple[int, int]] = []
-        facts: list[Facts] = []
-        equal: list[bool] = []
+        read: list[tuple[int, tuple[int, int], Facts, bool]] = []
         cache: list[Pair] | None = []
         held = 0
-        steps = stream_pairs(images, preprocessing, paired=paired, workers=workers)
+        steps = stream_pairs(images, preprocessing, paired=paired)
         for index, (_, pair) in enumerate(progress(steps, label="reading images", total=len(images))):
             if isinstance(pair, ImageError):
                 problems.append(pair)
                 continue
-            thumbnails.add(len(good), pair.image.pixels)
-            good.append(index)
-            sizes.append(pair.image.original_size)
-            facts.append(Facts.of(pair.image))
-            equal.append(pair.reference is None or pair.equal)
+            thumbnails.add(len(read), pair.image.pixels)
+            equals = pair.reference is None or pair.equal
+            read.append((index, pair.image.original_size, Facts.of(pair.image), equals))
             held += pair.image.pixels.nbytes * (1 if pair.reference is None else 2)
             if cache is not None and held <= CACHE_BYTES:
                 cache.append(pair)
             else:
                 cache = None
-        if not good:
+        if not read:
             raise ImageSetError(_nothing_readable(images, problems))
+        good, sizes, facts, equal = zip(*read, strict=True)
         readable = images.subset(good)
         return cls(
             readable,
@@ -124,8 +119,8 @@ class TrainingSet:
             _odd_sizes(readable, sizes),
             paired,
             None if cache is None else tuple(cache),
-            tuple(equal),
-            tuple(facts),
+            equal,
+            facts,
         )
 
     @property
