@@ -87,8 +87,11 @@ class TrainingSet:
             No image can be read.
         """
         thumbnails = Thumbnails()
+        good: list[int] = []
         problems: list[ImageError] = []
-        read: list[tuple[int, tuple[int, int], Facts, bool]] = []
+        sizes: list[tuple[int, int]] = []
+        facts: list[Facts] = []
+        equal: list[bool] = []
         cache: list[Pair] | None = []
         held = 0
         steps = stream_pairs(images, preprocessing, paired=paired)
@@ -96,17 +99,18 @@ class TrainingSet:
             if isinstance(pair, ImageError):
                 problems.append(pair)
                 continue
-            thumbnails.add(len(read), pair.image.pixels)
-            equals = pair.reference is None or pair.equal
-            read.append((index, pair.image.original_size, Facts.of(pair.image), equals))
+            thumbnails.add(len(good), pair.image.pixels)
+            good.append(index)
+            sizes.append(pair.image.original_size)
+            facts.append(Facts.of(pair.image))
+            equal.append(pair.reference is None or pair.equal)
             held += pair.image.pixels.nbytes * (1 if pair.reference is None else 2)
             if cache is not None and held <= CACHE_BYTES:
                 cache.append(pair)
             else:
                 cache = None
-        if not read:
+        if not good:
             raise ImageSetError(_nothing_readable(images, problems))
-        good, sizes, facts, equal = zip(*read, strict=True)
         readable = images.subset(good)
         return cls(
             readable,
@@ -119,8 +123,8 @@ class TrainingSet:
             _odd_sizes(readable, sizes),
             paired,
             None if cache is None else tuple(cache),
-            equal,
-            facts,
+            tuple(equal),
+            tuple(facts),
         )
 
     @property
