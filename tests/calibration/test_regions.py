@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from anomalens.calibration import find_regions
-from anomalens.calibration.regions import Box, label_components
+from anomalens.calibration.regions import Box
 
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14))
 
@@ -19,15 +19,17 @@ def same(box: Box) -> Box:
 
 
 def check_against_scipy(mask: np.ndarray) -> None:
-    labels, count = label_components(mask)
-    expected, expected_count = ndimage.label(mask, structure=np.ones((3, 3)))
-    assert count == expected_count
-    assert labels.dtype == np.int32
-    pairs = set(zip(labels.ravel().tolist(), expected.ravel().tolist(), strict=True))
-    names = set(np.unique(expected).tolist())
-    assert len(pairs) == len(names)  # one name each, both ways
-    assert set(np.unique(labels).tolist()) == names
-    assert all((ours == 0) == (theirs == 0) for ours, theirs in pairs)
+    """Every value once, so that a peak names its region."""
+    values = 1 + np.random.default_rng(0).permutation(mask.size).reshape(mask.shape)
+    anomaly_map = np.where(mask, values, 0).astype(np.float32)
+    labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    wanted = {
+        ((x.start, y.start, x.stop, y.stop), (labels == name).sum(), anomaly_map[labels == name].max())
+        for name, (y, x) in enumerate(ndimage.find_objects(labels), start=1)
+    }
+    regions = find_regions(anomaly_map, 0, same, limit=mask.size)
+    assert {(region.box, region.area, region.peak) for region in regions} == wanted
+    assert len(regions) == len(wanted)
 
 
 @given(mask=masks)
@@ -44,16 +46,8 @@ def test_a_spiral_is_one_component() -> None:
     spiral = np.array(
         [[1, 1, 1, 1, 1], [0, 0, 0, 0, 1], [1, 1, 1, 0, 1], [1, 0, 0, 0, 1], [1, 1, 1, 1, 1]], bool
     )
-    labels, count = label_components(spiral)
-    assert count == 1
-    np.testing.assert_array_equal(labels == 1, spiral)
-
-
-def test_an_empty_and_a_full_mask() -> None:
-    assert label_components(np.zeros((3, 4), bool))[1] == 0
-    labels, count = label_components(np.ones((3, 4), bool))
-    assert count == 1
-    assert (labels == 1).all()
+    (region,) = find_regions(spiral.astype(np.float32), 0.5, same)
+    assert (region.box, region.area) == ((0, 0, 5, 5), spiral.sum())
 
 
 def test_boxes_areas_and_peaks() -> None:

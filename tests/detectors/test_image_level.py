@@ -145,7 +145,7 @@ def test_the_odd_group_of_features_contributes_most(
     found.fit(images, Job(Runtime()))
     swapped = images.pixels[0][:, :, ::-1].copy()  # red for blue; its brightness changes little
     parts = found.score(Batch([swapped], ["swapped"])).explain(0).parts
-    assert {part.name for part in parts} == {group.name for group in found._extractor.groups}
+    assert {part.name for part in parts} == {group.name for group in found.extractor_.groups}
     assert [p.contribution for p in parts] == sorted((p.contribution for p in parts), reverse=True)
     if features == "texture":
         assert parts[0].name in expected
@@ -155,9 +155,9 @@ def test_the_odd_group_of_features_contributes_most(
 def test_of_the_coarsest_layer_only_the_means_are_taken(images: TexturedImages) -> None:
     found = detector("pca")
     found.fit(images, Job(Runtime()))
-    names = [group.name for group in found._extractor.groups]
+    names = [group.name for group in found.extractor_.groups]
     assert names[-2:] == ["stride16 std", "stride32 mean"]
-    assert len(found.space_.mean) == found._extractor.groups[-1].stop == 2 * (24 + 40 + 112) + 320
+    assert len(found.space_.mean) == found.extractor_.groups[-1].stop == 2 * (24 + 40 + 112) + 320
 
 
 def test_a_small_budget_learns_from_a_random_part() -> None:
@@ -270,7 +270,7 @@ class Faulty:
 def test_features_that_are_no_numbers_are_refused(images: TexturedImages) -> None:
     found = detector("gaussian", features="pixels")
     found.fit(images, Job(Runtime()))
-    found._extractor = Faulty()
+    found.extractor_ = Faulty()
     with pytest.raises(BackboneError, match="no numbers"):
         found.score(Batch([images.pixels[0]], ["a"]))
 

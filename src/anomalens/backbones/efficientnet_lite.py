@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from anomalens.backbones.card import INPUT_NAME, BackboneCard, Tap, check_taps
+from anomalens.backbones.graph_surgery import Graph
 from anomalens.backbones.weights import read_state_dict
 from anomalens.errors import BackboneError, MissingExtraError, unknown_name
 from anomalens.packages import package_folder
@@ -147,16 +148,16 @@ class EfficientNetLite:
         blocks = _blocks(self._variant)
         place = {f"stride{b.total_stride}": b.index for b in _lasts(blocks)}
         place |= {f"block{b.index}": b.index for b in blocks}
-        builder = _Builder(read_state_dict(self._weights(), sha256=self._variant.sha256))
+        graph = Graph.empty(self._name, opset=OPSET, ir_version=IR_VERSION)
+        builder = _Builder(graph, read_state_dict(self._weights(), sha256=self._variant.sha256))
         value = builder.convolution(INPUT_NAME, "stem", "_conv_stem", "_bn0", kernel=3, stride=2, relu6=True)
         outputs = {}
         for block in blocks[: max(place[name] for name in asked) + 1]:
             value = builder.block(value, block)
             outputs[block.index] = value
-        return builder.finish(
-            self._name,
-            [(name, outputs[place[name]], self.card.tap(name).channels) for name in asked],
-        )
+        for name in asked:  # both runtimes remove what only gives an output its public name
+            graph.add("Identity", [outputs[place[name]]], name)
+        return graph.finish([(name, ["n", self.card.tap(name).channels, None, None]) for name in asked])
 
     def _folder(self) -> Path | None:
         return package_folder(self._variant.package, self._search)
@@ -190,20 +191,12 @@ def _lasts(blocks: list[_Block]) -> list[_Block]:
 
 
 class _Builder:
-    """Collects nodes and initializers in the order of computation, so the bytes are the same."""
+    """Adds parts of the network to a graph, in the order of computation."""
 
-    def __init__(self, weights: dict[str, np.ndarray]) -> None:
-        # Only fitting builds graphs; scoring a saved model never needs the onnx package.
-        from onnx import helper, numpy_helper
-
-        self._helper: Any = helper
-        self._from_array: Any = numpy_helper.from_array
+    def __init__(self, graph: Graph, weights: dict[str, np.ndarray]) -> None:
+        self._graph = graph
         self._weights = weights
-        self._nodes: list[Any] = []
-        self._initializers: list[Any] = [
-            self._from_array(np.float32(0), "zero"),
-            self._from_array(np.float32(6), "six"),
-        ]
+        self._limits = [graph.constant("zero", np.float32(0)), graph.constant("six", np.float32(6))]
 
     def block(self, value: str, block: _Block) -> str:
         """Expand, filter each channel, project; add the input where the shape allows it."""
@@ -226,7 +219,7 @@ class _Builder:
         inner = self.convolution(inner, f"{name}/project", f"{source}._project_conv", f"{source}._bn2")
         if block.stride != 1 or block.inputs != block.outputs:
             return inner
-        return self._node("Add", [inner, value], f"{name}/add")
+        return self._graph.add("Add", [inner, value], f"{name}/add")
 
     def convolution(
         self,
@@ -241,54 +234,28 @@ class _Builder:
         relu6: bool = False,
     ) -> str:
         weight, bias = self._folded(convolution, norm)
-        if weight.shape[2:] != (kernel, kernel):
-            raise BackboneError(f"The weights {convolution!r} have an unexpected shape.")
-        self._initializers.append(self._from_array(weight, f"{name}/weight"))
-        self._initializers.append(self._from_array(bias, f"{name}/bias"))
+        constants = [
+            self._graph.constant(f"{name}/weight", weight), self._graph.constant(f"{name}/bias", bias)
+        ]  # fmt: skip
         padding: dict[str, Any] = {"pads": [kernel // 2] * 4} if stride == 1 else {"auto_pad": "SAME_UPPER"}
-        out = self._node(
+        out = self._graph.add(
             "Conv",
-            [value, f"{name}/weight", f"{name}/bias"],
+            [value, *constants],
             name,
             kernel_shape=[kernel, kernel],
             strides=[stride, stride],
             group=groups,
             **padding,
         )
-        return self._node("Clip", [out, "zero", "six"], f"{name}/relu6") if relu6 else out
-
-    def finish(self, name: str, outputs: list[tuple[str, str, int]]) -> bytes:
-        helper = self._helper
-        infos = []
-        for tap, value, channels in outputs:
-            # Identity gives the output its public name; both runtimes remove it.
-            self._node("Identity", [value], tap)
-            infos.append(helper.make_tensor_value_info(tap, 1, ["n", channels, None, None]))
-        image = helper.make_tensor_value_info(INPUT_NAME, 1, ["n", 3, "h", "w"])
-        graph = helper.make_graph(self._nodes, name, [image], infos, self._initializers)
-        model = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-            producer_name="anomalens",
-        )
-        data: bytes = model.SerializeToString(deterministic=True)
-        return data
-
-    def _node(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        self._nodes.append(self._helper.make_node(kind, inputs, [name], name=name, **attributes))
-        return name
+        return self._graph.add("Clip", [out, *self._limits], f"{name}/relu6") if relu6 else out
 
     def _folded(self, convolution: str, norm: str) -> tuple[np.ndarray, np.ndarray]:
         """conv then (x − mean)·γ/√(var + ε) + β, as one convolution with a bias."""
-        try:
-            weight = self._weights[f"{convolution}.weight"].astype(np.float64)
-            gamma, beta, mean, variance = (
-                self._weights[f"{norm}.{part}"].astype(np.float64)
-                for part in ("weight", "bias", "running_mean", "running_var")
-            )
-        except KeyError as missing:
-            raise BackboneError(f"The weight file lacks {missing}: install it again.") from None
+        weight = self._weights[f"{convolution}.weight"].astype(np.float64)
+        gamma, beta, mean, variance = (
+            self._weights[f"{norm}.{part}"].astype(np.float64)
+            for part in ("weight", "bias", "running_mean", "running_var")
+        )
         scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
         folded = weight * scale[:, None, None, None]
         return folded.astype(np.float32), (beta - mean * scale).astype(np.float32)

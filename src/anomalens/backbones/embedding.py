@@ -89,7 +89,6 @@ def joint_embedding(
     fine_taps: Sequence[str] = (),
     *,
     size: tuple[int, int],
-    neighbourhood: int = 3,
     runtime: Runtime | None = None,
 ) -> bytes:
     """Views of an image from one pass of the network.
@@ -104,15 +103,13 @@ def joint_embedding(
         Layers that make the vector of the whole image; the coarsest last.
     fine_taps : sequence of str
         Layers that make patches on a finer grid; none for no such view.
-    neighbourhood : int
-        Side of the window that patches are averaged over.
 
     Returns
     -------
     bytes
-        An ONNX model from `image` to `embedding`, float32 [n, H, W, C], `detail`, the same without
-        averages, `features`, float32 [n, D]: mean and standard deviation of each pooled tap, of the
-        last one the mean alone, and where there are fine taps `fine`, float32 [n, H', W', C'].
+        An ONNX model from `image` to `embedding`, float32 [n, H, W, C], averages over 3 × 3 patches,
+        `detail`, the same without, `features`, float32 [n, D]: mean and standard deviation of each pooled
+        tap, of the last one the mean alone, and where there are fine taps `fine`, float32 [n, H', W', C'].
 
     Raises
     ------
@@ -124,7 +121,7 @@ def joint_embedding(
     edited = _opened(graph, [*taps, *pooled_taps, *fine_taps], size)
     every = tap_grids(edited, list(dict.fromkeys([*taps, *fine_taps])), size, runtime)
     grids = {tap: every[tap] for tap in taps}
-    grid = append_patches(edited, grids, neighbourhood=neighbourhood, name=EMBEDDING)
+    grid = append_patches(edited, grids, neighbourhood=3, name=EMBEDDING)
     append_patches(edited, grids, neighbourhood=1, name=DETAIL)
     fine = []
     if fine_taps:

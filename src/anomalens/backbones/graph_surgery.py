@@ -29,6 +29,16 @@ class Graph:
         self.model = model
 
     @classmethod
+    def empty(cls, name: str, *, opset: int, ir_version: int) -> Graph:
+        """A model that has the input `image`, float32 [n, 3, h, w], and no node yet."""
+        from onnx import helper
+
+        image = helper.make_tensor_value_info(INPUT_NAME, FLOAT, ["n", 3, "h", "w"])
+        graph = helper.make_graph([], name, [image], [])
+        opsets = [helper.make_opsetid("", opset)]
+        return cls(helper.make_model(graph, opset_imports=opsets, ir_version=ir_version))
+
+    @classmethod
     def parse(cls, data: bytes) -> Graph:
         """Read a serialized model.
 

@@ -93,25 +93,6 @@ class _Runs:
         return runs, np.repeat(first, counts) + place
 
 
-def label_components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
-    """Label 8-connected components by merging runs of neighbouring rows.
-
-    Parameters
-    ----------
-    mask : bool [h, w]
-
-    Returns
-    -------
-    labels : int32 [h, w], 0 outside, 1..count inside
-    count : int
-    """
-    runs = _Runs.of(mask)
-    names, count = runs.components()
-    labels = np.zeros(mask.shape, np.int32)
-    labels[mask] = np.repeat(names + 1, runs.ends - runs.starts)
-    return labels, count
-
-
 def find_regions(
     anomaly_map: NDArray[np.float32],
     threshold: float,

@@ -80,8 +80,6 @@ def check(
     Exit code 0: none flagged, 1: some flagged, 2: an image or the model cannot be read (the others
     are answered all the same), 3: an error of ours.
     """
-    from anomalens.inspector.another_batch import Batch
-
     image_set, problems = _opened(images)
     if budget is not None:
         from anomalens.inspector.budget import within_budget
@@ -104,23 +102,18 @@ def check(
         from anomalens.reports import CheckReport, ModelRecord
 
         report = CheckReport(out, ModelRecord.of(inspector), image_set)
-    counts: Counter[str] = Counter()
-    batch, odd = Batch(inspector.kind), 0
+    tally = _Tally(inspector)
     for finding in steps:
-        counts[_kind(finding)] += 1
-        batch.add(finding)
-        odd += bool(finding.notes)
+        tally.add(finding)
         if report is not None:
             report.add(finding)
         if as_json or report is None or _kind(finding) != "not flagged" or finding.notes:
             click.echo(json_text(finding.to_json()) if as_json else _line(finding))
-    told = ", ".join(f"{counts[kind]} {kind}" for kind in ("flagged", "not flagged", "unreadable"))
-    click.echo(f"{told} of {count(len(image_set), 'image')}", err=True)
-    for text in _of_all(odd, batch.sentence):
-        click.echo(f"note: {text}", err=True)
+    for text in tally.sentences():
+        click.echo(text, err=True)
     if report is not None:
         click.echo(f"page: {report.finish()}", err=True)
-    return 2 if counts["unreadable"] or problems else 1 if counts["flagged"] else 0
+    return 2 if tally.counts["unreadable"] or problems else 1 if tally.counts["flagged"] else 0
 
 
 def _opened(images: Sequence[str]) -> tuple[ImageSet, Sequence[Exception]]:
@@ -138,13 +131,28 @@ def _opened(images: Sequence[str]) -> tuple[ImageSet, Sequence[Exception]]:
     return image_set, problems
 
 
-def _of_all(odd: int, of_batch: str | None) -> Iterator[str]:
+class _Tally:
     """What is to be said of all images together."""
-    if odd:
-        are = "is" if odd == 1 else "are"
-        yield f"{count(odd, 'picture')} {are} blank or of another kind than the model learnt from."
-    if of_batch is not None:
-        yield of_batch
+
+    def __init__(self, inspector: Inspector) -> None:
+        from anomalens.inspector.another_batch import Batch
+
+        self.counts: Counter[str] = Counter()
+        self._batch, self._odd = Batch(inspector.kind), 0
+
+    def add(self, finding: Finding) -> None:
+        self.counts[_kind(finding)] += 1
+        self._batch.add(finding)
+        self._odd += bool(finding.notes)
+
+    def sentences(self) -> Iterator[str]:
+        told = ", ".join(f"{self.counts[kind]} {kind}" for kind in ("flagged", "not flagged", "unreadable"))
+        yield f"{told} of {count(self.counts.total(), 'image')}"
+        if self._odd:
+            those = f"{count(self._odd, 'picture')} {'is' if self._odd == 1 else 'are'}"
+            yield f"note: {those} blank or of another kind than the model learnt from."
+        if (sentence := self._batch.sentence) is not None:
+            yield f"note: {sentence}"
 
 
 def _share(text: str) -> float:

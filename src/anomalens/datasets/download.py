@@ -58,9 +58,8 @@ def fetch(download: Download, folder: Path, *, progress: Progress = silent) -> P
         if place.is_file():
             if _sha256(place) != download.sha256:
                 raise InputError(
-                    f"{place} is there already and is not the published file (its SHA-256 differs); "
-                    "remove it "
-                    "and repeat."
+                    f"{place} is there already and is not the published file (its SHA-256 differs); remove "
+                    "it and repeat."
                 )
             return place
         if not part.is_file() or part.stat().st_size < download.size:
@@ -70,8 +69,7 @@ def fetch(download: Download, folder: Path, *, progress: Progress = silent) -> P
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise InputError(
             f"{download.url} cannot be fetched ({_reason(error)}): repeat the command to go on where it "
-            "stopped, "
-            f"or fetch the file by hand into {folder}."
+            f"stopped, or fetch the file by hand into {folder}."
         ) from None
     except OSError as error:
         raise InputError(
@@ -114,8 +112,7 @@ def _chunks(answer: IO[bytes], download: Download, done: int) -> Iterator[bytes]
     if answer.read(1):
         raise InputError(
             f"{download.url} sends more than the published {download.size} bytes; it is another file now, "
-            "so fetch "
-            "the data by hand."
+            "so fetch the data by hand."
         )
 
 
@@ -125,8 +122,7 @@ def _verify(download: Download, part: Path) -> None:
     part.unlink()
     raise InputError(
         f"What {download.url} sent is not the published file (its SHA-256 differs), and was removed; "
-        "repeat, or "
-        "fetch the data by hand."
+        "repeat, or fetch the data by hand."
     )
 
 

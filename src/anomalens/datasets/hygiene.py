@@ -17,7 +17,6 @@ from anomalens.errors import ImageError, SettingError
 from anomalens.images.duplicates import collect, find_duplicates
 from anomalens.images.image_set import ImageSet
 from anomalens.images.labels import NORMAL
-from anomalens.progress import Progress, silent
 
 LIMIT: Final = 4000
 """Images compared by content when nothing else is asked for; about ten seconds."""
@@ -74,9 +73,7 @@ class Hygiene:
     warnings: tuple[str, ...]
 
 
-def check_hygiene(
-    task: Task, *, limit: int = LIMIT, seed: int = 0, progress: Progress | None = None
-) -> Hygiene:
+def check_hygiene(task: Task, *, limit: int = LIMIT, seed: int = 0) -> Hygiene:
     """Compare training and test images of a task by bytes, content and group.
 
     Parameters
@@ -86,12 +83,10 @@ def check_hygiene(
         At most this many images are compared by content (0: none), drawn from both sides alike.
     seed : int
         What that draw depends on.
-    progress : Progress, optional
-        Reports the reading of files.
     """
     if limit < 0:
         raise SettingError(f"The limit of images to compare is {limit}; give 0 or more.")
-    hashes, unreadable = _hashes(task, progress or silent)
+    hashes, unreadable = _hashes(task)
     learnt = {digest: task.train[i].id for i, digest in hashes[0].items()}
     exact = {i: learnt[digest] for i, digest in hashes[1].items() if digest in learnt}
     near, tested, compared = _near(task, limit, seed)
@@ -107,11 +102,11 @@ def check_hygiene(
     return Hygiene(**{**vars(found), "warnings": tuple(_sentences(task, found, len(tested)))})
 
 
-def _hashes(task: Task, progress: Progress) -> tuple[tuple[dict[int, str], dict[int, str]], int]:
+def _hashes(task: Task) -> tuple[tuple[dict[int, str], dict[int, str]], int]:
     found: tuple[dict[int, str], dict[int, str]] = ({}, {})
     unreadable = 0
-    for images, digests, name in ((task.train, found[0], "training"), (task.test, found[1], "test")):
-        for index in progress(range(len(images)), label=f"hashing {name}", total=len(images)):
+    for images, digests in zip((task.train, task.test), found, strict=True):
+        for index in range(len(images)):
             try:
                 digests[index] = images.sha256(index)
             except ImageError:

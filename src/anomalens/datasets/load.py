@@ -183,8 +183,7 @@ def missing(dataset: Dataset, root: Path | None) -> ImageSetError:
         )
     return ImageSetError(
         f"{dataset.name} was not found in {root} (its layout is {dataset.forms[0].text}): {get}, put it "
-        "there "
-        f"and repeat with --root {root}."
+        f"there and repeat with --root {root}."
     )
 
 
@@ -213,8 +212,7 @@ def _read_path(path: Path, seed: int) -> Contents:
             return form.read(path, seed)
     raise ImageSetError(
         f"{path} is no dataset that is recognised; give a folder of images, a .csv manifest, an .npz or a "
-        ".tar "
-        "(anomalens datasets lists what is known by name)."
+        ".tar (anomalens datasets lists what is known by name)."
     )
 
 

@@ -171,8 +171,7 @@ def _in_vs_out(dataset: str, data: Classes, chosen: str | None, outsiders: Outsi
     if not names and outsiders is None:
         raise SettingError(
             f"The protocol in-vs-out needs to know what is in for {dataset}; give normal_class as a list "
-            "such as "
-            f"{','.join(data.class_names[:2])!r}, or another dataset as against."
+            f"such as {','.join(data.class_names[:2])!r}, or another dataset as against."
         )
     normal = set(names or data.class_names)
     task = _class_task(dataset, "in-vs-out", data, normal, ",".join(names) or None)

@@ -38,14 +38,14 @@ def split_normals(images: ImageSet, *more: str, seed: int, share: float = TRAIN_
     return (Split(None, images.subset(sorted(learnt)), images.subset(tested), (*notes, *more)),)
 
 
-def split_classes(images: ImageSet, *, seed: int, share: float = TRAIN_SHARE) -> tuple[ImageSet, ImageSet]:
-    """Split class-labelled images, the same share of every class; groups stay whole."""
+def split_classes(images: ImageSet, *, seed: int) -> tuple[ImageSet, ImageSet]:
+    """Split class-labelled images, the same share of every class to learn from; groups stay whole."""
     by_class: dict[str | None, list[int]] = defaultdict(list)
     for index, entry in enumerate(images):
         by_class[entry.class_name].append(index)
     learnt: set[int] = set()
     for indices in by_class.values():
-        learnt |= _draw(images, indices, seed=seed, share=share)
+        learnt |= _draw(images, indices, seed=seed, share=TRAIN_SHARE)
     # a group that spans classes goes where its first class drew it
     groups = {images[i].group for i in learnt} - {None}
     train = [i for i, entry in enumerate(images) if i in learnt or entry.group in groups]

@@ -139,7 +139,7 @@ def _scores(kinds: Sequence[str], findings: Sequence[Finding], *wanted: str) -> 
 
 
 def _shown(report: CheckReport, images: ImageSet, findings: Sequence[Finding]) -> Shown:
-    """Of each kind the tile with the middle score, and the intact tiles that were flagged."""
+    """For each kind the tile with the middle score, and the intact tiles that were flagged."""
     examples: dict[str, tuple[Pictures, bool]] = {}
     for kind in DEFECTS:
         rows = [i for i, entry in enumerate(images) if entry.label == kind]

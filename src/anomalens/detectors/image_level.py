@@ -63,7 +63,7 @@ class ImageLevelDetector(Detector):
     pixel_level: ClassVar[bool] = False
     settings: FeatureSettings
 
-    _extractor: Extractor
+    extractor_: Extractor
     _runtime: Runtime | None = None
     _memory: FeatureMemory | None = None
     space_: FeatureSpace
@@ -107,9 +107,9 @@ class ImageLevelDetector(Detector):
 
     def state(self) -> State:
         return State(
-            numbers={"features": self._extractor.numbers(), "head": self.head_.numbers()},
+            numbers={"features": self.extractor_.numbers(), "head": self.head_.numbers()},
             arrays={**self.space_.arrays(), **self.head_.arrays()},
-            graphs=self._extractor.graphs(),
+            graphs=self.extractor_.graphs(),
         )
 
     @classmethod
@@ -126,7 +126,7 @@ class ImageLevelDetector(Detector):
         """By how much the score of features [d] would fall if a group were as in the average normal image."""
         full = self._score(x)
         parts = []
-        for group in self._extractor.groups:
+        for group in self.extractor_.groups:
             changed = x.copy()
             changed[group.start : group.stop] = self.space_.mean[group.start : group.stop]
             parts.append(Part(group.name, full - self._score(changed)))
@@ -139,18 +139,18 @@ class ImageLevelDetector(Detector):
         """Look features up in this memory from now on; detectors that share one use one network."""
         self._memory = memory
         if self._runtime is not None:
-            self._extractor = memory.through(self._extractor, runtime=self._runtime)
+            self.extractor_ = memory.through(self.extractor_, runtime=self._runtime)
 
     def _use(self, extractor: Extractor, runtime: Runtime, cache: Path | None = None) -> None:
-        self._extractor = extractor
+        self.extractor_ = extractor
         if cache is not None:
-            self._extractor = FeatureCache(cache).through(extractor, runtime=runtime)
+            self.extractor_ = FeatureCache(cache).through(extractor, runtime=runtime)
         if self._memory is not None:
-            self._extractor = self._memory.through(self._extractor, runtime=runtime)
+            self.extractor_ = self._memory.through(self.extractor_, runtime=runtime)
         self._runtime = runtime
 
     def _features(self, image: Pixels) -> Floats:
-        x = self._extractor(image)
+        x = self.extractor_(image)
         if not np.abs(x).max() < _LARGEST:
             raise BackboneError("The features of an image are no numbers or too large; use other features.")
         return x

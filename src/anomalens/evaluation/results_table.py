@@ -55,10 +55,10 @@ def _remarks(page: Path | None) -> list[str]:
     return remarks if len(remarks) < len(parts) else []  # no legend: some other file
 
 
-def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
+def results_table(cards: Iterable[ResultCard]) -> str:
     """`result_rows` as Markdown, and what failed below."""
     groups = _grouped(cards)
-    head, *rows = _rows(groups, classes=classes)
+    head, *rows = _rows(groups)
     lines = [_row(head), _row(["---"] * 4 + ["--:"] * (len(head) - 4)), *map(_row, rows)]
     for (_, _, detector), found in groups.items():
         for card in found.values():
@@ -67,18 +67,12 @@ def results_table(cards: Iterable[ResultCard], *, classes: bool = True) -> str:
     return "\n".join(lines) + "\n"
 
 
-def result_rows(cards: Iterable[ResultCard], *, classes: bool = True) -> list[list[str]]:
+def result_rows(cards: Iterable[ResultCard]) -> list[list[str]]:
     """One row per task, detector and settings below a heading, as texts.
 
     Where cards differ in nothing, seed included, the last counts; failed ones have no row.
-
-    Parameters
-    ----------
-    cards : iterable of ResultCard
-    classes : bool
-        Whether each class of a one-vs-rest dataset has a row beside their mean.
     """
-    return list(_rows(_grouped(cards), classes=classes))
+    return list(_rows(_grouped(cards)))
 
 
 def _grouped(cards: Iterable[ResultCard]) -> Groups:
@@ -90,7 +84,7 @@ def _grouped(cards: Iterable[ResultCard]) -> Groups:
     return groups
 
 
-def _rows(groups: Groups, *, classes: bool) -> Iterator[list[str]]:
+def _rows(groups: Groups) -> Iterator[list[str]]:
     yield [
         "task", "detector", "seeds", "train / test",
         *(head for _, head in FIGURES), *(head for _, head, _ in COSTS),
@@ -101,11 +95,9 @@ def _rows(groups: Groups, *, classes: bool) -> Iterator[list[str]]:
         if not good:
             continue
         # with a few shots it is still one class against the rest
-        of_a_class = good[0].normal_class is not None and good[0].protocol in ("one-vs-rest", "few-shot")
-        if of_a_class:
+        if good[0].normal_class is not None and good[0].protocol in ("one-vs-rest", "few-shot"):
             one_vs_rest[good[0].dataset, good[0].shots, detector].append(good)
-        if classes or not of_a_class:
-            yield _cells(title, detector, good)
+        yield _cells(title, detector, good)
     for (dataset, shots, detector), members in one_vs_rest.items():
         if len(members) > 1:
             name = dataset if shots is None else f"{dataset} ({shots} shots)"

@@ -9,7 +9,7 @@ how many were compared by content.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,12 +87,11 @@ def find_duplicates(image_set: ImageSet, thumbnails: Thumbnails | None = None) -
             continue
     exact = [group for group in by_hash.values() if len(group) > 1]
     indices, small = thumbnails.stacked()
-    union = _Union(len(image_set))
-    for group in exact:
-        union.join(group)
-    for i, j in near_pairs(small):
-        union.join((int(indices[i]), int(indices[j])))
-    return Duplicates(exact=exact, near=union.groups(), compared=len(indices))
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, root in enumerate(_joined(len(image_set), [*exact, *indices[near_pairs(small)]]).tolist()):
+        members[root].append(index)
+    near = [group for group in members.values() if len(group) > 1]
+    return Duplicates(exact=exact, near=near, compared=len(indices))
 
 
 def collect(image_set: ImageSet) -> Thumbnails:
@@ -114,41 +113,25 @@ def group_images(
     Who declares groups knows them: found copies join only images of which no group is said, and none at all
     where `find` is false. The id is that of the group's first image.
     """
-    union = _Union(len(image_set))
+    alike: list[list[int]] = []
     if find and any(entry.group is None for entry in image_set):
         found = find_duplicates(image_set, thumbnails)
-        for group in (*found.exact, *found.near):
-            union.join(index for index in group if image_set[index].group is None)
+        alike = [[i for i in group if image_set[i].group is None] for group in (*found.exact, *found.near)]
     declared: dict[str, list[int]] = defaultdict(list)
     for index, entry in enumerate(image_set):
         if entry.group is not None:
             declared[entry.group].append(index)
-    for group in declared.values():
-        union.join(group)
-    return [image_set[union.root(index)].id for index in range(len(image_set))]
+    roots = _joined(len(image_set), filter(None, [*alike, *declared.values()]))
+    return [image_set[root].id for root in roots.tolist()]
 
 
-class _Union:
-    """Union-find over 0 … n - 1; the root of a group is its smallest member."""
+def _joined(n: int, groups: Iterable[Sequence[int]]) -> NDArray[np.intp]:
+    """The smallest member of each item's group, intp [n]; lists that share a member are one group."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def __init__(self, n: int) -> None:
-        self._above = list(range(n))
-
-    def root(self, item: int) -> int:
-        while self._above[item] != item:
-            self._above[item] = self._above[self._above[item]]
-            item = self._above[item]
-        return item
-
-    def join(self, items: Iterable[int]) -> None:
-        roots = [self.root(item) for item in items]
-        for other in roots[1:]:
-            self._above[max(self.root(roots[0]), self.root(other))] = min(
-                self.root(roots[0]), self.root(other)
-            )
-
-    def groups(self) -> list[list[int]]:
-        members: dict[int, list[int]] = defaultdict(list)
-        for item in range(len(self._above)):
-            members[self.root(item)].append(item)
-        return [group for group in members.values() if len(group) > 1]
+    pairs = [(group[0], other) for group in groups for other in group[1:]]
+    first, second = np.array(pairs, np.intp).reshape(-1, 2).T
+    links = coo_array((np.ones(len(pairs)), (first, second)), (n, n))
+    names = connected_components(links, directed=False)[1]
+    return np.asarray(np.unique(names, return_index=True)[1][names], np.intp)

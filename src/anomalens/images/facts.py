@@ -42,7 +42,7 @@ class Facts:
 
     @classmethod
     def of(cls, prepared: Prepared) -> Facts:
-        """Of a prepared image, in a fraction of a millisecond."""
+        """The facts of a prepared image, in a fraction of a millisecond."""
         rows, columns = (max(1, side // _LOOKED_AT) for side in prepared.pixels.shape[:2])
         some = np.asarray(prepared.pixels[::rows, ::columns], np.float32)
         grey, channels = some @ _LUMA, np.moveaxis(some, 2, 0)

@@ -29,7 +29,7 @@ class Batch:
     Parameters
     ----------
     kind : Kind or None
-        Of the normal images, where the model's file tells it.
+        What the normal images are like, where the model's file tells it.
     """
 
     kind: Kind | None

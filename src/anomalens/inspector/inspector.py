@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from anomalens.bundle import Bundle, write_bundle
 from anomalens.calibration import Policy
 from anomalens.calibration.another_day import joined
 from anomalens.errors import AnomalensWarning, SettingError
@@ -30,7 +29,7 @@ from anomalens.inspector.loading import load_model
 from anomalens.inspector.model import Model
 from anomalens.inspector.model_card import versions
 from anomalens.inspector.pairs import stream_pairs
-from anomalens.inspector.thumbnails import packed
+from anomalens.inspector.saving import save_model
 from anomalens.inspector.time_budget import fitted_within
 from anomalens.progress import Progress, silent
 
@@ -81,8 +80,8 @@ class Inspector(Model):
         parameters : mapping
             The detector's parameters: values, or texts as `-p` takes them.
         size : int, (width, height) or "native", optional
-            Of the prepared images, in pixels; also as a text, "4000x3000". "native" is the size that most
-            of the images have. By default native on tiles, else by quality.
+            How large images are prepared, in pixels; also as a text, "4000x3000". "native" is what most
+            of them have. By default native on tiles, else by quality.
         quality : "fast", "balanced" or "best", optional
             How many pixels of an image a network sees; see `preparation.suited_size`.
         ms : int, optional
@@ -316,23 +315,7 @@ class Inspector(Model):
             The place cannot be written to.
         """
         path = Path(path)
-        state = self.detector.state()
-        listed, pictures = packed(self.thumbnails)
-        write_bundle(
-            path,
-            Bundle(
-                {
-                    **self.card,
-                    "preprocessing": self.preprocessing.to_json(),
-                    "calibration": self.calibration.to_json(),
-                    "runtime": self.runtime.to_json(),
-                    "state": dict(state.numbers),
-                    **({"thumbnails": listed} if listed else {}),
-                },
-                {**state.arrays, **pictures},
-                state.graphs,
-            ),
-        )
+        save_model(self, path)
         return path
 
     @classmethod

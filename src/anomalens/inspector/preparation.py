@@ -115,7 +115,7 @@ def _multiple(detector: Detector) -> int | None:
 
 
 def _networks(detector: Detector) -> Iterator[tuple[int, tuple[int, int] | None]]:
-    """Of each network behind a detector: what sides are multiples of, and a fixed width and height."""
+    """What sides are multiples of for each network behind a detector, and a fixed width and height."""
     from anomalens.backbones.registry import load_backbone
 
     for member in detector.made_of:

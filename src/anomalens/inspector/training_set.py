@@ -79,7 +79,6 @@ class TrainingSet:
         seed: int = 0,
         paired: bool = False,
         find_groups: bool = True,
-        workers: int = 2,
         progress: Progress = silent,
     ) -> TrainingSet:
         """Decode and prepare every image once; find unreadable ones, groups and odd sizes.
@@ -100,7 +99,7 @@ class TrainingSet:
         equal: list[bool] = []
         cache: list[Pair] | None = []
         held = 0
-        steps = stream_pairs(images, preprocessing, paired=paired, workers=workers)
+        steps = stream_pairs(images, preprocessing, paired=paired)
         for index, (_, pair) in enumerate(progress(steps, label="reading images", total=len(images))):
             if isinstance(pair, ImageError):
                 problems.append(pair)

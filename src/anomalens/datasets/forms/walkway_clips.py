@@ -42,9 +42,8 @@ def read_walkway(root: Path, seed: int) -> tuple[Split, ...]:
         masks = {path.stem: path for path in find_files(test_part / f"{clip.name}_gt")[0]}
         if listed is None and not masks:
             raise ImageSetError(
-                f"{clip} has no truth: neither a script in {test_part} nor masks in {clip.name}_gt; "
-                "unpack it "
-                "again."
+                f"{clip} has no truth: neither a script in {test_part} nor masks in {clip.name}_gt; unpack "
+                "it again."
             )
         for number, path in enumerate(find_files(clip)[0], start=1):
             mask = masks.get(path.stem)
