@@ -33,9 +33,11 @@ from PIL import (
     TgaImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
+    features,
 )
 
 from anomalens.errors import ImageError
+from anomalens.images import other_kinds
 from anomalens.images.arrays import MAX_PIXELS, Pixels, over_white, size_problem, unit_floats
 from anomalens.images.tiff import STARTS, declared_levels, read_deep
 
@@ -44,10 +46,10 @@ __all__ = ["MAX_PIXELS", "SUFFIXES", "Picture", "decode", "decode_bytes"]
 # fmt: off
 SUFFIXES = frozenset({
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".tif", ".tiff",
-    ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".jp2", ".j2k", ".jpx", ".jpf",
-})
+    ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".jp2", ".j2k", ".jpx", ".jpf", ".avif",
+}) | other_kinds.SUFFIXES
 # fmt: on
-"""Lower-case suffixes that are looked for in folders."""
+"""Lower-case suffixes that are looked for in folders: of pictures that are read, or at least known."""
 
 # JpegImageFile, not Pillow's jpeg_factory: an MPO's further frames (previews, a second eye) are
 # not images to check, so an MPO is read as the JPEG that it starts with.
@@ -103,7 +105,7 @@ def decode(
     Parameters
     ----------
     path : path-like
-        PNG, JPEG, BMP, TIFF, WebP, GIF, PPM family, TGA or JPEG 2000; told by content, not name.
+        PNG, JPEG, BMP, TIFF, WebP, AVIF, GIF, PPM family, TGA or JPEG 2000; told by content, not name.
     page : int
         Page of a multi-page TIFF, from 0.
     reduce_to : int, optional
@@ -135,7 +137,8 @@ def decode_bytes(
 
 def _decode_file(file: IO[bytes], suffix: str, page: int, reduce_to: int | None, name: str) -> Picture:
     try:
-        if file.read(4).startswith(STARTS) and (pixels := read_deep(file, page, name)) is not None:
+        tiff = file.read(4).startswith(STARTS) and suffix not in other_kinds.SUFFIXES
+        if tiff and (pixels := read_deep(file, page, name)) is not None:
             return Picture(pixels, (pixels.shape[1], pixels.shape[0]))
         file.seek(0)
         with _recognise(file, suffix, name) as image:
@@ -189,22 +192,30 @@ def _open_file(path: str | os.PathLike[str], name: str) -> IO[bytes]:
 
 
 def _recognise(file: IO[bytes], suffix: str, name: str) -> ImageFile.ImageFile:
-    start = file.read(16)
+    start = file.read(132)
     if not start:
         raise ImageError(name, "the file is empty (0 bytes); copy or export it again.")
     file.seek(0)
+    if (other := other_kinds.problem(start, suffix)) is not None:  # raw files look like TIFF
+        raise ImageError(name, other)
     for starts, reader in _READERS:
         if start.startswith(starts):
             return reader(file)
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return WebPImagePlugin.WebPImageFile(file)
+    if start[4:12] in (b"ftypavif", b"ftypavis"):
+        if not features.check("avif"):
+            raise ImageError(name, "it is an AVIF picture and this Pillow reads none; export it as PNG.")
+        from PIL import AvifImagePlugin
+
+        return AvifImagePlugin.AvifImageFile(file)
     # TGA has no signature, so only the name can say that a file is one.
     if suffix == ".tga":
         return TgaImagePlugin.TgaImageFile(file)
     raise ImageError(
         name,
-        "it is not an image in a supported format; give PNG, JPEG, TIFF, BMP, WebP, GIF, PPM, "
-        "TGA or JPEG 2000.",
+        "it is not an image in a supported format; give PNG, JPEG, TIFF, BMP, WebP, AVIF, GIF, PPM, TGA or "
+        "JPEG 2000.",
     )
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from anomalens.images.decode import SUFFIXES
+from anomalens.images.other_kinds import is_known
 
 _LEFTOVERS = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
 # Files by which folders that we wrote are known: pictures of pictures are nothing to check or learn from.
@@ -65,7 +66,7 @@ def find_files(root: Path, *, recursive: bool = True) -> tuple[list[Path], list[
             if path.is_dir():
                 if recursive:
                     waiting.append(path)
-            elif path.suffix.lower() in SUFFIXES:
+            elif path.suffix.lower() in SUFFIXES or is_known(path.name):
                 images.append(path)
             else:
                 others.append(path)
