@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,6 +21,7 @@ _NOTES: Final = 12  # that are shown below the table
 
 if TYPE_CHECKING:
     from anomalens.datasets import Task
+    from anomalens.evaluation.cards import ResultCard
     from anomalens.evaluation.cell import Cell
     from anomalens.inspector import Inspector
 
@@ -79,7 +80,7 @@ def evaluate(
 
     Exit code 2 where an evaluation failed; its card says why.
     """
-    from anomalens.evaluation.cards import ResultCard, write_cards
+    from anomalens.evaluation.cards import write_cards
     from anomalens.evaluation.evaluate import evaluate_task
     from anomalens.evaluation.results_table import summary_rows
 
@@ -110,14 +111,18 @@ def evaluate(
             write_cards(json_file, cards)
     for line in columns(summary_rows(cards)):
         click.echo(line)
+    _tell_notes(cards)
+    if report is not None:
+        click.echo(f"page: {write_report(cards, report, album=album)}")
+    return 2 if any(card.error is not None for card in cards) else 0
+
+
+def _tell_notes(cards: Sequence[ResultCard]) -> None:
     notes = list(dict.fromkeys(note for card in cards for note in card.notes))
     for note in notes[:_NOTES]:
         click.echo(f"note: {note}", err=True)
     if len(notes) > _NOTES:
         click.echo(f"note: and {len(notes) - _NOTES} more, in --json and --report", err=True)
-    if report is not None:
-        click.echo(f"page: {write_report(cards, report, album=album)}")
-    return 2 if any(card.error is not None for card in cards) else 0
 
 
 def _cells(

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from anomalens.demo.record import Pictures, Trial
 from anomalens.reports.parts import document as doc
 from anomalens.reports.parts.page import html_page
 
-if TYPE_CHECKING:
-    from anomalens.demo.trial import Trial
-
 _SIDE: Final = 160  # pixels at which a tile is shown
 _TITLE: Final = "What is found after learning from intact surfaces alone"
-
-Pictures = tuple[str | None, str | None]  # names of the tile and of its map beside the report's page
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Pictures of one photograph.
-
-    Attributes
-    ----------
-    examples : mapping of kind of defect to (Pictures, bool)
-        And whether it was flagged.
-    false_alarms : sequence of Pictures
-    """
-
-    examples: Mapping[str, tuple[Pictures, bool]]
-    false_alarms: Sequence[Pictures]
 
 
 def write_page(path: Path, trials: Sequence[Trial]) -> None:

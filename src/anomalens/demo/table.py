@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from anomalens.demo.trial import RATE, Trial
+from anomalens.demo.record import Trial
+from anomalens.demo.trial import RATE
 
 _COLUMNS = ("photograph", "learnt from", "holes", "scratches", "stains", "false alarms", "image AUROC",
             "fit s", "ms/image")  # fmt: skip

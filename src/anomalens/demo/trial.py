@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from anomalens.demo.page import Pictures, Shown, write_page
+from anomalens.demo.page import write_page
 from anomalens.demo.photographs import PHOTOGRAPHS, Photograph, Tiles
+from anomalens.demo.record import Pictures, Shown, Trial
 from anomalens.demo.workspace import Workspace
 from anomalens.images import ImageSet, labelled_images, recognise
 from anomalens.images.synthetic_defects import DEFECTS
@@ -20,42 +20,6 @@ from anomalens.progress import Progress, silent
 from anomalens.reports import CheckReport, ModelRecord
 
 RATE: Final = 0.05
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What came out on one photograph; every number is measured.
-
-    Attributes
-    ----------
-    photograph : Photograph
-    n_normal, n_good : int
-        Tiles that were learnt from; intact tiles that were tested.
-    painted, found : mapping of kind to int
-        Painted tiles that were tested, and those of them that were flagged.
-    false_alarms : int
-        Intact tiles that were flagged.
-    image_auroc : float
-    fit_seconds, ms_per_image : float
-        With calibration; with decoding, without the report.
-    folder, model, page : Path
-    shown : Shown
-        Pictures for the page of all.
-    """
-
-    photograph: Photograph
-    n_normal: int
-    n_good: int
-    painted: Mapping[str, int]
-    found: Mapping[str, int]
-    false_alarms: int
-    image_auroc: float
-    fit_seconds: float
-    ms_per_image: float
-    folder: Path
-    model: Path
-    page: Path
-    shown: Shown
 
 
 def run_demo(

@@ -6,20 +6,31 @@ import math
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from anomalens.detectors.spec import DetectorSpec
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.images.image_set import ImageSet
 from anomalens.images.sizes import middle_shape, same_shape
+from anomalens.inspector.finding import Finding
 from anomalens.inspector.fit_options import FitOptions
 
-if TYPE_CHECKING:
-    from anomalens.inspector.inspector import Inspector
 
-Fitted = TypeVar("Fitted", bound="Inspector")
+class Timed(Protocol):
+    """What is timed: a fitted model that answers images."""
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    @property
+    def card(self) -> Mapping[str, Any]: ...
+
+    def check(self, images: object, *, workers: int = 2) -> Iterator[Finding]: ...
+
+
+Fitted = TypeVar("Fitted", bound=Timed)
 
 _TIMED: Final = 8  # images, after one that warms up
 _NEAR: Final = 0.7  # of the time allowed: a model that takes at least this much is not fitted again
@@ -58,7 +69,7 @@ def fitted_within(images: ImageSet, options: FitOptions, fit: Callable[[FitOptio
     return found
 
 
-def milliseconds(inspector: Inspector, images: ImageSet) -> float:
+def milliseconds(inspector: Timed, images: ImageSet) -> float:
     """The median time in which some images are decoded and answered, one at a time."""
     some = images.subset(range(min(len(images), _TIMED + 1)))
     times = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Final
 
@@ -23,6 +23,35 @@ from anomalens.inspector.pairs import Pair, stream_pairs
 from anomalens.progress import Progress, silent
 
 CACHE_BYTES: Final = 256 * 10**6  # prepared images kept in memory; the rest is decoded again
+
+
+@dataclass
+class _Seen:
+    """What one pass over the images gave; see `TrainingSet`."""
+
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)
+    good: list[int] = field(default_factory=list)
+    problems: list[ImageError] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    facts: list[Facts] = field(default_factory=list)
+    equal: list[bool] = field(default_factory=list)
+    highest: float | None = 0.0
+    cache: list[Pair] | None = field(default_factory=list)
+    held: int = 0  # bytes in the cache
+
+    def add(self, index: int, pair: Pair) -> None:
+        """Take an image that can be read."""
+        self.thumbnails.add(len(self.good), pair.image.pixels)
+        self.good.append(index)
+        self.sizes.append(pair.image.original_size)
+        self.facts.append(Facts.of(pair.image))
+        self.highest = highest_of(self.highest, pair.image.pixels)
+        self.equal.append(pair.reference is None or pair.equal)
+        self.held += pair.image.pixels.nbytes * (1 if pair.reference is None else 2)
+        if self.cache is not None and self.held <= CACHE_BYTES:
+            self.cache.append(pair)
+        else:
+            self.cache = None
 
 
 @dataclass(frozen=True)
@@ -90,48 +119,30 @@ class TrainingSet:
         ImageSetError
             No image can be read.
         """
-        thumbnails = Thumbnails()
-        good: list[int] = []
-        problems: list[ImageError] = []
-        sizes: list[tuple[int, int]] = []
-        facts: list[Facts] = []
-        highest: float | None = 0.0
-        equal: list[bool] = []
-        cache: list[Pair] | None = []
-        held = 0
+        seen = _Seen()
         steps = stream_pairs(images, preprocessing, paired=paired)
         for index, (_, pair) in enumerate(progress(steps, label="reading images", total=len(images))):
             if isinstance(pair, ImageError):
-                problems.append(pair)
-                continue
-            thumbnails.add(len(good), pair.image.pixels)
-            good.append(index)
-            sizes.append(pair.image.original_size)
-            facts.append(Facts.of(pair.image))
-            highest = highest_of(highest, pair.image.pixels)
-            equal.append(pair.reference is None or pair.equal)
-            held += pair.image.pixels.nbytes * (1 if pair.reference is None else 2)
-            if cache is not None and held <= CACHE_BYTES:
-                cache.append(pair)
+                seen.problems.append(pair)
             else:
-                cache = None
-        if not good:
-            raise ImageSetError(_nothing_readable(images, problems))
-        readable = images.subset(good)
+                seen.add(index, pair)
+        if not seen.good:
+            raise ImageSetError(_nothing_readable(images, seen.problems))
+        readable = images.subset(seen.good)
         return cls(
             readable,
             preprocessing,
-            tuple(group_images(readable, thumbnails, find=find_groups)),
-            tuple(problems),
+            tuple(group_images(readable, seen.thumbnails, find=find_groups)),
+            tuple(seen.problems),
             augmentation,
             copies if augmentation is not None else 0,
             seed,
-            _odd_sizes(readable, sizes),
+            _odd_sizes(readable, seen.sizes),
             paired,
-            None if cache is None else tuple(cache),
-            tuple(equal),
-            tuple(facts),
-            highest,
+            None if seen.cache is None else tuple(seen.cache),
+            tuple(seen.equal),
+            tuple(seen.facts),
+            seen.highest,
         )
 
     @property
