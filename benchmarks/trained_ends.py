@@ -1,6 +1,6 @@
 """Does every trained detector end with a model at its defaults, and how long does it take?
 
-    python benchmarks/trained_ends.py [--count 30 …] [--size 32 …] [NAME …]
+    python benchmarks/trained_ends.py [NAME …] [--count 30 …] [--size 32 …] [--runtime …]
 
 Magnetic tiles, 30, 150 and 400 of them, at 32, 64 and 128 px; on each runtime that is installed unless told
 otherwise. `ANOMALENS_DATA` says where the shared sets are.

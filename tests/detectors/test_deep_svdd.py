@@ -136,6 +136,7 @@ def test_halvings_end_near_four_pixels() -> None:
         ({"objective": "soft-boundary", "epochs": "20", "nu": "0.2"}, (32, 32)),
         ({"members": "2", "pretraining": "0", "learning_rate": "0.01"}, (32, 32)),
         ({"contrast": "no", "depth": "3"}, (50, 37)),
+        ({"side": "24", "depth": "2"}, (50, 37)),
     ],
 )
 def test_other_settings_fit_and_tell_a_gross_defect(

@@ -108,7 +108,11 @@ class ReconstructionScorer(nn.Module):
     def parts(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores [n, 1], maps [n, h, w] and codes [n, k]."""
         reconstruction, codes = self.autoencoder(images)
-        errors = pixel_error(images, reconstruction, self.error, self.side)
+        scores, maps = self.read(pixel_error(images, reconstruction, self.error, self.side))
+        return scores, maps, codes
+
+    def read(self, errors: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores [n, 1] and maps of errors [n, h, w]."""
         maps = self.smooth(errors) / self.usual
         if self.image_score == "mean":
             score = (errors / self.usual).mean((1, 2))
@@ -116,7 +120,7 @@ class ReconstructionScorer(nn.Module):
             score = maps.amax((1, 2))
         else:
             score = (maps**4).mean((1, 2)) ** 0.25
-        return score[:, None], maps, codes
+        return score[:, None], maps
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         scores, maps, _ = self.parts(images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import torch
@@ -31,16 +31,20 @@ class GlobalContrast(nn.Module):
     Parameters
     ----------
     images, rows : whose span becomes 0–1
+    seen_as : callable, optional
+        What is done to images before.
     """
 
     low: Tensor
     span: Tensor
 
-    def __init__(self, images: HeldImages, rows: Rows) -> None:
+    def __init__(
+        self, images: HeldImages, rows: Rows, seen_as: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
         super().__init__()
         low, high = math.inf, -math.inf
         for batch in images.batches(rows, 256):
-            values = _normalised(batch)
+            values = _normalised(batch if seen_as is None else seen_as(batch))
             low, high = min(low, float(values.min())), max(high, float(values.max()))
         self.register_buffer("low", torch.tensor(low))
         self.register_buffer("span", torch.tensor(max(high - low, 0.1)))
@@ -80,7 +84,10 @@ def halvings(size: tuple[int, int], *, least: int = 4) -> int:
 
 
 class Svdd(nn.Module):
-    """Networks with a centre and a radius each: image [n, 3, h, w], 0–1 → squared distances [n, m]."""
+    """Networks with a centre and a radius each: image [n, 3, h, w], 0–1 → squared distances [n, m].
+
+    `contrast` comes before them and gives images of `size`.
+    """
 
     centres: Tensor
     radii: Tensor

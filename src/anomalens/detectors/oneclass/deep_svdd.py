@@ -13,10 +13,11 @@ biases and offsets; an autoencoder on top of it is trained first; c is the mean 
 of it nearer to 0 than 0.1; R² is the (1 − ν) quantile of the distances, set anew after each epoch beyond the
 tenth.
 
-Where ours differs: the epochs are counted for a few hundred to a few thousand images (the paper has 6,000 and
-150 + 150), the learning rate falls along a cosine, the weights of the epoch with the lowest validation loss
-are kept, and `members` networks from different starts are averaged, each distance over its own mean on
-validation images.
+Where ours differs: images above 64 px are shrunk to that (the paper's have 32); batches are small and images
+are changed a little in every epoch (benchmarks/few_images.md); the epochs are counted for a few hundred to a
+few thousand images (the paper has 6,000 and 150 + 150), the learning rate falls along a cosine, weights of
+the epoch with the lowest validation loss are kept, and `members` networks from different starts are averaged,
+each distance over its own mean on validation images.
 
 Collapse. A network that answers c to everything has no loss and sees nothing. Weights whose codes of normal
 images and of their inverses spread a thousandth of what they did after pretraining are never kept, training
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from anomalens.detectors.contract import Settings, parameter
 from anomalens.detectors.learned import LearnedDetector, LearnedSettings
+from anomalens.detectors.reconstruction.cae import MILD, SMALL_BATCH
 from anomalens.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ OBJECTIVES: Final = ("one-class", "soft-boundary")
 class DeepSvddSettings(LearnedSettings):
     """Parameters of Deep SVDD."""
 
+    batch_size: int = parameter(SMALL_BATCH, "images per step", limits=(2, 4096))
+    augment: str = parameter(MILD, "changes drawn anew in every epoch; empty for none")
+    side: int = parameter(64, "larger images are shrunk to so many pixels a side; 0: never", limits=(0, 4096))
     epochs: int = parameter(50, "passes over the training images, at most", limits=(1, 10**5))
     objective: str = parameter("one-class", "one-class, or soft-boundary: some images may lie outside")
     nu: float = parameter(0.1, "share of images outside (soft-boundary)", limits=(0.001, 1.0))
@@ -77,16 +82,22 @@ class DeepSvdd(LearnedDetector):
 
         from anomalens.training.run import Trained
         from anomalens.training.svdd import Gathering, GlobalContrast, Svdd, SvddScorer, collapsed_epochs
+        from anomalens.training.views import Square
 
         s = self.settings
         rows = run.split.train
+        size = run.size
+        shrink: torch.nn.Module = torch.nn.Identity()
+        if s.side and max(size) > s.side:
+            size, shrink = (s.side, s.side), Square(size, s.side)
+        contrast = GlobalContrast(run.images, rows, shrink) if s.contrast else torch.nn.Identity()
         network = Svdd(
-            run.size,
+            size,
             members=s.members,
             latent=s.latent,
             depth=s.depth,
             width=s.width,
-            contrast=GlobalContrast(run.images, rows) if s.contrast else torch.nn.Identity(),
+            contrast=torch.nn.Sequential(shrink, contrast),
         )
         if s.pretraining:
             plan = replace(run.plan, epochs=s.pretraining)

@@ -17,6 +17,9 @@ decoder gives each its centre and its deviation, from `floor` to 1, so that an e
 forgiven; a deviation below `floor` would make any speck on a constant background infinitely surprising.
 Laplace and Bernoulli (usual for digits, though no density of greys) ranked digits worse.
 
+In training. As for `cae`, batches are small and images are changed a little in every epoch: of a hundred
+images it learns too few steps otherwise (benchmarks/few_images.md).
+
 At scoring. −log p(x | z) at the mean code, so that nothing is random. `samples` averages it over codes drawn
 with noise that is a constant of the graph instead (An & Cho draw anew for each image).
 
@@ -32,7 +35,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from anomalens.detectors.contract import Settings, parameter
 from anomalens.detectors.learned import LearnedDetector, LearnedSettings
-from anomalens.detectors.reconstruction.cae import IMAGE_SCORES
+from anomalens.detectors.reconstruction.cae import IMAGE_SCORES, MILD, SMALL_BATCH
 from anomalens.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -45,6 +48,8 @@ JOINTS: Final = ("sum", "larger")
 class VaeSettings(LearnedSettings):
     """Parameters of the variational autoencoder."""
 
+    batch_size: int = parameter(SMALL_BATCH, "images per step", limits=(2, 4096))
+    augment: str = parameter(MILD, "changes drawn anew in every epoch; empty for none")
     latent: int = parameter(32, "numbers of the code", limits=(1, 4096))
     depth: int = parameter(4, "halvings of the image", limits=(1, 7))
     width: int = parameter(16, "channels after the first halving", limits=(1, 256))
