@@ -1,6 +1,6 @@
 """What a check costs beside another checkout: `python benchmarks/check_cost.py OTHER/src DATASET`.
 
-Fits the same set with both, then checks 200 pictures of which half are defective, in turn, three times: alone,
+Fits the same set with both, then checks 200 pictures, half of them defective, in turn, three times: alone,
 with pages, and with pages and reasons. Prints the medians and their ratio, and the peak memory of each.
 """
 
