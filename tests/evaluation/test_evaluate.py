@@ -178,13 +178,20 @@ def test_the_command_on_a_card_reproduces_it(woven, tmp_path, capsys):
     assert "AUROC" in capsys.readouterr().out
 
 
-def test_a_saved_model_can_be_evaluated(task, woven, card, tmp_path):
+def test_a_saved_model_is_evaluated_as_it_is(task, woven, card, tmp_path, capsys):
     model = Inspector.fit_with(SETTINGS, task.train).save(tmp_path / "m.anomalens")
     out = tmp_path / "m.json"
     assert run(["evaluate", str(woven), "--model", str(model), "--json", str(out)]) == 0
     (found,) = read_cards([out])
     assert found.image_auroc == card.image_auroc and found.fit_seconds is None
     assert Inspector.load(model).calibration.threshold.value == found.threshold
+    for choice in (["--detector", "knn"], ["--size", "32"], ["-p", "n_neighbors=3"], ["--policy", "max"]):
+        capsys.readouterr()
+        assert run(["evaluate", str(woven), "--model", str(model), *choice]) == 2
+        assert f"{choice[0]} cannot change the saved model" in capsys.readouterr().err
+    assert run(["compare", str(model)]) == 2
+    told = capsys.readouterr().err
+    assert "no result card" in told and "--model" in told and "delete" not in told and model.exists()
 
 
 @pytest.mark.parametrize("text", ["", "[", '{"a": 1}', "[1]", '[{"dataset": "x"}]'])

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import fit_options, model_option, selection_options
+from anomalens.cli.options import RUNTIME, fit_options, model_option, selection_options
 from anomalens.cli.tables import columns
 from anomalens.datasets.selection import Selection
+from anomalens.errors import SettingError
 from anomalens.inspector.fit_options import DETECTOR, FitOptions
+from anomalens.options import flag
 from anomalens.places import require_place
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ def evaluate(
     from anomalens.evaluation.evaluate import evaluate_task
     from anomalens.evaluation.results_table import summary_rows
 
+    if model is not None:
+        _refuse_choices(model, detectors, options)
     if json_file is not None:
         require_place(json_file, "--json")
     album = None
@@ -111,6 +115,19 @@ def evaluate(
     if report is not None:
         click.echo(f"page: {write_report(cards, report, album=album)}")
     return 2 if any(card.error is not None for card in cards) else 0
+
+
+def _refuse_choices(model: Path, detectors: tuple[str, ...], options: FitOptions) -> None:
+    """A saved model is tested as it is: what only a fit takes would be passed over."""
+    usual = FitOptions()
+    changed = [f.name for f in fields(options) if getattr(options, f.name) != getattr(usual, f.name)]
+    chosen = ["--detector"] * bool(detectors)
+    chosen += ["-p" if name == "parameters" else flag(name) for name in changed if name not in RUNTIME]
+    if chosen:
+        raise SettingError(
+            f"{', '.join(chosen)} cannot change the saved model {model}, which is tested as it is; leave "
+            "out --model to fit, or what only a fit takes."
+        )
 
 
 def _cells(
