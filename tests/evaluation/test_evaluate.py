@@ -260,3 +260,21 @@ def test_a_model_that_learnt_from_test_images_is_told_on(task, woven):
     found = evaluate_task(task, SETTINGS, model=model)
     assert any("has learnt from 8 of the 16 test images" in note for note in found.notes)
     assert found.settings["policy"] == str(model.calibration.policy)
+
+
+def test_an_audit_is_on_the_card_the_page_and_its_twin(woven, tmp_path, capsys):
+    out, report = tmp_path / "c.json", tmp_path / "r"
+    asked = ["--detector", "patchcore", "--size", "64", "-p", "min_bank=100", "--runtime", "onnxruntime"]
+    told = ["--audit", "--json", str(out), "--report", str(report)]
+    assert run(["evaluate", str(woven), *asked, *told]) == 0
+    assert "audit of" in capsys.readouterr().out
+    (card,) = read_cards([out])
+    p = np.sort([one.p_value for one in card.scores if one.label == "good"])
+    assert card.audit["n"] == len(p)
+    for rate in card.audit["rates"]:
+        assert rate["count"] == (p <= rate["asked"]).sum() and rate["low"] <= rate["value"] <= rate["high"]
+    page = (report / "report.html").read_text(encoding="utf-8")
+    twin = (report / "report.md").read_text(encoding="utf-8")
+    for text in (page, twin):
+        assert "Audit of the p-values" in text and f"KS distance {card.audit['distance']:.3f}" in text
+    assert "Distribution of p-values" in page

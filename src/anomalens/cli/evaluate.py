@@ -21,6 +21,7 @@ from anomalens.places import require_place
 
 if TYPE_CHECKING:
     from anomalens.datasets import Task
+    from anomalens.evaluation.cards import ResultCard
     from anomalens.evaluation.cell import Cell
     from anomalens.inspector import Inspector
 
@@ -51,6 +52,11 @@ if TYPE_CHECKING:
     help="Write the result cards.",
 )
 @click.option(
+    "--audit",
+    is_flag=True,
+    help="Say whether false-alarm rates are kept: p-values of the normal test images against uniform.",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path),
     metavar="DIR",
@@ -64,6 +70,7 @@ def evaluate(
     tested: Inspector | None,
     options: FitOptions,
     json_file: Path | None,
+    audit: bool,
     report: Path | None,
 ) -> int:
     """Fit on DATASET's normal images, score its test images.
@@ -76,10 +83,11 @@ def evaluate(
       anomalens evaluate data/transistor
       anomalens evaluate mnist --root data --normal-class 3 --seed 0 --seed 1 --seed 2 --json mnist.json
       anomalens evaluate data/transistor --model part.anomalens
+      anomalens evaluate data/transistor --audit --report report
 
     Exit code 2 where an evaluation failed; its card says why.
     """
-    from anomalens.evaluation.cards import ResultCard, write_cards
+    from anomalens.evaluation.cards import write_cards
     from anomalens.evaluation.evaluate import evaluate_task
     from anomalens.evaluation.results_table import summary_rows
 
@@ -102,6 +110,7 @@ def evaluate(
             model=tested,
             command=cell.command if model is None else f"{cell.command} --model {shlex.quote(str(model))}",
             on_finding=None if album is None else album.see,
+            audit=audit,
             progress=bar,
         )
         card = replace(card, against=selection.against)
@@ -112,9 +121,24 @@ def evaluate(
             write_cards(json_file, cards)
     for line in columns(summary_rows(cards)):
         click.echo(line)
+    for card in cards if audit else ():
+        click.echo(_audited(card))
     if report is not None:
         click.echo(f"page: {write_report(cards, report, album=album)}")
     return 2 if any(card.error is not None for card in cards) else 0
+
+
+def _audited(card: ResultCard) -> str:
+    """Whether a card's false-alarm rates are kept, in a line."""
+    if card.audit is None:
+        return f"audit of {card.title}, {card.detector}: no normal test image was answered"
+    rates = "; ".join(
+        f"{r['asked']:g}: {r['value']:.3f} ({r['low']:.3f}–{r['high']:.3f})" for r in card.audit["rates"]
+    )
+    return (
+        f"audit of {card.title}, {card.detector}: KS distance {card.audit['distance']:.3f}, limit "
+        f"{card.audit['limit']:.3f}; asked and realised {rates}"
+    )
 
 
 def _refuse_choices(model: Path, detectors: tuple[str, ...], options: FitOptions) -> None:

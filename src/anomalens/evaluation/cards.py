@@ -54,6 +54,7 @@ class ResultCard:
     settings : what was asked for, and `fitted_size`, `parameters`, `runtime_used`. Reports draw what is
         there of `curves`, name → values or {"x": values, "y": values}, and of `densities`,
         name → {"normal": scores, "anomalous": scores}
+    audit : where it was asked for, how uniform the p-values of normal test images are
     data_sha256 : hash of all training and test images
     command : the command that reproduces the card
     scores : one `ImageScore` per test image
@@ -95,6 +96,7 @@ class ResultCard:
     versions: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] | None = None
+    audit: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
     command: str | None = None
     scores: Sequence[ImageScore] = ()
