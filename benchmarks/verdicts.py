@@ -27,6 +27,7 @@ from anomalens import ImageSet, Inspector
 from anomalens.calibration.predictive_tail import PredictiveTail
 from anomalens.errors import AnomalensWarning
 from anomalens.images.image_entry import ImageEntry
+from anomalens.metrics.p_values import PValueAudit
 from anomalens.metrics.ranking import image_auroc
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -76,15 +77,9 @@ class Audit:
     bad_p: list[float]
 
     @property
-    def distance(self) -> float:
-        """Largest distance of the good pictures' p-values from uniform (Kolmogorov and Smirnov)."""
-        p, n = np.sort(self.good_p), len(self.good_p)
-        return float(max((np.arange(1, n + 1) / n - p).max(), (p - np.arange(n) / n).max()))
-
-    @property
-    def limit(self) -> float:
-        """95 % limit of that distance."""
-        return float(1.36 * np.sqrt(1 / len(self.good_p) + 1 / self.groups))
+    def uniform(self) -> PValueAudit:
+        """The good pictures' p-values against uniform."""
+        return PValueAudit.of(self.good_p, self.groups)
 
     def best(self) -> float:
         """The most that any threshold finds, less its false alarms."""
@@ -219,9 +214,9 @@ def page(audits: dict[str, Audit]) -> str:
         median = float(np.median(audit.good_p))
         rows.append(
             f"| {name} | {len(audit.normal)} ({audit.groups}) | {audit.auroc:.3f} | {median:.2f} | "
-            f"{audit.distance:.2f} ({audit.limit:.2f}) | " + " | ".join(cells) + " |"
+            f"{audit.uniform.distance:.2f} ({audit.uniform.limit:.2f}) | " + " | ".join(cells) + " |"
         )
-    inside = sum(audit.distance <= audit.limit for audit in audits.values())
+    inside = sum(audit.uniform.distance <= audit.uniform.limit for audit in audits.values())
     points = []
     for rate in RATES:
         shares = {name: (a.at(rate)[1] - a.at(rate)[0]) / a.best() for name, a in audits.items()}
@@ -279,7 +274,7 @@ def plot(audits: dict[str, Audit]) -> str:
         p = np.sort(audit.good_p)
         share = np.arange(1, len(p) + 1) / len(p)
         path = " ".join(f"{40 + 300 * x:.1f},{320 - 300 * y:.1f}" for x, y in zip(p, share, strict=True))
-        colour = "#3566b0" if audit.distance <= audit.limit else "#c0392b"
+        colour = "#3566b0" if audit.uniform.distance <= audit.uniform.limit else "#c0392b"
         lines.append(
             f'<polyline points="40,320 {path}" fill="none" stroke="{colour}" stroke-opacity=".55">'
             f"<title>{name}</title></polyline>"

@@ -64,3 +64,31 @@ def test_without_photographs_it_says_what_to_install(tmp_path: Path) -> None:
 def test_eight_bits_are_asked_for_once() -> None:
     with pytest.raises(SettingError, match="names :int8 twice"):
         load_backbone("efficientnet-lite0:int8:int8")
+
+
+def test_products_of_8_bits_do_not_saturate() -> None:
+    """255 · 127 twice is more than 16 bits hold, which processors without VNNI add pairs in by default."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.full((8, 3, 3, 3), 127, np.int8)
+    one, none, signed = (
+        numpy_helper.from_array(np.array(value, kind), name)
+        for value, kind, name in ((1, np.float32, "one"), (0, np.uint8, "none"), (0, np.int8, "signed"))
+    )
+    nodes = [
+        helper.make_node("QuantizeLinear", ["image", "one", "none"], ["q"]),
+        helper.make_node("ConvInteger", ["q", "weights", "none", "signed"], ["sums"]),
+        helper.make_node("Cast", ["sums"], ["out"], to=TensorProto.FLOAT),
+    ]
+    made = helper.make_model(
+        helper.make_graph(
+            nodes, "sums",
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+            [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)],
+            [numpy_helper.from_array(weights, "weights"), one, none, signed],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)], ir_version=8,
+    )  # fmt: skip
+    session = open_session(made.SerializeToString(), runtime=Runtime(), input_size=(8, 8))
+    (found,) = session.run(np.full((1, 3, 8, 8), 255, np.float32))
+    assert (found == 27 * 255 * 127).all()

@@ -126,3 +126,33 @@ def test_a_folder_without_images(anomalens, model, tmp_path):
     answer = anomalens("calibrate", model, tmp_path / "empty", "--out", tmp_path / "m.anomalens")
     assert answer.code == 2
     assert "holds no image" in answer.err
+
+
+def test_a_threshold_that_is_given(anomalens, model, normal, broken, tmp_path):
+    out = tmp_path / "m.anomalens"
+    _, score, _ = threshold(anomalens, model, broken)
+    answer = anomalens("calibrate", model, "--threshold", repr(score), "--out", out)
+    assert answer.code == 0 and "was given" in answer.err
+    found = json.loads(anomalens("check", out, broken, "--json").lines[0])
+    assert found["threshold"] == found["score"] == score and found["anomalous"] is False
+    assert found["calibration"]["policy"] == f"given={score!r}"
+    assert 0 < found["calibration"]["rate"] <= 1 / 31
+    lower = tmp_path / "lower.anomalens"
+    assert anomalens("calibrate", out, "--threshold", score - 1e-6, "--out", lower).code == 0
+    found = json.loads(anomalens("check", lower, broken, "--json").lines[0])
+    assert found["anomalous"] is True and found["regions"]
+    assert "The threshold was given by a person." in found["explanation"]
+    assert anomalens("check", lower, broken, "--out", tmp_path / "page").code == 1
+    assert "chosen by a person" in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("more", [("--policy", "max"), ("--false-alarm-rate", 0.1), ("--with-defects", "x")])
+def test_a_threshold_beside_another_way_is_refused(anomalens, model, tmp_path, more):
+    answer = anomalens("calibrate", model, "--threshold", 1, *more, "--out", tmp_path / "m.anomalens")
+    assert answer.code == 2 and "beside another way" in answer.err
+
+
+@pytest.mark.parametrize("text", ["nan", "inf"])
+def test_a_threshold_that_is_no_number_is_refused(anomalens, model, tmp_path, text):
+    answer = anomalens("calibrate", model, "--threshold", text, "--out", tmp_path / "m.anomalens")
+    assert answer.code == 2 and f"was given {text}" in answer.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -144,3 +145,41 @@ def test_a_bar_where_it_is_one(process, model, parts):
         os.close(ours)
     assert "checking" in shown and "30/30" in shown
     assert len([json.loads(line) for line in lines]) == 30
+
+
+def on_a_terminal(process, *arguments, **environment):
+    """What a person sees where both streams are one terminal."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    with process(*arguments, stdout=theirs, stderr=theirs, environment=environment) as running:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # Linux tells the end of a terminal by an error
+                break
+            if not part:
+                break
+            shown += part
+        running.wait(timeout=60)
+    os.close(ours)
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_verdicts_are_lines_of_their_own_on_a_terminal(process, model, normal, broken):
+    shown = on_a_terminal(process, "check", model, normal, broken, NO_COLOR="1", TERM="xterm")
+    # what a terminal leaves on the screen of each line
+    lines = [line.rpartition("\r\x1b[K")[2] for line in shown.split("\n")]
+    assert sum(line.startswith("ok     score") for line in lines) == 1
+    assert sum(line.startswith("REJECT score") for line in lines) == 1
+    assert not re.search(r"\x1b\[\d+m", shown)
+
+
+def test_verdicts_have_colours_on_a_terminal_only(process, model, broken):
+    told = "\x1b[31m\x1b[1mREJECT\x1b[0m score"
+    assert told in on_a_terminal(process, "check", model, broken, TERM="xterm", NO_COLOR="")
+    assert told not in on_a_terminal(process, "check", model, broken, TERM="dumb", NO_COLOR="")
+    with process("check", model, broken, environment={"TERM": "xterm", "NO_COLOR": ""}) as running:
+        assert "\x1b" not in "".join(running.communicate(timeout=60))

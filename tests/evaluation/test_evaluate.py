@@ -178,13 +178,20 @@ def test_the_command_on_a_card_reproduces_it(woven, tmp_path, capsys):
     assert "AUROC" in capsys.readouterr().out
 
 
-def test_a_saved_model_can_be_evaluated(task, woven, card, tmp_path):
+def test_a_saved_model_is_evaluated_as_it_is(task, woven, card, tmp_path, capsys):
     model = Inspector.fit_with(SETTINGS, task.train).save(tmp_path / "m.anomalens")
     out = tmp_path / "m.json"
     assert run(["evaluate", str(woven), "--model", str(model), "--json", str(out)]) == 0
     (found,) = read_cards([out])
     assert found.image_auroc == card.image_auroc and found.fit_seconds is None
     assert Inspector.load(model).calibration.threshold.value == found.threshold
+    for choice in (["--detector", "knn"], ["--size", "32"], ["-p", "n_neighbors=3"], ["--policy", "max"]):
+        capsys.readouterr()
+        assert run(["evaluate", str(woven), "--model", str(model), *choice]) == 2
+        assert f"{choice[0]} cannot change the saved model" in capsys.readouterr().err
+    assert run(["compare", str(model)]) == 2
+    told = capsys.readouterr().err
+    assert "no result card" in told and "--model" in told and "delete" not in told and model.exists()
 
 
 @pytest.mark.parametrize("text", ["", "[", '{"a": 1}', "[1]", '[{"dataset": "x"}]'])
@@ -253,3 +260,21 @@ def test_a_model_that_learnt_from_test_images_is_told_on(task, woven):
     found = evaluate_task(task, SETTINGS, model=model)
     assert any("has learnt from 8 of the 16 test images" in note for note in found.notes)
     assert found.settings["policy"] == str(model.calibration.policy)
+
+
+def test_an_audit_is_on_the_card_the_page_and_its_twin(woven, tmp_path, capsys):
+    out, report = tmp_path / "c.json", tmp_path / "r"
+    asked = ["--detector", "patchcore", "--size", "64", "-p", "min_bank=100", "--runtime", "onnxruntime"]
+    told = ["--audit", "--json", str(out), "--report", str(report)]
+    assert run(["evaluate", str(woven), *asked, *told]) == 0
+    assert "audit of" in capsys.readouterr().out
+    (card,) = read_cards([out])
+    p = np.sort([one.p_value for one in card.scores if one.label == "good"])
+    assert card.audit["n"] == len(p)
+    for rate in card.audit["rates"]:
+        assert rate["count"] == (p <= rate["asked"]).sum() and rate["low"] <= rate["value"] <= rate["high"]
+    page = (report / "report.html").read_text(encoding="utf-8")
+    twin = (report / "report.md").read_text(encoding="utf-8")
+    for text in (page, twin):
+        assert "Audit of the p-values" in text and f"KS distance {card.audit['distance']:.3f}" in text
+    assert "Distribution of p-values" in page

@@ -13,7 +13,7 @@ from anomalens.errors import InputError, SettingError
 from anomalens.evaluation.cards import read_cards, write_cards
 from anomalens.evaluation.compare import compare_cards, published_rows
 from anomalens.evaluation.results_table import LEGEND, results_page, results_table, summary_rows
-from anomalens.evaluation.sweep import grid, sweep, sweep_rows
+from anomalens.evaluation.sweep import grid, sweep, sweep_rows, without_effect
 from anomalens.inspector import FitOptions
 from anomalens.reports.evaluation import sweep_curves
 
@@ -125,6 +125,13 @@ def test_policies_of_a_sweep_share_one_fit_and_change_nothing_else(task):
     alone = next(sweep(task, SETTINGS, {"policy": ["mean-sigma=1"], "n_neighbors": ["1"]}))
     for name in ("threshold", "image_auroc", "false_alarm_rate", "scores", "settings", "notes"):
         assert getattr(cards[1], name) == getattr(alone, name), name
+
+
+def test_a_sweep_says_what_changed_nothing(task):
+    cards = list(sweep(task, SETTINGS, {"min_bank": ["5000"], "coreset_ratio": ["0.01", "0.02"]}))
+    (told,) = without_effect(cards)
+    assert told.startswith("coreset_ratio 0.01, 0.02 gave the same answers")
+    assert not list(without_effect(list(sweep(task, SETTINGS, {"n_neighbors": ["1", "3"]}))))
 
 
 def test_a_sweep_names_what_fails_and_goes_on(task):

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,20 @@ def test_a_runtime_that_drifts_is_replaced_by_the_recorded_one_with_a_warning(
         loaded = Inspector.load(model, runtime="openvino", threads=1)
     assert loaded.runtime.name == "onnxruntime"
     assert scores(loaded, fresh) == scores(Inspector.load(saved, threads=1), fresh)
+
+
+def test_an_8_bit_network_is_compared_also_on_the_recorded_runtime(
+    normal: np.ndarray, tmp_path: Path, fast: dict[str, Any]
+) -> None:
+    backbone = {**fast["parameters"], "backbone": "efficientnet-lite0:int8"}
+    fitted = Inspector.fit(normal[:12], **{**fast, "parameters": backbone})
+    rounded = fitted.save(tmp_path / "rounded.anomalens")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Inspector.load(rounded, threads=1)
+    moved = edited(rounded, tmp_path / "m.anomalens", golden=doctored_golden(rounded))
+    with pytest.warns(AnomalensWarning, match="No runtime here reproduces the golden scores"):
+        Inspector.load(moved, threads=1)
 
 
 def test_the_recorded_runtime_is_trusted_without_scoring_anything(saved: Path, tmp_path: Path) -> None:

@@ -67,3 +67,10 @@ def test_no_text_is_markup(kind) -> None:
 
 def test_commands_in_a_sentence_are_code() -> None:
     assert doc.with_code("run `a b`, then c") == ("run ", doc.Mark("a b", "code"), ", then c")
+
+
+def test_a_wide_table_names_its_columns_in_every_cell_for_phones() -> None:
+    html = as_html([doc.Table(("a", "b", "<c>", "d"), (("1", "2", "3", "4"),))])
+    assert '<div class="scroll stacked"><table>' in html
+    assert '<td data-head="&lt;c&gt;">3</td>' in html
+    assert "data-head" not in as_html([doc.Table(("a", "b", "c"), (("1", "2", "3"),))])

@@ -64,6 +64,7 @@ def card() -> ResultCard:
 def test_the_script_runs_under_the_policy(card, tmp_path):
     page = write_report([card], tmp_path / "r")
     text = dom(page, tmp_path / "profile")
+    assert '--threshold <span data-say="given">1</span> --out FILE' in text
     assert re.search(r'<input type="range"(?![^>]*\bhidden\b)[^>]*aria-valuetext="1:', text)
 
 

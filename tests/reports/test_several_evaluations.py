@@ -18,7 +18,9 @@ def test_several_detectors_have_means_and_curves_together(card, tmp_path, page_o
         )
     ]  # fmt: skip
     page = page_of(cards, tmp_path)
-    rows = re.findall(r"<tr><td><b>mean of 2 tasks</b></td><td><b>(\w+)</b></td>.*?</tr>", page.source)
+    rows = re.findall(
+        r"<tr><td[^>]*><b>mean of 2 tasks</b></td><td[^>]*><b>(\w+)</b></td>.*?</tr>", page.source
+    )
     assert rows == ["knn", "padim"]
     markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| **mean of 2 tasks** | **knn** | **1** |  | **0.8500** |" in markdown

@@ -11,6 +11,7 @@ flag and whether the calibration images could support what was asked.
 | `mean-sigma=K`           | mean + K standard deviations |
 | `pareto=R`               | tail fitted by a generalised Pareto distribution, for rates below 1/(n+1) |
 | `f1`, `youden`           | best F1, best TPR − FPR; both need labelled anomalies |
+| `given=X`                | X itself, chosen by a person; every answer says so |
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _KINDS: Final[dict[str, tuple[float, float, float] | None]] = {
     "pareto": (0.001, 1e-9, 0.1),
     "f1": None,
     "youden": None,
+    "given": (math.nan, -math.inf, math.inf),  # there is no default
 }
 _NEEDS_LABELS: Final = frozenset({"f1", "youden"})
 
@@ -163,6 +165,9 @@ class Policy:
             level = float(np.quantile(normal, value))
         elif self.kind == "max":
             level = float(normal[-1])
+        elif self.kind == "given":
+            assert value is not None
+            return _given(normal, value, tail)
         else:
             assert value is not None
             level = float(normal.mean() + value * normal.std())
@@ -196,6 +201,16 @@ def _conformal(normal: NDArray[np.float64], rate: float, tail: PredictiveTail | 
         1 / (n + 1),
         supported=False,
         note=f"{few}scores above the largest of them are flagged, a rate of about {1 / (n + 1):.3g}.",
+    )
+
+
+def _given(normal: NDArray[np.float64], level: float, tail: PredictiveTail | None) -> Threshold:
+    """A person's threshold; the share of normal images above it is counted, or extrapolated by the tail."""
+    rate = (1 + float(np.sum(normal > level))) / (len(normal) + 1)
+    if tail is not None and level > tail.start:
+        rate = tail.p_value(level)
+    return Threshold(
+        level, rate, note=f"The threshold {level:.6g} was given, not chosen by a false-alarm rate."
     )
 
 

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Choose the false-alarm rate by 5 to 50 pictures with known defects.",
 )
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="X",
+    help="Flag above this raw score, such as one found by dragging in a report; every answer says so.",
+)
 @reference_option
 @policy_options
 @runtime_options
@@ -46,6 +52,7 @@ def calibrate(
     out: Path,
     add: bool,
     with_defects: str | None,
+    threshold: float | None,
     reference: str | None,
     policy: str | None,
 ) -> int:
@@ -59,6 +66,7 @@ def calibrate(
       anomalens calibrate part.anomalens --false-alarm-rate 0.002 --out strict.anomalens
       anomalens calibrate part.anomalens photos/more-normal --policy max --out part.anomalens
       anomalens calibrate part.anomalens photos/today --add --out part.anomalens
+      anomalens calibrate part.anomalens --threshold 1.25 --out part.anomalens
       anomalens calibrate part.anomalens --with-defects photos/scratched --out part.anomalens
       anomalens calibrate part.anomalens labelled.csv --policy f1 --out tuned.anomalens
     """
@@ -68,6 +76,10 @@ def calibrate(
     require_place(out, "--out")
     if reference is not None and not normal and with_defects is None:
         raise SettingError("--reference was given without pictures; name the NORMAL pictures it belongs to.")
+    if threshold is not None:
+        if policy or with_defects is not None:
+            raise SettingError("--threshold was given beside another way to choose one; give one of them.")
+        policy = f"given={threshold!r}"
     if with_defects is not None and (normal or policy):
         raise SettingError(
             "--with-defects chooses the rate by defects alone; calibrate on NORMAL pictures in a call "

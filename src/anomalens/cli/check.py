@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from anomalens.cli.bars import bar
+from anomalens.cli.bars import bar, coloured, say
 from anomalens.cli.options import model_argument, reference_option, runtime_options
 from anomalens.cli.printing import count, json_text
 from anomalens.cli.sources import usable_images
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from anomalens.images import ImageSet
     from anomalens.inspector import Finding, Inspector
     from anomalens.inspector.answering import Explain
+
+_WORDS: Final = {"ok": ("ok", "green"), "look": ("LOOK", "yellow"), "reject": ("REJECT", "red")}
 
 
 @click.command(short_help="Verdicts for new pictures.")
@@ -108,7 +110,7 @@ def check(
         if report is not None:
             report.add(finding)
         if as_json or report is None or _kind(finding) != "not flagged" or finding.notes:
-            click.echo(json_text(finding.to_json()) if as_json else _line(finding))
+            say(json_text(finding.to_json()) if as_json else _line(finding))
     for text in tally.sentences():
         click.echo(text, err=True)
     if report is not None:
@@ -171,11 +173,12 @@ def _kind(finding: Finding) -> str:
 
 def _line(finding: Finding) -> str:
     if finding.error is not None:
-        return f"ERROR  {finding.image}: {finding.error}"
-    word = {"ok": "ok   ", "look": "LOOK ", "reject": "REJECT"}[finding.verdict or "ok"]
+        return f"{coloured('ERROR', 'magenta')}  {finding.image}: {finding.error}"
+    word, colour = _WORDS[finding.verdict or "ok"]
     where = ""
     if finding.regions:
         where = f"  {count(len(finding.regions), 'region')}, "
         where += f"strongest {list(finding.regions[0].box)}"
     notes = "".join(f"  {note}" for note in finding.notes)
-    return f"{word:<6} score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{where}{notes}"
+    shown = coloured(f"{word:<6}", colour)
+    return f"{shown} score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{where}{notes}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from anomalens.cli.bars import bar
+from anomalens.cli.bars import bar, say
 
 
 @click.command(short_help="The main job on real photographs; start here.")
@@ -39,7 +39,7 @@ def demo(out: Path) -> int:
     click.echo(header())
     trials = []
     for trial in run_demo(out, progress=bar):
-        click.echo(row(trial))
+        say(row(trial))
         trials.append(trial)
     good = sum(trial.n_good for trial in trials)
     click.echo(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from anomalens.cli.bars import bar
-from anomalens.cli.options import fit_options, model_option, selection_options
+from anomalens.cli.options import RUNTIME, fit_options, model_option, selection_options
 from anomalens.cli.tables import columns
 from anomalens.datasets.selection import Selection
+from anomalens.errors import SettingError
 from anomalens.inspector.fit_options import DETECTOR, FitOptions
+from anomalens.options import flag
 from anomalens.places import require_place
 
 _NOTES: Final = 12  # that are shown below the table
@@ -52,6 +54,11 @@ if TYPE_CHECKING:
     help="Write the result cards.",
 )
 @click.option(
+    "--audit",
+    is_flag=True,
+    help="Say whether false-alarm rates are kept: p-values of the normal test images against uniform.",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path),
     metavar="DIR",
@@ -65,6 +72,7 @@ def evaluate(
     tested: Inspector | None,
     options: FitOptions,
     json_file: Path | None,
+    audit: bool,
     report: Path | None,
 ) -> int:
     """Fit on DATASET's normal images, score its test images.
@@ -77,6 +85,7 @@ def evaluate(
       anomalens evaluate data/transistor
       anomalens evaluate mnist --root data --normal-class 3 --seed 0 --seed 1 --seed 2 --json mnist.json
       anomalens evaluate data/transistor --model part.anomalens
+      anomalens evaluate data/transistor --audit --report report
 
     Exit code 2 where an evaluation failed; its card says why.
     """
@@ -84,6 +93,8 @@ def evaluate(
     from anomalens.evaluation.evaluate import evaluate_task
     from anomalens.evaluation.results_table import summary_rows
 
+    if model is not None:
+        _refuse_choices(model, detectors, options)
     if json_file is not None:
         require_place(json_file, "--json")
     album = None
@@ -101,6 +112,7 @@ def evaluate(
             model=tested,
             command=cell.command if model is None else f"{cell.command} --model {shlex.quote(str(model))}",
             on_finding=None if album is None else album.see,
+            audit=audit,
             progress=bar,
         )
         card = replace(card, against=selection.against)
@@ -111,6 +123,8 @@ def evaluate(
             write_cards(json_file, cards)
     for line in columns(summary_rows(cards)):
         click.echo(line)
+    for card in cards if audit else ():
+        click.echo(_audited(card))
     _tell_notes(cards)
     if report is not None:
         click.echo(f"page: {write_report(cards, report, album=album)}")
@@ -123,6 +137,32 @@ def _tell_notes(cards: Sequence[ResultCard]) -> None:
         click.echo(f"note: {note}", err=True)
     if len(notes) > _NOTES:
         click.echo(f"note: and {len(notes) - _NOTES} more, in --json and --report", err=True)
+
+
+def _audited(card: ResultCard) -> str:
+    """Whether a card's false-alarm rates are kept, in a line."""
+    if card.audit is None:
+        return f"audit of {card.title}, {card.detector}: no normal test image was answered"
+    rates = "; ".join(
+        f"{r['asked']:g}: {r['value']:.3f} ({r['low']:.3f}–{r['high']:.3f})" for r in card.audit["rates"]
+    )
+    return (
+        f"audit of {card.title}, {card.detector}: KS distance {card.audit['distance']:.3f}, limit "
+        f"{card.audit['limit']:.3f}; asked and realised {rates}"
+    )
+
+
+def _refuse_choices(model: Path, detectors: tuple[str, ...], options: FitOptions) -> None:
+    """A saved model is tested as it is: what only a fit takes would be passed over."""
+    usual = FitOptions()
+    changed = [f.name for f in fields(options) if getattr(options, f.name) != getattr(usual, f.name)]
+    chosen = ["--detector"] * bool(detectors)
+    chosen += ["-p" if name == "parameters" else flag(name) for name in changed if name not in RUNTIME]
+    if chosen:
+        raise SettingError(
+            f"{', '.join(chosen)} cannot change the saved model {model}, which is tested as it is; leave "
+            "out --model to fit, or what only a fit takes."
+        )
 
 
 def _cells(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ def fit(normal: tuple[str, ...], out: Path, reference: str | None, options: FitO
         click.echo(line)
     if layout := dataset_layout(normal):
         click.echo(layout)
-    click.echo(f"next: anomalens check {out} NEW_PICTURES --out report")
+    click.echo(f"next: anomalens check {shlex.quote(str(out))} NEW_PICTURES --out report")
     return 0
 
 

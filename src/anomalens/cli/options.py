@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from anomalens.cli.bars import say
 from anomalens.datasets.selection import Selection
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.inspector.fit_options import FitOptions
@@ -218,7 +219,7 @@ def spoken_warnings() -> Iterator[None]:
         text = str(message)
         if issubclass(category, AnomalensWarning) and text not in shown:
             shown.add(text)
-            click.echo(f"warning: {text}", err=True)
+            say(f"warning: {text}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", AnomalensWarning)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from anomalens.cli.bars import bar
+from anomalens.cli.bars import bar, say
 from anomalens.cli.options import size_option
 from anomalens.cli.printing import count
 from anomalens.cli.sources import usable_images
@@ -93,7 +93,7 @@ def preprocess(
         for index, (entry, prepared) in enumerate(each):
             if isinstance(prepared, ImageError):
                 problems += 1
-                click.echo(f"ERROR  {prepared}", err=True)
+                say(f"ERROR  {prepared}", err=True)
                 continue
             versions = [prepared.pixels]
             if augmentation is not None:

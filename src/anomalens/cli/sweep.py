@@ -94,6 +94,8 @@ def sweep(
             write_cards(json_file, cards)
     for line in columns(room.sweep_rows(cards)):
         click.echo(line)
+    for text in room.without_effect(cards):
+        click.echo(f"note: {text}", err=True)
     if curves is not None:
         write_text(curves, sweep_curves(cards))
         click.echo(f"curves: {curves}")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
+from zipfile import is_zipfile
 
 from anomalens.errors import InputError
 from anomalens.places import write_text
@@ -52,6 +54,7 @@ class ResultCard:
     settings : what was asked for, and `fitted_size`, `parameters`, `runtime_used`. Reports draw what is
         there of `curves`, name → values or {"x": values, "y": values}, and of `densities`,
         name → {"normal": scores, "anomalous": scores}
+    audit : where it was asked for, how uniform the p-values of normal test images are
     data_sha256 : hash of all training and test images
     command : the command that reproduces the card
     scores : one `ImageScore` per test image
@@ -93,6 +96,7 @@ class ResultCard:
     versions: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] | None = None
+    audit: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
     command: str | None = None
     scores: Sequence[ImageScore] = ()
@@ -175,7 +179,14 @@ def _read_file(path: Path) -> list[ResultCard]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError):
-        raise InputError(f"{path} is no whole JSON file; delete it and evaluate again.") from None
+        if is_zipfile(path):
+            raise InputError(
+                f"{path} is a model or an archive, no result card; test a model with  anomalens evaluate "
+                f"DATASET --model {shlex.quote(str(path))} --json FILE, and give that file."
+            ) from None
+        raise InputError(
+            f"{path} is no whole JSON file; give files that  anomalens evaluate --json  wrote."
+        ) from None
     try:
         return [ResultCard.from_json(item) for item in (data if isinstance(data, list) else [data])]
     except InputError as error:

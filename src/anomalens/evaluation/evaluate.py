@@ -20,10 +20,12 @@ from anomalens.evaluation.card_figures import image_part, pixel_part
 from anomalens.evaluation.cards import ResultCard
 from anomalens.evaluation.data_hash import data_hash
 from anomalens.evaluation.memory import peak_mb, start_peak
+from anomalens.images.labels import GOOD
 from anomalens.inspector import Inspector
 from anomalens.inspector.finding import calibration_summary
 from anomalens.inspector.fit_options import DETECTOR, FitOptions
 from anomalens.inspector.model_card import short_hash
+from anomalens.metrics.p_values import PValueAudit
 from anomalens.progress import Progress, silent
 
 _COMPARED: Final = 2000  # images that the check for leaks compares by content
@@ -37,6 +39,7 @@ def evaluate_task(
     command: str | None = None,
     on_fitted: Callable[[Inspector], None] | None = None,
     on_finding: OnFinding | None = None,
+    audit: bool = False,
     progress: Progress = silent,
 ) -> ResultCard:
     """Fit, check, and put what came out on a card.
@@ -55,6 +58,8 @@ def evaluate_task(
     on_finding : callable, optional
         Is given each test image, its finding with the map, and the model's calibration, as they come; its
         time is no part of checking.
+    audit : bool
+        Whether the card says how uniform the p-values of normal test images are.
 
     Returns
     -------
@@ -79,7 +84,8 @@ def evaluate_task(
         notes = _notes(task, options, inspector, fitted=model is None)
         settings = options.to_json() if model is None else _settings_of(inspector)
         blank = replace(blank, peak_mb=peak, settings={**settings, **_found(inspector, answers)})
-        return _with_figures(blank, task, inspector, answers, notes)
+        card = _with_figures(blank, task, inspector, answers, notes)
+        return replace(card, audit=_audit(card, inspector)) if audit else card
     except AnomalensError as error:
         return replace(_blank(task, options, command), error=str(error))
 
@@ -132,6 +138,12 @@ def _with_figures(
         **images,
         **pixels,
     )
+
+
+def _audit(card: ResultCard, inspector: Inspector) -> dict[str, Any] | None:
+    """None without a normal test image."""
+    p = [one.p_value for one in card.scores if one.label == GOOD and one.p_value is not None]
+    return PValueAudit.of(p, inspector.calibration.n_groups).to_json() if p else None
 
 
 def _found(inspector: Inspector, answers: Answers) -> dict[str, Any]:

@@ -130,3 +130,24 @@ def sweep_rows(cards: Sequence[ResultCard]) -> Iterator[list[str]]:
             continue
         figures = [getattr(card, name) for name in shown]
         yield [*values, *("–" if value is None else f"{value:.4g}" for value in figures)]
+
+
+def without_effect(cards: Sequence[ResultCard]) -> Iterator[str]:
+    """A sentence for each swept key of which several values gave the same answers in all combinations."""
+    done = [card for card in cards if card.error is None]
+    for key in done[0].settings["swept"] if done else ():
+        alike: dict[tuple[Any, ...], list[str]] = {}
+        for value in dict.fromkeys(card.settings["swept"][key] for card in done):
+            answers = []
+            for card in done:
+                swept = dict(card.settings["swept"])
+                if swept.pop(key) == value:
+                    images = tuple((one.image, one.score) for one in card.scores)
+                    answers.append((tuple(swept.items()), card.threshold, card.aupro, images))
+            alike.setdefault(tuple(answers), []).append(str(value))
+        for values in alike.values():
+            if key != "threads" and len(values) > 1:
+                yield (
+                    f"{key} {', '.join(values)} gave the same answers: nothing depends on that here, or "
+                    "another setting overrules it."
+                )

@@ -167,6 +167,8 @@ def explain(
             f"Not flagged: score {score:.4g} is not above {calibration.threshold.value:.4g}; "
             f"{rank} of {n} normal images scored as high."
         )
+    if calibration.policy.kind == "given":
+        text += " The threshold was given by a person."
     if not calibration.calibrated:
         text += " Uncalibrated: no normal images like those to come set the threshold."
     return text + ("" if reasons is None else _reasons_text(reasons))

@@ -329,10 +329,10 @@ class Inspector(Model):
     ) -> Self:
         """Read a model file and make it ready on this machine.
 
-        By default the runtime that calibrated the threshold is used, where it is installed. On any
-        other the golden images are scored, and where they drift beyond the tolerance of
-        `anomalens.inspector.golden.TOLERANCE` the recorded runtime, or else ONNX Runtime in float32,
-        takes over with a warning.
+        By default the runtime that calibrated the threshold is used, where it is installed. On any other,
+        and always where the network computes in 8 bits, the golden images are scored, and where they
+        drift beyond the tolerance of `anomalens.inspector.golden.TOLERANCE` the recorded runtime, or else
+        ONNX Runtime in float32, takes over with a warning.
 
         Raises
         ------

@@ -120,12 +120,14 @@ def _on_faithful_runtime(
             candidates.append(choose(name, precision="float32", threads=wanted.threads))
         except AnomalensError:  # not installed here
             continue
+    # 8-bit products differ between processors, also on the same runtime
+    quantised = any(b"DequantizeLinear" in graph for graph in state.graphs.values())
     worst = 0.0
     detector: Detector | None = None
     for runtime in dict.fromkeys(candidates):
         detector = blank.rebuilt(state, size=size, runtime=runtime)
         same = (runtime.name, runtime.precision) == (recorded.name, recorded.precision)
-        same = same and then.get(runtime.name) == now.get(runtime.name)
+        same = same and not quantised and then.get(runtime.name) == now.get(runtime.name)
         moved = 0.0 if same else drift(card["golden"], detector, size)
         if moved <= tolerance:
             if runtime != wanted:

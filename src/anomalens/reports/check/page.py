@@ -19,6 +19,7 @@ _METHODS: Final = {
     "out-of-fold": "each scored as if the model had not learnt from it",
     "held-out": "which the model has not learnt from",
     "augmented": "slightly changed copies of the images the model learnt from",
+    "unlike": "by models or pictures unlike those to come",
 }
 _POLICIES: Final = {
     "false-alarm-rate": "at most this share of normal images is to be flagged",
@@ -28,6 +29,7 @@ _POLICIES: Final = {
     "pareto": "this share of normal images, extrapolated from the highest scores",
     "f1": "best F1 on labelled anomalies",
     "youden": "best balance on labelled anomalies",
+    "given": "chosen by a person",
 }
 
 

@@ -40,7 +40,8 @@ def live_chart(numbers: CardNumbers) -> Iterator[Block]:
         f'hidden min="0" max="{STEPS}" step="1" aria-label="Threshold"></div>{_counts(numbers, threshold)}'
         '<p class="hint" hidden>Drag the handle, or use the arrow keys. A threshold that is chosen here has '
         'seen the labels, so its figures flatter. <button type="button" disabled>Back to the calibrated '
-        "threshold</button></p></div>"
+        "threshold</button><br>A model takes it with <code>anomalens calibrate FILE --threshold "
+        f'<span data-say="given">{threshold!r}</span> --out FILE</code></p></div>'
     )
     yield replace(chart, html=html)
 

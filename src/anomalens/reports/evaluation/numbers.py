@@ -14,6 +14,7 @@ from anomalens.calibration import Policy
 from anomalens.errors import SettingError
 from anomalens.evaluation.cards import ImageScore, ResultCard
 from anomalens.images.labels import GOOD
+from anomalens.metrics.p_values import PValueAudit
 from anomalens.metrics.ranking import image_auroc
 from anomalens.metrics.verdicts import Rate, clopper_pearson
 from anomalens.reports.parts.score_chart import Scores
@@ -133,6 +134,15 @@ class CardNumbers:
             return Drift(0.5, 1.0)
         test = mannwhitneyu(self.normal, self.calibration, alternative="greater", method="asymptotic")
         return Drift(float(test.statistic) / (len(self.normal) * len(self.calibration)), float(test.pvalue))
+
+    @cached_property
+    def audit(self) -> PValueAudit | None:
+        """p-values of normal test images against uniform, where the card was asked for that."""
+        p = [s.p_value for s in self.answered if s.label == GOOD and s.p_value is not None]
+        groups = (self.card.calibration or {}).get("n_groups")
+        if self.card.audit is None or not p or type(groups) is not int or groups < 1:
+            return None
+        return PValueAudit.of(p, groups) if min(p) >= 0 and max(p) <= 1 else None
 
     @cached_property
     def policy(self) -> Policy | None:

@@ -9,6 +9,7 @@ from typing import Final
 from anomalens.evaluation.cards import ImageScore, ResultCard
 from anomalens.images.labels import GOOD
 from anomalens.reports.evaluation.album import Exhibit, chosen
+from anomalens.reports.evaluation.audit import audit_blocks
 from anomalens.reports.evaluation.charts import calibration_chart, live_chart
 from anomalens.reports.evaluation.curves import ranking_curves, training_curves
 from anomalens.reports.evaluation.method import method_of
@@ -71,6 +72,7 @@ def section(
         *_figures(numbers),
         *_exhibits(numbers, exhibits, bare),
         *_calibration(numbers),
+        *audit_blocks(numbers),
         *score_parts(card.settings),
         *_training(card),
         doc.Heading(3, "Method"),

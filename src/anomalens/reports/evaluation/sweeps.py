@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from anomalens.evaluation.cards import ResultCard
-from anomalens.evaluation.sweep import FIGURES, sweep_rows
+from anomalens.evaluation.sweep import FIGURES, sweep_rows, without_effect
 from anomalens.reports.evaluation.tables import figure_name
 from anomalens.reports.parts import document as doc
 from anomalens.reports.parts.line_chart import COLOURS, DASHES, WIDTH, Line, Scale, chart_height, line_chart
@@ -46,6 +46,7 @@ def sweeps(cards: Sequence[ResultCard]) -> Iterator[doc.Block]:
         choices = {tuple(swept_of(card.settings).values())[1:] for card in members}
         if len(choices) > _MOST_LINES:
             yield doc.Paragraph(f"Of {len(choices)} lines the first {_MOST_LINES} are drawn.", "soft")
+        yield from (doc.Paragraph(text, "note") for text in without_effect(members))
         head, *rows = sweep_rows(members)
         yield doc.Table(tuple(map(figure_name, head)), tuple(tuple(row) for row in rows[:_ROWS]))
         if len(rows) > _ROWS:

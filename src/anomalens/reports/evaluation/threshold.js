@@ -32,6 +32,7 @@ for (const box of document.querySelectorAll('[data-live]')) {
     set('.alarms', {x: `${at}%`, width: `${100 - at}%`});
     set('.misses', {width: `${at}%`});
     say('cut', text);
+    say('given', cut);  // with every digit: a rounded one may lie on the other side of a score
     say('alarms', share(alarms, normal));
     say('misses', share(misses, anomalous));
     if (calibration) say('rate', percent((1 + above) / (calibration + 1)));

@@ -83,16 +83,20 @@ def _mark(part: str | doc.Mark) -> str:
 
 
 def _table(table: doc.Table) -> str:
+    # on a phone each row of a wide table is a list of its own, whose items name their column
+    stacked = len(table.head) > 3 and table.style != "confusion"
+    heads = [f' data-head="{escaped(head)}"' if stacked and head else "" for head in table.head]
     rows = [f"<tr>{''.join(f'<th>{escaped(cell)}</th>' for cell in table.head)}</tr>"]
     for row in table.rows:
         if len(row) == 1:
             cells = f'<th colspan="{len(table.head)}" scope="rowgroup">{_inline(row[0])}</th>'
         else:
-            cells = "".join(f"<td>{_inline(cell)}</td>" for cell in row)
+            cells = "".join(f"<td{head}>{_inline(cell)}</td>" for head, cell in zip(heads, row, strict=False))
         rows.append(f"<tr>{cells}</tr>")
     inside = f"<thead>{rows[0]}</thead><tbody>{''.join(rows[1:])}</tbody>"
-    # a table that is wider than a phone scrolls inside its own box
-    return f'<div class="scroll">{_element("table", table.style, inside)}</div>'
+    # what is wider all the same scrolls inside its own box
+    style = "scroll stacked" if stacked else "scroll"
+    return f'<div class="{style}">{_element("table", table.style, inside)}</div>'
 
 
 def _photo(photo: doc.Photo) -> str:
