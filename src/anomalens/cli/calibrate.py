@@ -76,15 +76,9 @@ def calibrate(
     require_place(out, "--out")
     if reference is not None and not normal and with_defects is None:
         raise SettingError("--reference was given without pictures; name the NORMAL pictures it belongs to.")
+    _one_way(threshold, with_defects, policy, normal)
     if threshold is not None:
-        if policy or with_defects is not None:
-            raise SettingError("--threshold was given beside another way to choose one; give one of them.")
         policy = f"given={threshold!r}"
-    if with_defects is not None and (normal or policy):
-        raise SettingError(
-            "--with-defects chooses the rate by defects alone; calibrate on NORMAL pictures in a call "
-            "before, and leave out the policy."
-        )
     before = inspector.calibration.threshold.value
     if with_defects is not None:
         defects = image_set((with_defects,))
@@ -107,3 +101,16 @@ def calibrate(
         f"{len(calibration.scores)} {calibration.method} scores"
     )
     return 0
+
+
+def _one_way(
+    threshold: float | None, with_defects: str | None, policy: str | None, normal: tuple[str, ...]
+) -> None:
+    """Refuse two ways to choose the threshold."""
+    if threshold is not None and (policy or with_defects is not None):
+        raise SettingError("--threshold was given beside another way to choose one; give one of them.")
+    if with_defects is not None and (normal or policy):
+        raise SettingError(
+            "--with-defects chooses the rate by defects alone; calibrate on NORMAL pictures in a call "
+            "before, and leave out the policy."
+        )

@@ -91,7 +91,6 @@ def evaluate(
     """
     from anomalens.evaluation.cards import write_cards
     from anomalens.evaluation.evaluate import evaluate_task
-    from anomalens.evaluation.results_table import summary_rows
 
     if model is not None:
         _refuse_choices(model, detectors, options)
@@ -121,17 +120,20 @@ def evaluate(
             album.keep(card)
         if json_file is not None:  # after each, so that a killed run keeps what is done
             write_cards(json_file, cards)
-    for line in columns(summary_rows(cards)):
-        click.echo(line)
-    for card in cards if audit else ():
-        click.echo(_audited(card))
-    _tell_notes(cards)
+    _tell(cards, audit=audit)
     if report is not None:
         click.echo(f"page: {write_report(cards, report, album=album)}")
     return 2 if any(card.error is not None for card in cards) else 0
 
 
-def _tell_notes(cards: Sequence[ResultCard]) -> None:
+def _tell(cards: Sequence[ResultCard], *, audit: bool) -> None:
+    """The table, what an audit found, and notes."""
+    from anomalens.evaluation.results_table import summary_rows
+
+    for line in columns(summary_rows(cards)):
+        click.echo(line)
+    for card in cards if audit else ():
+        click.echo(_audited(card))
     notes = list(dict.fromkeys(note for card in cards for note in card.notes))
     for note in notes[:_NOTES]:
         click.echo(f"note: {note}", err=True)
