@@ -86,6 +86,33 @@ def test_the_highest_peaks_are_kept_up_to_a_limit() -> None:
     assert [r.peak for r in regions] == [100, 99, 98, 97, 96, 95, 94]
 
 
+def test_a_long_crack_is_one_box_down_to_the_lower_level() -> None:
+    crack = np.zeros((160, 160), np.float32)
+    crack[80:83, 10:150] = 2
+    crack[80:83, 60:67] = 0  # a gap of less than a cell
+    crack[80:83, 140:150] = 5  # only its end is above the threshold
+    crack[20:23, 20:60] = 2  # as high as the crack, but nothing in it is
+    (box,) = [region.box for region in find_regions(crack, 4, same, low=1)]
+    assert box[0] == 10 and box[2] == 150 and box[3] - box[1] == 8 and box[1] <= 80 and box[3] >= 83
+    assert [region.box[0] for region in find_regions(crack, 4, same)] == [140]
+
+
+@pytest.mark.parametrize("place", [(0, 0), (159, 159), (0, 159), (80, 80)])
+def test_no_box_is_smaller_than_a_cell_or_beyond_the_map(place: tuple[int, int]) -> None:
+    speck = np.zeros((160, 160), np.float32)
+    speck[place] = 5
+    (region,) = find_regions(speck, 4, same)
+    x0, y0, x1, y1 = region.box
+    assert (x1 - x0, y1 - y0) == (8, 8) and region.area == 1
+    assert 0 <= x0 <= place[1] < x1 <= 160 and 0 <= y0 <= place[0] < y1 <= 160
+
+
+def test_a_level_above_the_threshold_is_lowered_to_it() -> None:
+    anomaly_map = np.zeros((20, 20), np.float32)
+    anomaly_map[3:5, 3:5] = 5
+    assert find_regions(anomaly_map, 4, same, low=9) == find_regions(anomaly_map, 4, same)
+
+
 @given(mask=masks)
 def test_areas_add_up_and_boxes_hold_every_pixel(mask: np.ndarray) -> None:
     regions = find_regions(mask.astype(np.float32), 0.5, same, limit=1000)

@@ -166,6 +166,15 @@ class Calibration:
             return max(highest, highest * (level / top)) if level > top > 0 else highest
         return float(self.map_maxima[max(0, len(self.map_maxima) - 1 - above)])
 
+    @property
+    def region_floor(self) -> float | None:
+        """Map value down to which a region that reaches above the region threshold extends.
+
+        Half of the normal images do not reach it anywhere. The colours of a heat map begin here too, so
+        that boxes hold what the map shows.
+        """
+        return None if self.map_maxima is None else float(np.median(self.map_maxima))
+
     def rate_interval(self) -> tuple[float, float] | None:
         """95 % interval of the false-alarm rate that the threshold realises on new normal images.
 

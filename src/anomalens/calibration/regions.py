@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Box = tuple[int, int, int, int]
 Indices = NDArray[np.int64]
+_CELL: Final = 8  # px of a map: the finest grid on which the networks say anything
 
 
 @dataclass(frozen=True)
@@ -98,23 +99,30 @@ def find_regions(
     threshold: float,
     to_original: Callable[[Box], Box],
     *,
+    low: float | None = None,
     limit: int = 100,
 ) -> tuple[Region, ...]:
-    """The connected parts of a map above the threshold, the highest peak first.
+    """The parts of a map that reach above the threshold, as far as the map stays above `low`.
+
+    Parts whose gap is at most one cell of a network, 8 pixels (less on small maps), are one region, and no
+    box is smaller than a cell: a network does not see finer.
 
     Parameters
     ----------
     anomaly_map : float32 [h, w]
     threshold : float
-        In the map's own units; strictly greater values belong to a region.
+        In the map's own units; a region holds a strictly greater value.
     to_original : callable
         Turns a box of map pixels into one of original pixels.
+    low : float, optional
+        At most the threshold, which it is by default; a region ends where the map is not above it.
     limit : int
-        At most this many regions.
+        At most this many regions, the highest peak first.
     """
-    mask = anomaly_map > threshold
+    mask = anomaly_map > (threshold if low is None else min(low, threshold))
+    cell = max(1, min(_CELL, min(mask.shape) // 16))
     runs = _Runs.of(mask)
-    names, count = runs.components()
+    names, count = _bridged(mask, runs, cell // 2)
     if not count:
         return ()
     lengths = runs.ends - runs.starts
@@ -122,15 +130,38 @@ def find_regions(
     peak = np.full(count, -np.inf, anomaly_map.dtype)
     np.maximum.at(peak, names, np.maximum.reduceat(anomaly_map[mask], np.cumsum(lengths) - lengths))
     h, w = mask.shape
-    low, high = np.full((2, count), max(h, w)), np.zeros((2, count), np.int64)
-    for side, first, behind in ((0, runs.starts, runs.ends), (1, runs.rows, runs.rows + 1)):
-        np.minimum.at(low[side], names, first)
-        np.maximum.at(high[side], names, behind)
+    first, behind = np.full((2, count), max(h, w)), np.zeros((2, count), np.int64)
+    for side, start, end in ((0, runs.starts, runs.ends), (1, runs.rows, runs.rows + 1)):
+        np.minimum.at(first[side], names, start)
+        np.maximum.at(behind[side], names, end)
+    for side, length in ((0, w), (1, h)):  # no box smaller than a cell, none beyond the map
+        missing = np.maximum(cell - (behind[side] - first[side]), 0)
+        first[side] = np.where(missing, np.clip(first[side] - missing // 2, 0, length - cell), first[side])
+        behind[side] = np.maximum(behind[side], first[side] + cell)
     regions = []
     for name in np.argsort(-peak, kind="stable")[:limit]:
-        x0, y0, x1, y1 = (int(edge) for edge in (*low[:, name], *high[:, name]))
+        if not peak[name] > threshold:
+            break
+        x0, y0, x1, y1 = (int(edge) for edge in (*first[:, name], *behind[:, name]))
         box = to_original((x0, y0, x1, y1))
         covered = float(area[name]) / ((x1 - x0) * (y1 - y0))
         pixels = max(1, round(covered * (box[2] - box[0]) * (box[3] - box[1])))
         regions.append(Region(box, pixels, float(peak[name])))
     return tuple(regions)
+
+
+def _bridged(mask: NDArray[np.bool_], runs: _Runs, by: int) -> tuple[Indices, int]:
+    """The component of each run of a mask when every pixel is grown by some on all sides."""
+    grown = mask
+    for axis in (0, 1):
+        before = np.moveaxis(grown, axis, 0)
+        after = before.copy()
+        for shift in range(1, by + 1):
+            after[shift:] |= before[:-shift]
+            after[:-shift] |= before[shift:]
+        grown = np.moveaxis(after, 0, axis)
+    wider = _Runs.of(grown)
+    names, count = wider.components()
+    stride = mask.shape[1] + 1
+    starts = wider.rows * stride + wider.starts
+    return names[np.searchsorted(starts, runs.rows * stride + runs.starts, "right") - 1], count

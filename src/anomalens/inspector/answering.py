@@ -46,7 +46,8 @@ def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Exp
     if anomaly_map is not None and threshold is not None:
         # a flagged image always shows where: at least the surroundings of its peak
         level = min(threshold, 0.9 * float(anomaly_map.max()))
-        regions = find_regions(anomaly_map, level, box_mapper(prepared.to_original, prepared.original_size))
+        to_original = box_mapper(prepared.to_original, prepared.original_size)
+        regions = find_regions(anomaly_map, level, to_original, low=calibration.region_floor)
     facts = Facts.of(prepared)
     notes = notes_of(facts, model.kind)
     asked = why == "all" or (why == "flagged" and anomalous)

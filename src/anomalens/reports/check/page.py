@@ -133,7 +133,8 @@ def _legend(model: ModelRecord) -> Iterator[doc.Html]:
     yield doc.Html(
         '<p class="legend">Heat map: like normal images, no colour <span class="scale" '
         f'style="background:linear-gradient(90deg, transparent, {stops})"></span> map value {scale.high:.3g} '
-        f"and above. Boxes: regions above {model.calibration.region_threshold or 0:.3g}.{veiled}</p>"
+        f"and above. Boxes: what reaches {model.calibration.region_threshold or 0:.3g}, as far as there is "
+        f"colour.{veiled}</p>"
     )
 
 

@@ -71,10 +71,9 @@ class ColourScale:
         threshold, or sooner where normal maxima lie so close together that nothing gets there.
         None for models without maps.
         """
-        maxima, threshold = calibration.map_maxima, calibration.region_threshold
-        if maxima is None or threshold is None or not len(maxima):
+        low, threshold = calibration.region_floor, calibration.region_threshold
+        if low is None or threshold is None:
             return None
-        low = float(np.median(maxima))
         threshold = max(threshold, low)
         spread = max(4 * (threshold - low), 0.1 * abs(threshold), 1e-6)
         # Scores of log-likelihood kind may be negative, and then "twice" means nothing.
