@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -39,6 +40,21 @@ def test_three_hidden_defects_are_left_out_and_then_found(anomalens, mixed, tmp_
     assert dropped.code == 0 and dropped.err.count("; left out") == 3
     assert "learnt from 32 normal" in dropped.out
     assert scored(anomalens, out, mixed) == [True] * 3
+
+
+def test_each_is_asked_about_on_a_terminal(process, mixed, tmp_path):
+    import pty
+
+    ours, theirs = pty.openpty()
+    asked = ("fit", mixed, "--out", tmp_path / "m.anomalens", "--doubtful", "ask", *FAST)
+    with process(*asked, stdin=theirs) as running:
+        os.write(ours, b"y\nn\ny\n")
+        out, err = running.communicate(timeout=120)
+    os.close(theirs)
+    os.close(ours)
+    assert running.returncode == 0 and out.count("leave it out?") == 3
+    assert (err.count("; left out"), err.count("; kept")) == (2, 1)
+    assert "learnt from 33 normal" in out
 
 
 def test_asking_needs_a_terminal(anomalens, mixed, tmp_path):
