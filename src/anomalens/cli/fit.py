@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from anomalens.cli.bars import bar
 from anomalens.cli.options import fit_options, reference_option
 from anomalens.cli.printing import count
 from anomalens.cli.sources import dataset_layout, image_set
+from anomalens.errors import SettingError
 from anomalens.inspector.fit_options import FitOptions
 from anomalens.places import require_place
 
@@ -29,12 +31,20 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The model file to write, e.g. part.anomalens.",
 )
+@click.option(
+    "--doubtful",
+    type=click.Choice(["keep", "drop", "ask"]),
+    default="keep",
+    show_default=True,
+    help="What becomes of NORMAL pictures that the others do not explain, among which defects may hide: they "
+    "are named and kept, left out, or asked about one by one; what is left out needs a second fit.",
+)
 @reference_option
 @fit_options(
     "detector", "backbone", "size", "tile", "overlap", "preprocess", "augment", "copies", "policy",
     "runtime", "precision", "threads", "seed", "keep_thumbnails", "checkpoints", "parameters",
 )  # fmt: skip
-def fit(normal: tuple[str, ...], out: Path, reference: str | None, options: FitOptions) -> int:
+def fit(normal: tuple[str, ...], out: Path, doubtful: str, reference: str | None, options: FitOptions) -> int:
     """Learn from NORMAL pictures and save one file.
 
     NORMAL is a folder, a glob in quotes, a CSV manifest (columns path, label, class, mask, group,
@@ -52,9 +62,13 @@ def fit(normal: tuple[str, ...], out: Path, reference: str | None, options: FitO
     from anomalens.inspector import Inspector
 
     require_place(out, "--out")
-    inspector = Inspector.fit_with(
-        options, image_set(normal, normal=True), references=reference, progress=bar
-    )
+    if doubtful == "ask" and not sys.stdin.isatty():
+        raise SettingError("--doubtful ask needs a terminal to ask on; write keep or drop.")
+    images = image_set(normal, normal=True)
+    inspector = Inspector.fit_with(options, images, references=reference, progress=bar)
+    if dropped := _dropped(inspector, doubtful):
+        kept = [i for i, entry in enumerate(images) if entry.id not in dropped]
+        inspector = Inspector.fit_with(options, images.subset(kept), references=reference, progress=bar)
     inspector.save(out)
     for line in _told(inspector, out):
         click.echo(line)
@@ -62,6 +76,24 @@ def fit(normal: tuple[str, ...], out: Path, reference: str | None, options: FitO
         click.echo(layout)
     click.echo(f"next: anomalens check {shlex.quote(str(out))} NEW_PICTURES --out report")
     return 0
+
+
+def _dropped(inspector: Inspector, action: str) -> set[str]:
+    """Ids of the normal images to leave out; says of each that is doubtful what becomes of it."""
+    from anomalens.inspector.doubtful import doubtful
+
+    found = doubtful(inspector.left_out)
+    dropped = set()
+    for name, far in found.items():
+        told = f"doubtful: {name} is {far:.1f} deviations unlike the other normal pictures"
+        if action == "drop" or (action == "ask" and click.confirm(f"{told}; leave it out?", default=True)):
+            dropped.add(name)
+        click.echo(f"{told}; {'left out' if name in dropped else 'kept'}", err=True)
+    if found and action == "keep":
+        click.echo(
+            "anomalens inspect NORMAL --normals DIR  shows them, --doubtful drop leaves them out", err=True
+        )
+    return dropped
 
 
 def _told(inspector: Inspector, out: Path) -> Iterator[str]:

@@ -19,12 +19,19 @@ from anomalens.cli.task_summary import benchmark_tasks, examine_tasks
 @click.command(short_help="What a folder holds; changes nothing.")
 @click.argument("data", nargs=-1, required=True, metavar="DATA...")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def inspect(data: tuple[str, ...], as_json: bool) -> int:
+@click.option(
+    "--normals",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Also learn from the normal pictures, and write a page of those that the others do not explain.",
+)
+def inspect(data: tuple[str, ...], as_json: bool, normals: Path | None) -> int:
     """Say what DATA holds: layout, split, sizes, duplicates, leaks, files that do not belong.
 
     \b
       anomalens inspect photos
       anomalens inspect photos/normal more.csv --json
+      anomalens inspect photos/normal --normals look
 
     Exit code 2 where an image cannot be read or the same image is in training and test.
     """
@@ -34,6 +41,13 @@ def inspect(data: tuple[str, ...], as_json: bool) -> int:
     else:
         for line in _lines(report):
             click.echo(line)
+    if normals is not None:
+        from anomalens.inspector import FitOptions, Inspector
+        from anomalens.reports.normals import write_normals
+
+        images = image_set(data, normal=True)
+        fitted = Inspector.fit_with(FitOptions(), images, progress=bar)
+        click.echo(f"page: {write_normals(normals, images, fitted.left_out)}", err=as_json)
     return 2 if report["unreadable"] or report["leaks"] else 0
 
 

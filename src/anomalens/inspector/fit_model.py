@@ -51,7 +51,7 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
             options.preprocess, images, size=options.size, quality=options.quality, detector=detector
         )
         training = _training_set(images, spec, detector, preprocessing, augmentation, options, job)
-        fitted, calibration, used = fit_detector(detector, training, policy=policy, job=job)
+        fitted, calibration, used, left_out = fit_detector(detector, training, policy=policy, job=job)
         if used.name != "onnxruntime" and (moved := _moved_by(used, fitted, training)) > 0:
             warnings.warn(
                 f"{used.name} computes the given network otherwise than ONNX Runtime (golden scores differ "
@@ -60,7 +60,7 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
                 stacklevel=2,
             )
             job = replace(job, runtime=Runtime("onnxruntime", threads=used.threads))
-            fitted, calibration, used = fit_detector(detector, training, policy=policy, job=job)
+            fitted, calibration, used, left_out = fit_detector(detector, training, policy=policy, job=job)
         if calibration.threshold.note:
             warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
     augmented = None if augmentation is None else {**augmentation.to_json(), "copies": options.copies}
@@ -77,7 +77,7 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
         "notes": [without_folders(note, images) for note in notes],
     }
     thumbnails = collect(training, options.keep_thumbnails, seed=options.seed)
-    return Model(preprocessing, fitted, calibration, used, card, thumbnails=thumbnails)
+    return Model(preprocessing, fitted, calibration, used, card, thumbnails=thumbnails, left_out=left_out)
 
 
 def _moved_by(runtime: Runtime, fitted: Detector, training: TrainingSet) -> float:

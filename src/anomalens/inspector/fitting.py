@@ -32,12 +32,13 @@ _STAND_INS: Final = 2000  # and of all together: more would only take time
 
 def fit_detector(
     detector: Detector, training: TrainingSet, *, policy: Policy, job: Job
-) -> tuple[Detector, Calibration, Runtime]:
+) -> tuple[Detector, Calibration, Runtime, dict[str, float]]:
     """Fit, then calibrate; falls back to float32 where bfloat16 moves the scores too much.
 
     Returns
     -------
-    detector, calibration, and the runtime that computed the calibration scores.
+    detector, calibration, the runtime that computed the calibration scores, and by id the scores of images
+    that the scoring model had not learnt from; empty where there were too few to leave any out.
     """
     with one_blas_thread():
         return _fit(detector, training, policy=policy, job=job)
@@ -45,7 +46,7 @@ def fit_detector(
 
 def _fit(
     detector: Detector, training: TrainingSet, *, policy: Policy, job: Job
-) -> tuple[Detector, Calibration, Runtime]:
+) -> tuple[Detector, Calibration, Runtime, dict[str, float]]:
     scores = detector.fit(training, job)
     if job.runtime.precision == "bfloat16":
         moved = _bfloat16_drift(detector, training, job.runtime)
@@ -59,7 +60,7 @@ def _fit(
             job = replace(job, runtime=replace(job.runtime, precision="float32"))
             scores = detector.fit(training, job)
     if training.n_groups < MIN_GROUPS:
-        return detector, _augmented(detector, training, policy=policy, job=job), job.runtime
+        return detector, _augmented(detector, training, policy=policy, job=job), job.runtime, {}
     method: Method = "held-out" if detector.holds_out else "out-of-fold"
     if scores is None or _groups_of(scores, training) < MIN_GROUPS:
         method = "out-of-fold"
@@ -102,7 +103,9 @@ def _fit(
         method=method,
         n_groups=len(np.unique(training.groups[chosen])),
     )
-    return detector, calibration, job.runtime
+    ids = [training.images[int(row) // (training.copies + 1)].id for row in chosen]
+    left_out = dict(zip(ids, scores.image[chosen].tolist(), strict=True))
+    return detector, calibration, job.runtime, left_out
 
 
 def _warn_uncalibrated(why: str) -> None:

@@ -31,6 +31,9 @@ class Model:
         The model file's name, for findings.
     thumbnails : dict of str to bytes
         Small JPEGs of normal images by id, where they were asked for.
+    left_out : dict of str to float
+        Scores of normal images by id, as if nothing had been learnt from them. Model files do not hold them,
+        for ids are names on their maker's disk: empty after loading.
     """
 
     preprocessing: Preprocessing
@@ -40,6 +43,7 @@ class Model:
     card: Mapping[str, Any]
     name: str = "unsaved"
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
+    left_out: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def kind(self) -> Kind | None:

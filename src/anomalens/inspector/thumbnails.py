@@ -38,7 +38,7 @@ def collect(training: TrainingSet, most: int, *, seed: int) -> dict[str, bytes]:
     n = len(training.images)
     rows = np.arange(n) if n <= most else np.sort(np.random.default_rng(seed).permutation(n)[:most])
     names = training.names
-    return {names[row]: _jpeg(training.images.read(int(row), reduce_to=SIDE).pixels) for row in rows}
+    return {names[row]: jpeg(training.images.read(int(row), reduce_to=SIDE).pixels) for row in rows}
 
 
 def packed(thumbnails: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, NDArray[np.uint8]]]:
@@ -83,9 +83,10 @@ def decoded(data: bytes) -> Image.Image | None:
         return None
 
 
-def _jpeg(pixels: NDArray[Any]) -> bytes:
+def jpeg(pixels: NDArray[Any], side: int = SIDE) -> bytes:
+    """A JPEG of pixels [h, w, 3] on the scale 0–255, no side of it longer than `side`."""
     image = Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
-    image.thumbnail((SIDE, SIDE))
+    image.thumbnail((side, side))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()
