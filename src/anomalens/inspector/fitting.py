@@ -48,17 +48,9 @@ def _fit(
     detector: Detector, training: TrainingSet, *, policy: Policy, job: Job
 ) -> tuple[Detector, Calibration, Runtime, dict[str, float]]:
     scores = detector.fit(training, job)
-    if job.runtime.precision == "bfloat16":
-        moved = _bfloat16_drift(detector, training, job.runtime)
-        if moved > BFLOAT16_DRIFT:
-            warnings.warn(
-                f"bfloat16 moves the scores of normal images by {moved:.2f} standard deviations, more than "
-                f"{BFLOAT16_DRIFT:g}; float32 is used instead.",
-                AnomalensWarning,
-                stacklevel=5,
-            )
-            job = replace(job, runtime=replace(job.runtime, precision="float32"))
-            scores = detector.fit(training, job)
+    if job.runtime.precision == "bfloat16" and _drifts(detector, training, job.runtime):
+        job = replace(job, runtime=replace(job.runtime, precision="float32"))
+        scores = detector.fit(training, job)
     if training.n_groups < MIN_GROUPS:
         return detector, _augmented(detector, training, policy=policy, job=job), job.runtime, {}
     method: Method = "held-out" if detector.holds_out else "out-of-fold"
@@ -106,6 +98,20 @@ def _fit(
     ids = [training.images[int(row) // (training.copies + 1)].id for row in chosen]
     left_out = dict(zip(ids, scores.image[chosen].tolist(), strict=True))
     return detector, calibration, job.runtime, left_out
+
+
+def _drifts(detector: Detector, training: TrainingSet, runtime: Runtime) -> bool:
+    """Whether bfloat16 moves the scores too far, which is said."""
+    moved = _bfloat16_drift(detector, training, runtime)
+    if moved <= BFLOAT16_DRIFT:
+        return False
+    warnings.warn(
+        f"bfloat16 moves the scores of normal images by {moved:.2f} standard deviations, more than "
+        f"{BFLOAT16_DRIFT:g}; float32 is used instead.",
+        AnomalensWarning,
+        stacklevel=6,
+    )
+    return True
 
 
 def _warn_uncalibrated(why: str) -> None:
