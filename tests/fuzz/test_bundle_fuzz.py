@@ -140,7 +140,7 @@ def test_every_key_of_the_card_deleted(
 
 TOP_LEVEL = [
     "format", "format_version", "detector", "size", "augmentation", "seed", "golden",
-    "calibrated_on", "data", "versions", "notes", "preprocessing", "calibration", "runtime",
+    "calibrated_on", "data", "kind", "versions", "notes", "preprocessing", "calibration", "runtime",
     "state",
 ]  # fmt: skip
 

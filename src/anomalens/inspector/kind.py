@@ -55,7 +55,7 @@ class Kind:
         """Read a card's field; None where it has none or is no such table."""
         try:
             return cls({name: _range(data[name]) for name in NAMES})
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
 
     def notes(self, facts: Facts) -> tuple[str, ...]:
