@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +89,17 @@ def test_nine_in_ten_are_found_whatever_is_painted_where(photograph: Photograph)
     intact = Tiles.cut(photograph.pixels(), side=photograph.tile, painted=0.0).test
     alarms = sum(bool(finding.anomalous) for finding in inspector.check(list(intact.values())))
     assert clopper_pearson(alarms, len(intact)).low <= 0.05
+
+
+def test_the_commands_that_it_prints_find_the_same(
+    trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fit, check = (shlex.split(command)[1:] for command in by_hand(trial))
+    assert run(fit) == 0
+    run(check)
+    flagged = sum(trial.found.values()) + trial.false_alarms
+    assert f"{flagged} flagged" in capsys.readouterr().err
 
 
 def test_refuses_a_folder_with_other_things(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

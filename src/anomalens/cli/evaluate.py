@@ -42,10 +42,7 @@ if TYPE_CHECKING:
     "--seed", "seeds", multiple=True, type=click.IntRange(0, 2**31 - 1), help="Repeat for more. [default: 0]"
 )
 @model_option
-@fit_options(
-    "backbone", "size", "preprocess", "augment", "copies", "policy", "runtime", "precision", "threads",
-    "feature_cache", "checkpoints", "parameters",
-)  # fmt: skip
+@fit_options(leave_out=("detector", "tile", "overlap", "seed", "keep_thumbnails"))
 @click.option(
     "--json",
     "json_file",

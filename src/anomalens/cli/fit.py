@@ -40,10 +40,7 @@ if TYPE_CHECKING:
     "are named and kept, left out, or asked about one by one; what is left out needs a second fit.",
 )
 @reference_option
-@fit_options(
-    "detector", "backbone", "size", "tile", "overlap", "preprocess", "augment", "copies", "policy",
-    "runtime", "precision", "threads", "seed", "keep_thumbnails", "checkpoints", "parameters",
-)  # fmt: skip
+@fit_options(leave_out=("feature_cache",))
 def fit(normal: tuple[str, ...], out: Path, doubtful: str, reference: str | None, options: FitOptions) -> int:
     """Learn from NORMAL pictures and save one file.
 
@@ -55,6 +52,8 @@ def fit(normal: tuple[str, ...], out: Path, doubtful: str, reference: str | None
     \b
       anomalens fit photos/normal --out part.anomalens
       anomalens fit parts.csv --out part.anomalens --false-alarm-rate 0.05
+      anomalens fit photos/normal --out part.anomalens --quality best
+      anomalens fit photos/normal --out part.anomalens --ms 20
       anomalens fit photos/normal --out part.anomalens -p coreset_ratio=0.05
       anomalens fit scans/normal --out scan.anomalens --tile 256
       anomalens fit boards/good --reference boards/templates --out boards.anomalens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import Field, fields
 from pathlib import Path
@@ -25,11 +25,13 @@ _FIELDS: Final = {f.name: f for f in fields(FitOptions)}
 RUNTIME: Final = ("runtime", "precision", "threads")
 
 
-def fit_options(*names: str) -> Callable[[Command], Command]:
+def fit_options(*names: str, leave_out: Collection[str] = ()) -> Callable[[Command], Command]:
     """Options of a fit, named as in `FitOptions`; the command is given the record, as `options`.
 
+    Without names all of them but what is left out, so that no option of a fit is missing on the command line.
     `backbone` is one more, a parameter under its own name; `--false-alarm-rate` comes with `policy`.
     """
+    names = names or tuple(name for name in ("backbone", *_FIELDS) if name not in leave_out)
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)

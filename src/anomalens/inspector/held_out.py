@@ -60,7 +60,8 @@ def calibrated_on(
             thumbnails.add(len(normal), pair.image.pixels)
             normal.append(i)
             scores.append(finding.score)
-            facts.append(Facts.of(pair.image))
+            assert finding.facts is not None  # it has a score
+            facts.append(finding.facts)
             if finding.map is not None:
                 maxima.append(float(finding.map.max()))
     _left_out(equal, images, "equal their own reference and are")

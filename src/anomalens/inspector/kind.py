@@ -19,7 +19,7 @@ _SHARPER: Final = 3.0
 _LEVELS: Final = 25.0  # grey levels beyond the learnt range, and its width beyond it
 _GREY, _COLOURED = 2.0, 8.0  # of `Facts.colour`: at most, and at least
 _LOW, _HIGH = 0.05, 0.95  # quantiles between which the middle image of a batch should lie
-_NAMES: Final = {"brightness": "brightness", "contrast": "contrast", "sharpness": "sharpness"}
+_OF_A_DAY: Final = ("brightness", "contrast", "sharpness")
 Range = tuple[float, float, float, float]
 
 
@@ -91,12 +91,12 @@ class Kind:
     def shifted(self, facts: Sequence[Facts]) -> list[str]:
         """What of a batch's middle image lies beyond nearly all normal ones, with figures."""
         found = []
-        for name in _NAMES:
+        for name in _OF_A_DAY:
             lowest, low, high, highest = self.ranges[name]
             middle = float(np.median([getattr(one, name) for one in facts]))
             margin = (high - low) / 4
             if not low - margin <= middle <= high + margin:
-                found.append(f"{_NAMES[name]} {middle:.3g} where {lowest:.3g} to {highest:.3g} was learnt")
+                found.append(f"{name} {middle:.3g} where {lowest:.3g} to {highest:.3g} was learnt")
         return found
 
 

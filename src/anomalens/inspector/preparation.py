@@ -82,20 +82,20 @@ def suited_size(detector: Detector, images: ImageSet, quality: str | None = None
     if detector.from_scratch:
         side = -(-round(max(shape)) // _MULTIPLE) * _MULTIPLE if tiny else _FROM_SCRATCH
         return side, side
-    fixed = next((size for _, size in _networks(detector) if size is not None), None)
+    fixed = fixed_size(detector)
     if fixed is not None:
         return fixed
     most = QUALITIES[quality or ("balanced" if detector.pixel_level else "fast")]
     pixels = _TINY_SIDE**2 if tiny else min(max(math.prod(shape), SIDE**2), most**2)
-    return same_shape(shape, pixels=pixels, multiple=_multiple(detector) or _MULTIPLE)
+    return same_shape(shape, pixels=pixels, multiple=step_of(detector) or _MULTIPLE)
 
 
 def _on_grid(size: Size, images: ImageSet, detector: Detector) -> tuple[int, int]:
     """The size asked for, or the nearest that the detector's networks take, and a word about it."""
     tiled = isinstance(detector, Tiled)
     asked = prepared_size(size, images)
-    fixed = None if tiled else next((one for _, one in _networks(detector) if one is not None), None)
-    multiple = 1 if tiled else _multiple(detector) or 1
+    fixed = None if tiled else fixed_size(detector)
+    multiple = 1 if tiled else step_of(detector) or 1
     found = fixed or prepared_size(size, images, multiple=multiple)
     if found != asked and size != NATIVE:
         takes = "this size only" if fixed else f"multiples of {multiple} only"
@@ -108,7 +108,12 @@ def _on_grid(size: Size, images: ImageSet, detector: Detector) -> tuple[int, int
     return found
 
 
-def _multiple(detector: Detector) -> int | None:
+def fixed_size(detector: Detector) -> tuple[int, int] | None:
+    """The only width and height that a network behind a detector takes; None where it takes others."""
+    return next((size for _, size in _networks(detector) if size is not None), None)
+
+
+def step_of(detector: Detector) -> int | None:
     """What widths and heights must be multiples of; None for a detector that takes all."""
     found = [multiple for multiple, _ in _networks(detector)]
     return math.lcm(*found) if found else None

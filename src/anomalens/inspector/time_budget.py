@@ -16,6 +16,7 @@ from anomalens.images.image_set import ImageSet
 from anomalens.images.sizes import middle_shape, same_shape
 from anomalens.inspector.finding import Finding
 from anomalens.inspector.fit_options import FitOptions
+from anomalens.inspector.preparation import fixed_size, step_of
 
 
 class Timed(Protocol):
@@ -35,7 +36,7 @@ Fitted = TypeVar("Fitted", bound=Timed)
 _TIMED: Final = 8  # images, after one that warms up
 _NEAR: Final = 0.7  # of the time allowed: a model that takes at least this much is not fitted again
 _AIM: Final = 0.9  # of the time allowed: a machine's pace wavers
-_STEP: Final = 32
+_STEP: Final = 32  # of sides, for a detector that takes all
 
 
 def fitted_within(images: ImageSet, options: FitOptions, fit: Callable[[FitOptions], Fitted]) -> Fitted:
@@ -49,7 +50,7 @@ def fitted_within(images: ImageSet, options: FitOptions, fit: Callable[[FitOptio
     SettingError
         A size, a quality or tiles were asked for too, or the detector sees one size only.
     """
-    _refuse_other_sizes(options)
+    step = _step(options)
     assert options.ms is not None
     ms, asked = options.ms, replace(options, ms=None)
     found = fit(asked)
@@ -57,7 +58,7 @@ def fitted_within(images: ImageSet, options: FitOptions, fit: Callable[[FitOptio
     (height, width), shape = found.size, middle_shape(images)
     if shape is not None and not _NEAR * ms <= taken <= ms:
         pixels = min(width * height * _AIM * ms / taken, max(math.prod(shape), width * height))
-        size = same_shape(shape, pixels=pixels, multiple=_STEP)
+        size = same_shape(shape, pixels=pixels, multiple=step)
         if size != (width, height):
             found = fit(replace(asked, size=size))
             taken = milliseconds(found, images)
@@ -80,14 +81,17 @@ def milliseconds(inspector: Timed, images: ImageSet) -> float:
     return statistics.median(times[1:] or times)
 
 
-def _refuse_other_sizes(options: FitOptions) -> None:
+def _step(options: FitOptions) -> int:
+    """What the sides of the size that is chosen are multiples of; refuses where none can be chosen."""
     spec = DetectorSpec.parse(options.detector or "auto")
     tiled = options.tile is not None or spec.tiled
     given = {"a size": options.size, "a quality": options.quality, "tiles": tiled or None}
     for name, value in given.items():
         if value is not None:
             raise SettingError(f"{options.ms} milliseconds were given beside {name}; leave one of them out.")
-    if spec.make({}).from_scratch:
+    detector = spec.make(options.parameters)
+    if detector.from_scratch or fixed_size(detector) is not None:
         raise SettingError(
-            f"{spec.name} trains its own network for one size; leave the milliseconds out or give a size."
+            f"{spec.name} sees one size only, so {options.ms} milliseconds choose nothing; leave them out."
         )
+    return step_of(detector) or _STEP
