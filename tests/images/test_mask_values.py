@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from anomalens.images.mask_files import marked_in
+from anomalens.images.mask_files import looks_like_mask, marked_in
 
 TRUE = np.zeros((40, 60), bool)
 TRUE[10:20, 15:40] = True
@@ -70,3 +70,13 @@ def test_a_region_to_inspect_may_be_drawn_in_all_these_ways(tmp_path: Path) -> N
         WRITERS[name](tmp_path / name)
         preparing = Preprocessing.parse(f"mask={tmp_path / name}", width=60, height=40)
         np.testing.assert_array_equal(preparing.apply(picture).pixels[..., 0] == 200, TRUE)
+
+
+def test_a_photograph_on_a_transparent_ground_is_no_mask(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 4), np.uint8)
+    pixels[..., 3] = VALUES * 255
+    Image.fromarray(pixels).save(tmp_path / "cut_out.png")
+    assert not looks_like_mask(tmp_path / "cut_out.png")
+    WRITERS["clear.png"](tmp_path / "clear.png")
+    WRITERS["ids.tif"](tmp_path / "ids.tif")
+    assert looks_like_mask(tmp_path / "clear.png") and looks_like_mask(tmp_path / "ids.tif")

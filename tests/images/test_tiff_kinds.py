@@ -100,11 +100,14 @@ def test_reduced_copies_and_masks_of_other_pages_are_no_pictures(tmp_path: Path)
 
 def test_a_stack_behind_one_page_is_refused_and_not_cut_to_its_first_plane(tmp_path: Path) -> None:
     stack = RNG.integers(0, 255, (5, 40, 60), np.uint8)
-    tifffile.imwrite(tmp_path / "s.tif", stack, imagej=True)
-    with tifffile.TiffFile(tmp_path / "s.tif") as tiff:
-        pages = len(tiff.pages)
-    if pages == 1:
-        with pytest.raises(ImageError, match="a stack of 5 planes"):
-            decode(tmp_path / "s.tif")
-    else:
-        assert len(ImageSet.open([tmp_path / "s.tif"])) == 5
+    tifffile.imwrite(tmp_path / "one.tif", stack, imagej=True, truncate=True)
+    with pytest.raises(ImageError, match="a stack of 5 planes"):
+        decode(tmp_path / "one.tif")
+    tifffile.imwrite(tmp_path / "five.tif", stack, imagej=True)
+    assert len(ImageSet.open([tmp_path / "five.tif"])) == 5
+
+
+@pytest.mark.parametrize("values", [GREY, (GREY >> 8).astype(np.uint8)], ids=["16 bits", "8 bits"])
+def test_where_zero_is_white_it_is_shown_white(tmp_path: Path, values: np.ndarray) -> None:
+    seen = read(tmp_path / "w.tif", values, photometric="miniswhite")[..., 0]
+    np.testing.assert_allclose(seen, 255 - values * (255 / np.iinfo(values.dtype).max), atol=1e-3)

@@ -39,7 +39,7 @@ from PIL import (
 from anomalens.errors import ImageError
 from anomalens.images import other_kinds
 from anomalens.images.arrays import MAX_PIXELS, Pixels, over_white, size_problem, unit_floats
-from anomalens.images.tiff import STARTS, declared_levels, read_deep
+from anomalens.images.tiff import STARTS, declared_levels, read_deep, zero_is_white
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "Picture", "decode", "decode_bytes"]
 
@@ -309,7 +309,11 @@ def _deep_values(image: Image.Image, name: str) -> np.ndarray:
                 name,
                 f"its integer values go from {low} to {high} and 0 to 65535 is needed; save it with 16 bits.",
             )
-    levels = declared_levels(image) if isinstance(image, TiffImagePlugin.TiffImageFile) else 65535.0
+    levels = 65535.0
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        levels = declared_levels(image)
+        if zero_is_white(image):  # Pillow turns 8 bits only
+            values = levels - np.minimum(values, levels)
     scaled: np.ndarray = np.minimum(values.astype(np.float32) / np.float32(levels / 255), np.float32(255))
     return scaled
 

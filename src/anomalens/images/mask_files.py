@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.errors import ImageError, ImageSetError
-from anomalens.images.decode import SUFFIXES
+from anomalens.images.decode import SUFFIXES, decode
 from anomalens.images.folder_names import image_name_of_mask, is_container, is_mask, is_test, is_train
 from anomalens.images.mask_values import mask_values
 
@@ -64,12 +64,22 @@ def looks_like_mask(path: Path) -> bool:
     """Whether an image has as few grey levels as a mask."""
     try:
         grey = mask_values(path)
+        if path.suffix.lower() not in _LOSSY and not _has_few_colours(path):
+            return False  # a photograph on a transparent ground
     except ImageError:
         return False
     if path.suffix.lower() in _LOSSY:
         low, high = float(grey.min()), float(grey.max())
         return bool(np.mean((grey < low + 32) | (grey > high - 32)) > 0.98)
     return len(np.unique(grey)) <= _MOST_LEVELS
+
+
+def _has_few_colours(path: Path) -> bool:
+    try:
+        shown = decode(path).pixels.max(axis=2)
+    except ImageError:  # values that are no picture's, such as large numbers
+        return True
+    return len(np.unique(shown)) <= _MOST_LEVELS
 
 
 def is_mask_folder(folder: Path) -> bool:

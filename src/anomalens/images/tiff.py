@@ -24,6 +24,7 @@ _GREY, _INVERTED, _COLOUR, _PALETTE, _INKS, _BAYER = 1, 0, 2, 3, 5, 32803
 _DEEPEST: Final = 65535.0
 _BITS: Final = (1, 2, 4, 8, 12, 16, 32, 64)
 _MAX_SAMPLE: Final = 281
+_PHOTOMETRIC: Final = 262
 
 
 def picture_pages(path: str | os.PathLike[str]) -> list[int]:
@@ -89,6 +90,11 @@ def declared_levels(image: Any) -> float:
     if 8 < bits < 16:
         return float(2**bits - 1)
     return float(top) if 255 < top < _DEEPEST and (top + 1) & top == 0 else _DEEPEST
+
+
+def zero_is_white(image: Any) -> bool:
+    """Whether the tags that Pillow has read say that 0 is white."""
+    return bool(image.tag_v2.get(_PHOTOMETRIC, _GREY) == _INVERTED)
 
 
 def _refuse_stack(tiff: Any, page: Any, name: str) -> None:
