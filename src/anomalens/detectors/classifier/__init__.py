@@ -1,0 +1,1 @@
+"""Classifiers that say where a picture belongs to none of their classes."""
