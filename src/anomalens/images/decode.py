@@ -39,6 +39,7 @@ from PIL import (
 from anomalens.errors import ImageError
 from anomalens.images import other_kinds
 from anomalens.images.arrays import MAX_PIXELS, Pixels, over_white, size_problem, unit_floats
+from anomalens.images.deep_png import joined, lower_bytes
 from anomalens.images.tiff import STARTS, declared_levels, read_deep, zero_is_white
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "Picture", "decode", "decode_bytes"]
@@ -260,10 +261,15 @@ def _upright(image: ImageFile.ImageFile, reduce_to: int | None, name: str) -> Pi
     if reduce_to is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
         # draft() divides by the largest of 1, 2, 4, 8 that keeps both sides at least this long.
         image.draft(None, (max(1, reduce_to), max(1, reduce_to)))
+    lower = lower_bytes(image) if isinstance(image, PngImagePlugin.PngImageFile) else None
     image.load()
     reduced = image.size != header_size
     # Read after loading: a PNG may carry its EXIF behind the pixels.
     orientation = _orientation(image)
+    if lower is not None:
+        pixels = _turned(joined(np.asarray(image), lower), _TURNS.get(orientation))
+        pixels = over_white(pixels) if pixels.shape[2] == 4 else pixels
+        return Picture(pixels, (pixels.shape[1], pixels.shape[0]))
     pixels = _to_pixels(image, name, _TURNS.get(orientation))
     if reduced:
         size = header_size[::-1] if orientation >= 5 else header_size
@@ -280,13 +286,19 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
+def _turned(values: np.ndarray, turn: Image.Transpose | None) -> np.ndarray:
+    """Channels of floats, each turned as Pillow turns."""
+    if turn is None:
+        return values
+    channels = [np.asarray(Image.fromarray(one).transpose(turn)) for one in np.moveaxis(values, 2, 0)]
+    return np.stack(channels, axis=2)
+
+
 def _to_pixels(image: Image.Image, name: str, turn: Image.Transpose | None = None) -> Pixels:
     """Convert a loaded image of any mode to PIXELS, turned upright."""
     if image.mode.startswith("I") or image.mode == "F":
         deep = _deep_values(image, name)
-        if turn is not None:
-            deep = np.asarray(Image.fromarray(deep).transpose(turn))
-        return np.repeat(deep[..., None], 3, axis=2)
+        return np.repeat(_turned(deep[..., None], turn), 3, axis=2)
     if image.has_transparency_data:
         # Not straight to RGB: that would show the hidden colours of transparent pixels.
         upright = image.convert("RGBA")
