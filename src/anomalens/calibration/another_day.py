@@ -35,11 +35,15 @@ def joined(before: Calibration, new: Calibration) -> tuple[Calibration, str]:
     maxima = None
     if before.map_maxima is not None and new.map_maxima is not None:
         maxima = np.r_[before.map_maxima, new.map_maxima]
+    classes = {
+        name: joined(before.by_class[name], one)[0] if name in before.by_class else one
+        for name, one in new.by_class.items()
+    }
     both = Calibration.from_scores(
         np.r_[before.scores, new.scores],
         maxima,
         policy=new.policy,
         method=before.method,
         n_groups=before.n_groups + new.n_groups,
-    )
+    ).with_classes({**before.by_class, **classes})
     return both, f"The {m} new images score like the {n} of before: the threshold rests on all."

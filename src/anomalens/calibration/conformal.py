@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ Method = Literal["out-of-fold", "held-out", "augmented", "unlike"]
 METHODS: Final = ("out-of-fold", "held-out", "augmented", "unlike")
 Verdict = Literal["ok", "look", "reject"]
 REJECT_SHARE: Final = 0.2  # of what is flagged by chance, a fifth is rejected
+MIN_OF_CLASS: Final = 16  # normal images of a class, from which its own rate is about the asked one
 MIN_GROUPS: Final = 3  # below this nothing can be left out and still leave something to learn from
 
 
@@ -67,6 +68,9 @@ class Calibration:
     threshold : Threshold
     tail : PredictiveTail or None
         How rare the highest scores are; None in models of earlier versions, and where all scores are equal.
+    by_class : mapping of str to Calibration
+        The same of the normal images of one class alone, where p-values are to hold for each (Mondrian
+        conformal prediction: Vovk et al. 2005, ch. 4.5).
     """
 
     scores: NDArray[np.float64]
@@ -76,6 +80,7 @@ class Calibration:
     policy: Policy
     threshold: Threshold
     tail: PredictiveTail | None = None
+    by_class: Mapping[str, Calibration] = field(default_factory=dict)
 
     @classmethod
     def from_scores(
@@ -108,11 +113,22 @@ class Calibration:
         threshold = _by_groups(policy.threshold(scores, anomalous, tail=tail), policy, n_groups, len(scores))
         return cls(scores, maxima, n_groups, method, policy, threshold, tail)
 
+    def with_classes(self, parts: Mapping[str, Calibration]) -> Calibration:
+        """The same, and beside it what is known of each class that has enough normal images."""
+        return replace(self, by_class={k: one for k, one in parts.items() if len(one.scores) >= MIN_OF_CLASS})
+
+    def of(self, class_name: str | None) -> Calibration:
+        """What images of a class are judged by: their own normal images, or all where these are too few."""
+        return self if class_name is None else self.by_class.get(class_name, self)
+
     def with_policy(self, policy: Policy, *, anomalous: NDArray[np.float64] | None = None) -> Calibration:
         """The same normal scores under another policy."""
         threshold = policy.threshold(self.scores, anomalous, tail=self.tail)
         threshold = _by_groups(threshold, policy, self.n_groups, len(self.scores))
-        return replace(self, policy=policy, threshold=threshold)
+        classes = (
+            {} if policy.needs_labels else {k: one.with_policy(policy) for k, one in self.by_class.items()}
+        )
+        return replace(self, policy=policy, threshold=threshold, by_class=classes)
 
     @property
     def calibrated(self) -> bool:
@@ -207,6 +223,7 @@ class Calibration:
                 "supported": self.threshold.supported,
                 "note": self.threshold.note,
             },
+            **({"by_class": {k: one.to_json() for k, one in self.by_class.items()}} if self.by_class else {}),
         }
 
     @classmethod
@@ -243,6 +260,7 @@ class Calibration:
                     threshold["note"],
                 ),
                 None if data.get("tail") is None else PredictiveTail.from_json(data["tail"]),
+                {str(name): cls.from_json(one) for name, one in data.get("by_class", {}).items()},
             )
         except (
             KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingError,

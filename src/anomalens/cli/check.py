@@ -50,6 +50,13 @@ _WORDS: Final = {"ok": ("ok", "green"), "look": ("LOOK", "yellow"), "reject": ("
     "0.05. They are scored once more.",
 )
 @click.option(
+    "--class",
+    "class_name",
+    metavar="NAME",
+    help="Which class (a camera, a shelf, a product) the IMAGEs are of, for models fitted with --p-values "
+    "class; a manifest's column `class` says it for each.",
+)
+@click.option(
     "--workers",
     default=2,
     show_default=True,
@@ -66,6 +73,7 @@ def check(
     explain: Explain,
     budget: float | None,
     workers: int,
+    class_name: str | None,
 ) -> int:
     """Check IMAGEs (files, folders, a glob in quotes, a CSV manifest) with the model FILE.
 
@@ -82,7 +90,7 @@ def check(
     Exit code 0: none flagged, 1: some flagged, 2: an image or the model cannot be read (the others
     are answered all the same), 3: an error of ours.
     """
-    image_set, problems = _opened(images)
+    image_set, problems = _opened(images, class_name, inspector)
     if budget is not None:
         from anomalens.inspector.budget import within_budget
 
@@ -118,7 +126,9 @@ def check(
     return 2 if tally.counts["unreadable"] or problems else 1 if tally.counts["flagged"] else 0
 
 
-def _opened(images: Sequence[str]) -> tuple[ImageSet, Sequence[Exception]]:
+def _opened(
+    images: Sequence[str], class_name: str | None, inspector: Inspector
+) -> tuple[ImageSet, Sequence[Exception]]:
     """What is there, and what is not; said of both where something is passed over."""
     image_set, problems = usable_images(images)
     for problem in problems:
@@ -130,7 +140,19 @@ def _opened(images: Sequence[str]) -> tuple[ImageSet, Sequence[Exception]]:
         )
     if image_set.left_out:
         click.echo(f"note: passed over: {image_set.left_out_in_words}", err=True)
-    return image_set, problems
+    return image_set if class_name is None else _of_class(image_set, class_name, inspector), problems
+
+
+def _of_class(images: ImageSet, name: str, inspector: Inspector) -> ImageSet:
+    from dataclasses import replace
+
+    known = inspector.calibration.by_class
+    if name not in known:
+        raise SettingError(
+            f"The model {inspector.name} has no threshold of its own for the class {name!r:.40}; it has "
+            f"{', '.join(known) or 'none, since it was not fitted with --p-values class'}."
+        )
+    return replace(images, entries=tuple(replace(entry, class_name=name) for entry in images))
 
 
 class _Tally:

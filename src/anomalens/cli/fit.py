@@ -107,6 +107,10 @@ def _told(inspector: Inspector, out: Path) -> Iterator[str]:
         f"threshold {threshold.value:.4g} ({calibration.policy}), calibrated on {len(calibration.scores)} "
         f"{calibration.method} scores of {count(calibration.n_groups, 'group')}"
     )
+    if (captures := inspector.card["data"]["n_captures"]) > 1:
+        yield f"each of {captures} captures was scored by a model that has seen none of it"
+    if calibration.by_class:
+        yield f"of their own threshold: {', '.join(calibration.by_class)}"
     yield from detector.notes
     for name, limit in detector.part_thresholds(threshold.value).items():
         yield f"flagged where {name} is above {limit:.4g}"

@@ -109,8 +109,9 @@ def cross_fit(
     job: Job,
     *,
     which: NDArray[np.int64] | None = None,
+    captures: NDArray[np.int64] | None = None,
 ) -> Scores:
-    """Out-of-fold scores from five fits on parts: whole groups leave together.
+    """Out-of-fold scores from five fits on parts: whole groups leave together, and whole captures if given.
 
     Parameters
     ----------
@@ -119,6 +120,8 @@ def cross_fit(
     images : TrainingImages
     which : int64 [m], optional
         The images that are scored, all by default; augmented copies need no score.
+    captures : int64 [n], optional
+        Which day, shift or camera each image is of: it is scored by a detector that has seen none of that.
 
     Returns
     -------
@@ -128,16 +131,17 @@ def cross_fit(
     """
     groups = np.asarray(images.groups)
     n = len(groups)
-    folds = fold_of_groups(groups, FOLDS, job.seed)
+    folds = fold_of_groups(groups if captures is None else captures, FOLDS, job.seed)
     asked = np.ones(n, bool) if which is None else np.isin(np.arange(n), which)
     scores = np.full(n, np.nan)
     maxima = np.full((n, 1, 1), np.nan, np.float32) if detector.pixel_level else None
     for fold in range(FOLDS):
         held = folds == fold
-        if not (held & asked).any() or held.all():
+        learnt = ~np.isin(groups, groups[held])  # a group may reach into another capture
+        if not (held & asked).any() or not learnt.any():
             continue
         part = detector.fresh()
-        rest = SomeImages(images, np.flatnonzero(~held))
+        rest = SomeImages(images, np.flatnonzero(learnt))
         part.fit(rest, job)
         left_out = SomeImages(images, np.flatnonzero(held & asked))
         for row, batch in zip(left_out.rows, batches(left_out), strict=True):

@@ -39,6 +39,8 @@ class ImageEntry:
         Images of one group show one thing (exposures, copies, frames) and must never be split.
     reference : ImageEntry or None
         What the image should look like: its own defect-free template.
+    capture : str or None
+        The day, shift or camera that it was taken on.
     """
 
     id: str
@@ -48,6 +50,7 @@ class ImageEntry:
     mask: Path | None = None
     group: str | None = None
     reference: ImageEntry | None = None
+    capture: str | None = None
 
     def __init__(
         self,
@@ -58,12 +61,13 @@ class ImageEntry:
         mask: Path | None = None,
         group: str | None = None,
         reference: ImageEntry | None = None,
+        capture: str | None = None,
     ) -> None:
         if isinstance(source, Path):
             source = FileSource(source)
         elif isinstance(source, np.ndarray):
             source = ArraySource(source)
-        values = (id, source, class_name, verdict, mask, group, reference)
+        values = (id, source, class_name, verdict, mask, group, reference, capture)
         for field_, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, field_, value)
 

@@ -177,6 +177,7 @@ class ImageSet:
                 verdict=row.verdict,
                 mask=row.mask,
                 group=row.group or entry.group,
+                capture=row.capture,
                 reference=None if row.reference is None else ImageEntry(row.reference_id, row.reference),
             )
             for row in rows

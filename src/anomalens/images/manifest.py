@@ -1,11 +1,11 @@
-"""Manifests: a CSV file that lists images with their labels, masks, groups and references.
+"""Manifests: a CSV file that lists images with their labels, masks, groups, captures and references.
 
-Columns: `path` (needed), `label`, `class`, `mask`, `group`, `split`, `reference` (optional), separated by
-commas, semicolons or tabs, UTF-8 with or without a byte-order mark or UTF-16 with one, as spreadsheets write
-them: a first line `sep=;`, columns without a name (an index of pandas) and the text `nan` in an empty cell
-mean nothing. Paths are relative to the CSV's folder; letters with marks may be composed otherwise than in the
-file's name. A label is "good" or a kind of anomaly, or 0 and 1 (see `anomalens.images.labels`); a class says
-what is shown, whatever is thought of it.
+Columns: `path` (needed), `label`, `class`, `mask`, `group`, `capture`, `split`, `reference` (optional),
+separated by commas, semicolons or tabs, UTF-8 with or without a byte-order mark or UTF-16 with one, as
+spreadsheets write them: a first line `sep=;`, columns without a name (an index of pandas) and the text
+`nan` in an empty cell mean nothing. Paths are relative to the CSV's folder; letters with marks may be
+composed otherwise than in the file's name. A label is "good" or a kind of anomaly, or 0 and 1 (see
+`anomalens.images.labels`); a class says what is shown, whatever is thought of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from anomalens.errors import ImageSetError
 from anomalens.images.labels import Known, Verdict, read_labels
 
-COLUMNS = ("path", "label", "class", "mask", "group", "split", "reference")
+COLUMNS = ("path", "label", "class", "mask", "group", "capture", "split", "reference")
 SPLITS = ("train", "test")
 _SEPARATOR = re.compile(r'"?sep=([,;\t])"?,*', re.I)
 _NAMELESS = re.compile(r"(unnamed: \d+)?")
@@ -43,6 +43,7 @@ class ManifestRow:
     split: str | None = None
     reference: Path | None = None
     reference_id: str = ""
+    capture: str | None = None
 
 
 def read_manifest(file: str | os.PathLike[str]) -> list[ManifestRow]:
@@ -146,6 +147,7 @@ def _row(manifest: Path, number: int, cells: dict[str, str], known: Known) -> Ma
         split=split or None,
         reference=_composed(manifest.parent / reference) if reference else None,
         reference_id=reference,
+        capture=cells.get("capture") or None,
     )
 
 

@@ -26,7 +26,8 @@ Explain = Literal["none", "flagged", "all"]
 def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Explain = "none") -> Finding:
     """Score one image and judge it; what cannot be read or scored is a finding with an `error`."""
     page = entry.page + 1 if "#page" in entry.id else None
-    detector, calibration = model.detector, model.calibration
+    detector, calibration = model.detector, model.calibration.of(entry.class_name)
+    of_all = calibration is model.calibration
     blank = Finding(image=entry.id, page=page, detector=detector.name, model=model.name)
     if isinstance(pair, ImageError):
         return replace(blank, error=pair.problem)
@@ -60,7 +61,7 @@ def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Exp
         anomalous=anomalous,
         verdict=calibration.verdict(score),
         threshold=calibration.threshold.value,
-        calibration=calibration_summary(calibration),
+        calibration=calibration_summary(calibration, None if of_all else entry.class_name),
         regions=regions,
         explanation=" ".join([explain(calibration, score, regions, reasons), *notes]),
         notes=notes,

@@ -132,9 +132,10 @@ class Finding:
         return cls(**values, regions=regions)
 
 
-def calibration_summary(calibration: Calibration) -> dict[str, Any]:
-    """The calibration in a few plain values, for findings and cards."""
+def calibration_summary(calibration: Calibration, class_name: str | None = None) -> dict[str, Any]:
+    """The calibration in a few plain values, for findings and cards, and of which class alone it is."""
     return {
+        **({} if class_name is None else {"class": class_name}),
         "method": calibration.method,
         "calibrated": calibration.calibrated,
         "n": len(calibration.scores),

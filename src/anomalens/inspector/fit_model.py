@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from anomalens.backbones.runtimes import Runtime, choose
 from anomalens.calibration import Policy
@@ -36,6 +37,10 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
         raise SettingError(f"The seed must be a whole number from 0, not {options.seed!r:.40}.")
     if options.groups not in ("found", "declared"):
         raise unknown_name("way to group", options.groups, ("found", "declared"))
+    if options.captures not in ("declared", "folders"):
+        raise unknown_name("way to tell captures", options.captures, ("declared", "folders"))
+    if options.p_values not in ("pooled", "class"):
+        raise unknown_name("kind of p-values", options.p_values, ("pooled", "class"))
     images = images.in_order()
     spec, detector = _unfitted(images, options)
     augmentation, policy = _augmentation(options), _policy(options)
@@ -51,7 +56,8 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
             options.preprocess, images, size=options.size, quality=options.quality, detector=detector
         )
         training = _training_set(images, spec, detector, preprocessing, augmentation, options, job)
-        fitted, calibration, used, left_out = fit_detector(detector, training, policy=policy, job=job)
+        fit = partial(fit_detector, detector, training, policy=policy, by_class=options.p_values == "class")
+        fitted, calibration, used, left_out = fit(job=job)
         if used.name != "onnxruntime" and (moved := _moved_by(used, fitted, training)) > 0:
             warnings.warn(
                 f"{used.name} computes the given network otherwise than ONNX Runtime (golden scores differ "
@@ -60,7 +66,7 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
                 stacklevel=2,
             )
             job = replace(job, runtime=Runtime("onnxruntime", threads=used.threads))
-            fitted, calibration, used, left_out = fit_detector(detector, training, policy=policy, job=job)
+            fitted, calibration, used, left_out = fit(job=job)
         if calibration.threshold.note:
             warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
     augmented = None if augmentation is None else {**augmentation.to_json(), "copies": options.copies}
@@ -154,6 +160,7 @@ def _training_set(
         paired=has_references and detector.uses_references,
         progress=job.progress,
     )
+    training = replace(training, captures_by=options.captures)
     warn_about(training)
     tiles = can_be_tiled(detector)
     lost = lost_by_shrinking(training.images, preprocessing.output_size, tiles=tiles)

@@ -85,6 +85,19 @@ class FitOptions:
         "found, or only what a manifest's column `group` declares.",
         choices=("found", "declared"),
     )
+    captures: str = option(
+        "declared",
+        "Days, shifts or cameras, which a manifest's column `capture` declares or the images' folders are: "
+        "each is scored by a model that has seen none of it, so that the threshold knows how much they "
+        "differ.",
+        choices=("declared", "folders"),
+    )
+    p_values: str = option(
+        "pooled",
+        "Whether an image is compared with all normal ones, or with those of its own class (a camera, a "
+        "shelf, a product; a manifest's column `class`) where there are at least 16.",
+        choices=("pooled", "class"),
+    )
     policy: str | Policy | None = option(
         None,
         "Another way to the threshold: quantile=0.995, max, mean-sigma=3, pareto=0.001; with labelled "

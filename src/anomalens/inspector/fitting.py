@@ -25,15 +25,21 @@ from anomalens.threads import one_blas_thread
 BFLOAT16_DRIFT: Final = 0.1
 _DRIFT_IMAGES: Final = 16
 UNCALIBRATED: Final = "verdicts are uncalibrated"  # until `calibrate` is given other images
+_TOO_FEW_PAIRS: Final = (
+    "There are fewer than three normal pictures with references of their own to calibrate on: "
+    f"{UNCALIBRATED}; add normal pictures with --reference."
+)
 _FITS_OF_SOME: Final = 5  # groups; models of two or three pictures are unlike the one of all
 _STAND_IN_COPIES: Final = 20  # of each image,
 _STAND_INS: Final = 2000  # and of all together: more would only take time
 
 
 def fit_detector(
-    detector: Detector, training: TrainingSet, *, policy: Policy, job: Job
+    detector: Detector, training: TrainingSet, *, policy: Policy, job: Job, by_class: bool = False
 ) -> tuple[Detector, Calibration, Runtime, dict[str, float]]:
-    """Fit, then calibrate; falls back to float32 where bfloat16 moves the scores too much.
+    """Fit, then calibrate, also each class by itself if asked to.
+
+    Falls back to float32 where bfloat16 moves the scores too much.
 
     Returns
     -------
@@ -41,11 +47,11 @@ def fit_detector(
     that the scoring model had not learnt from; empty where there were too few to leave any out.
     """
     with one_blas_thread():
-        return _fit(detector, training, policy=policy, job=job)
+        return _fit(detector, training, policy=policy, job=job, by_class=by_class)
 
 
 def _fit(
-    detector: Detector, training: TrainingSet, *, policy: Policy, job: Job
+    detector: Detector, training: TrainingSet, *, policy: Policy, job: Job, by_class: bool
 ) -> tuple[Detector, Calibration, Runtime, dict[str, float]]:
     scores = detector.fit(training, job)
     if job.runtime.precision == "bfloat16" and _drifts(detector, training, job.runtime):
@@ -54,9 +60,11 @@ def _fit(
     if training.n_groups < MIN_GROUPS:
         return detector, _augmented(detector, training, policy=policy, job=job), job.runtime, {}
     method: Method = "held-out" if detector.holds_out else "out-of-fold"
-    if scores is None or _groups_of(scores, training) < MIN_GROUPS:
-        method = "out-of-fold"
-        scores = cross_fit(detector, training, job, which=training.originals)
+    by_captures = _without_captures(detector, training, job)
+    if by_captures is not None:
+        method, scores = "out-of-fold", by_captures
+    elif scores is None or _groups_of(scores, training) < MIN_GROUPS:
+        method, scores = "out-of-fold", cross_fit(detector, training, job, which=training.originals)
     if training.n_groups < _FITS_OF_SOME and not detector.pixel_level:
         method = "unlike"
         _warn_uncalibrated(
@@ -77,27 +85,40 @@ def _fit(
             chosen = real
         else:
             method = "augmented"
-            warnings.warn(
-                "There are fewer than three normal pictures with references of their own to calibrate on: "
-                f"{UNCALIBRATED}; add normal pictures with --reference.",
-                AnomalensWarning,
-                stacklevel=4,
-            )
+            warnings.warn(_TOO_FEW_PAIRS, AnomalensWarning, stacklevel=4)
     if not len(chosen):
         raise SettingError(
             f"The detector {detector.name!r} gave no finite score to any normal image; "
             "try another backbone or other parameters."
         )
-    calibration = Calibration.from_scores(
-        scores.image[chosen],
-        _maxima(scores, chosen),
-        policy=policy,
-        method=method,
-        n_groups=len(np.unique(training.groups[chosen])),
-    )
+
+    calibration = _calibration(scores, training, chosen, policy, method)
+    if by_class:
+        of = np.array([name or "" for name in training.classes])[chosen]
+        rows = {str(name): chosen[of == name] for name in np.unique(of) if name}
+        calibration = calibration.with_classes(
+            {name: _calibration(scores, training, some, policy, method) for name, some in rows.items()}
+        )
     ids = [training.images[int(row) // (training.copies + 1)].id for row in chosen]
     left_out = dict(zip(ids, scores.image[chosen].tolist(), strict=True))
     return detector, calibration, job.runtime, left_out
+
+
+def _without_captures(detector: Detector, training: TrainingSet, job: Job) -> Scores | None:
+    """Scores by models that have seen nothing of an image's capture; None where there are no such models."""
+    captures = training.capture_numbers
+    if captures is None:
+        return None
+    scores = cross_fit(detector, training, job, which=training.originals, captures=captures)
+    if _groups_of(scores, training) >= MIN_GROUPS:
+        return scores
+    warnings.warn(
+        "Nearly all groups reach into several captures, so none can be left out: the threshold does not know "
+        "how much captures differ.",
+        AnomalensWarning,
+        stacklevel=5,
+    )
+    return None
 
 
 def _drifts(detector: Detector, training: TrainingSet, runtime: Runtime) -> bool:
@@ -126,6 +147,18 @@ def _groups_of(scores: Scores, training: TrainingSet) -> int:
     """How many independent groups the scored originals form."""
     finite = training.originals[np.isfinite(scores.image[training.originals])]
     return len(np.unique(training.groups[finite]))
+
+
+def _calibration(
+    scores: Scores, training: TrainingSet, rows: NDArray[np.int64], policy: Policy, method: Method
+) -> Calibration:
+    return Calibration.from_scores(
+        scores.image[rows],
+        _maxima(scores, rows),
+        policy=policy,
+        method=method,
+        n_groups=len(np.unique(training.groups[rows])),
+    )
 
 
 def _maxima(scores: Scores, chosen: NDArray[np.int64]) -> NDArray[np.float64] | None:

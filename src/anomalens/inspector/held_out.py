@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalens.calibration import Calibration, Policy
 from anomalens.errors import AnomalensWarning, ImageError, SettingError
@@ -72,19 +73,36 @@ def calibrated_on(
             f"model has not seen{' and that differs from its reference' if equal else ''}; give some to "
             "calibrate on."
         )
-    calibration = Calibration.from_scores(
-        np.array(scores),
-        np.array(maxima) if maxima else None,
-        policy=policy,
-        method="held-out",
-        n_groups=_independent(images, normal, thumbnails),
-        anomalous=np.array(anomalous),
-    )
+    groups = np.array(group_images(images.subset(normal), thumbnails))
+    classes = np.array([images[i].class_name or "" for i in normal])
+
+    found = _Found(np.array(scores), np.array(maxima) if maxima else None, groups, np.array(anomalous))
+    calibration = found.calibration(np.ones(len(normal), bool), policy)
+    if model.calibration.by_class and not policy.needs_labels:
+        own = {str(name): found.calibration(classes == name, policy) for name in np.unique(classes) if name}
+        calibration = calibration.with_classes(own)
     return calibration, Kind.of(facts)
 
 
-def _independent(images: ImageSet, normal: Sequence[int], thumbnails: Thumbnails) -> int:
-    return len(set(group_images(images.subset(normal), thumbnails)))
+@dataclass(frozen=True)
+class _Found:
+    """Scores and map maxima of normal images, their groups, and the scores of anomalous ones."""
+
+    scores: NDArray[np.float64]
+    maxima: NDArray[np.float64] | None
+    groups: NDArray[np.str_]
+    anomalous: NDArray[np.float64]
+
+    def calibration(self, of: NDArray[np.bool_], policy: Policy) -> Calibration:
+        """From some of the normal images."""
+        return Calibration.from_scores(
+            self.scores[of],
+            None if self.maxima is None else self.maxima[of],
+            policy=policy,
+            method="held-out",
+            n_groups=len(set(self.groups[of])),
+            anomalous=self.anomalous,
+        )
 
 
 def _left_out(count: int, images: ImageSet, why: str) -> None:

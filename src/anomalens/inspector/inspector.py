@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from anomalens.calibration import Policy
-from anomalens.calibration.another_day import joined
 from anomalens.errors import AnomalensWarning, SettingError
 from anomalens.images.augment import Augmentation
 from anomalens.images.dataset_folder import normal_images
@@ -22,13 +21,10 @@ from anomalens.inspector.answering import Explain, answer
 from anomalens.inspector.finding import Finding
 from anomalens.inspector.fit_model import fit_model
 from anomalens.inspector.fit_options import FitOptions
-from anomalens.inspector.fitting import UNCALIBRATED
-from anomalens.inspector.golden import score_golden
-from anomalens.inspector.held_out import calibrated_on
 from anomalens.inspector.loading import load_model
 from anomalens.inspector.model import Model
-from anomalens.inspector.model_card import versions
 from anomalens.inspector.pairs import stream_pairs
+from anomalens.inspector.recalibration import recalibrated
 from anomalens.inspector.saving import save_model
 from anomalens.inspector.time_budget import fitted_within
 from anomalens.progress import Progress, silent
@@ -55,6 +51,8 @@ class Inspector(Model):
         augment: str | Augmentation | None = None,
         copies: int = 4,
         groups: str = "found",
+        captures: str = "declared",
+        p_values: str = "pooled",
         policy: str | Policy | None = None,
         runtime: str = "auto",
         precision: str = "float32",
@@ -95,6 +93,11 @@ class Inspector(Model):
             E.g. "flip,rotate=15": adds `copies` changed copies of each image to learn from.
         groups : "found" or "declared"
             Whether copies and near copies are found and left out together, or only groups that are declared.
+        captures : "declared" or "folders"
+            Whether entries say of which day, shift or camera they are, or their folders do. Where there are
+            two or more, each is scored by a model that has seen none of it (five more fits at most).
+        p_values : "pooled" or "class"
+            Whether an image is compared with all normal ones, or with those of its own class.
         policy : str or Policy
             How the threshold is chosen; by default a false-alarm rate of 0.05.
         runtime, precision, threads
@@ -123,6 +126,8 @@ class Inspector(Model):
             augment=augment,
             copies=copies,
             groups=groups,
+            captures=captures,
+            p_values=p_values,
             policy=policy,
             runtime=runtime,
             precision=precision,
@@ -199,7 +204,13 @@ class Inspector(Model):
         )
 
     def answer(
-        self, pixels: object, id: str = "image", *, reference: object | None = None, explain: Explain = "none"
+        self,
+        pixels: object,
+        id: str = "image",
+        *,
+        reference: object | None = None,
+        class_name: str | None = None,
+        explain: Explain = "none",
     ) -> Finding:
         """Answer one picture in hand.
 
@@ -211,8 +222,10 @@ class Inspector(Model):
             What the finding calls it.
         reference : array, optional
             Its own template, for models that compare pairs.
+        class_name : str, optional
+            Which class's normal images it is compared with, in models of `p_values="class"`.
         """
-        entry = next(entries_of(iter([(id, pixels)])))
+        entry = replace(next(entries_of(iter([(id, pixels)]))), class_name=class_name)
         if reference is not None:
             (template,) = entries_of(iter([(f"reference of {id}", reference)]))
             entry = replace(entry, reference=template)
@@ -268,37 +281,11 @@ class Inspector(Model):
         """
         if isinstance(policy, str):
             policy = Policy.parse(policy)
-        card = dict(self.card)
-        if add and (images is None or policy.needs_labels):
-            raise SettingError(
-                f"The policy {str(policy)!r} needs labels, which only one set of images has; leave out --add."
-                if policy.needs_labels
-                else "There is nothing to add; name the new NORMAL pictures."
-            )
-        said = ""
-        if images is None:
-            calibration = self.calibration.with_policy(policy)
-        else:
-            given = self._with_references(ImageSet.open(images), references)
-            calibration, kind = calibrated_on(self, given, policy, progress)
-            if add:
-                calibration, said = joined(self.calibration, calibration)
-                kind = kind if self.kind is None else kind.with_more(self.kind)
-            card["kind"] = kind.to_json()
-            card["golden"] = score_golden(self.detector, self.size)
-            card["calibrated_on"] = {"runtime": self.runtime.to_json(), "versions": versions()}
-        card["notes"] = self._notes_without_threshold(calibration.calibrated)
-        if said:
-            card["notes"].append(said)
+        given = None if images is None else self._with_references(ImageSet.open(images), references)
+        calibration, card = recalibrated(self, policy, given, add=add, progress=progress)
         if calibration.threshold.note:
-            card["notes"].append(calibration.threshold.note)
             warnings.warn(calibration.threshold.note, AnomalensWarning, stacklevel=2)
         return replace(self, calibration=calibration, card=card)
-
-    def _notes_without_threshold(self, calibrated: bool) -> list[str]:
-        """The card's notes without those that another threshold makes untrue."""
-        former = self.calibration.threshold.note
-        return [n for n in self.card["notes"] if n != former and not (calibrated and UNCALIBRATED in n)]
 
     def __reduce__(self) -> NoReturn:
         raise SettingError(

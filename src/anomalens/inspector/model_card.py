@@ -43,6 +43,14 @@ def warn_about(training: TrainingSet) -> None:
             "groups); a group is left out as a whole when calibrating. Where none should be found: --groups "
             "declared."
         )
+    if len(set(training.captures)) == 1:
+        found.append(
+            f"All normal images are of one capture ({training.captures[0]}), and nothing tells how much "
+            "another day or camera differs; add normal images of another one here, or later with  anomalens "
+            "calibrate --add."
+        )
+    if unnamed := sum(not name for name in training.captures):
+        found.append(f"{unnamed} of {n} images name no capture; they count as one of their own.")
     if training.odd_sizes:
         found.append(
             f"{len(training.odd_sizes)} of {n} images have another size than the rest, for example "
@@ -59,6 +67,7 @@ def data_card(training: TrainingSet) -> dict[str, Any]:
     return {
         "n_images": len(training.images),
         "n_groups": training.n_groups,
+        "n_captures": len(set(training.captures)),
         "n_unreadable": len(training.problems),
         "sha256": training.images.data_sha256(),
         "image_hashes": hashes if len(hashes) <= MAX_HASHES else [],

@@ -81,6 +81,8 @@ class TrainingSet:
         One per image.
     highest : float or None
         The highest value of all images, 0-255; None where some have 8 bits.
+    captures_by : "declared" or "folders"
+        What says which day, shift or camera an image is of.
     """
 
     images: ImageSet
@@ -96,6 +98,7 @@ class TrainingSet:
     equal: tuple[bool, ...] = ()
     facts: tuple[Facts, ...] = ()
     highest: float | None = None
+    captures_by: str = "declared"
 
     @classmethod
     def collect(
@@ -180,6 +183,20 @@ class TrainingSet:
     @property
     def n_groups(self) -> int:
         return len(set(self.group_names))
+
+    @property
+    def captures(self) -> tuple[str, ...]:
+        """One per image: the day, shift or camera that it is of; none where nothing says so."""
+        if self.captures_by == "folders":
+            return tuple(PurePath(entry.id).parent.as_posix() for entry in self.images)
+        found = tuple(entry.capture or "" for entry in self.images)
+        return found if any(found) else ()
+
+    @property
+    def capture_numbers(self) -> NDArray[np.int64] | None:
+        """int64 [n] with copies, one number a capture; None where there are no two of them."""
+        names, numbers = np.unique(np.array(self.captures), return_inverse=True)
+        return np.repeat(numbers.astype(np.int64), self.copies + 1) if len(names) > 1 else None
 
     @property
     def originals(self) -> NDArray[np.int64]:
