@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from anomalens.errors import ImageError
 from anomalens.images.arrays import Pixels
 from anomalens.images.image_set import ImageSet
+from anomalens.images.named_groups import groups_by_name
 from anomalens.images.near_pairs import SIDE, near_pairs
 from anomalens.images.prefetch import stream
 from anomalens.images.resample import luma, resize
@@ -108,7 +109,7 @@ def collect(image_set: ImageSet) -> Thumbnails:
 def group_images(
     image_set: ImageSet, thumbnails: Thumbnails | None = None, *, find: bool = True
 ) -> list[str]:
-    """One group id an image: the declared group, or else its exact and near copies.
+    """One group id an image: the declared group, or else its exact and near copies and what its name says.
 
     Who declares groups knows them: found copies join only images of which no group is said, and none at all
     where `find` is false. The id is that of the group's first image.
@@ -116,7 +117,14 @@ def group_images(
     alike: list[list[int]] = []
     if find and any(entry.group is None for entry in image_set):
         found = find_duplicates(image_set, thumbnails)
-        alike = [[i for i in group if image_set[i].group is None] for group in (*found.exact, *found.near)]
+        named: dict[str, list[int]] = defaultdict(list)
+        for index, name in enumerate(groups_by_name([entry.id for entry in image_set]) or ()):
+            if name is not None:
+                named[name].append(index)
+        alike = [
+            [i for i in group if image_set[i].group is None]
+            for group in (*found.exact, *found.near, *named.values())
+        ]
     declared: dict[str, list[int]] = defaultdict(list)
     for index, entry in enumerate(image_set):
         if entry.group is not None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from anomalens.datasets.capture_groups import add_groups
 from anomalens.datasets.labelled_arrays import normal_by_name
 from anomalens.datasets.splitting import split_classes, split_normals
 from anomalens.datasets.task import Classes, Form, Split
@@ -20,6 +19,7 @@ from anomalens.images.image_set import ImageSet
 from anomalens.images.labels import GOOD, NORMAL, Known, judged
 from anomalens.images.layout import Layout, recognise
 from anomalens.images.mask_files import is_mask_folder, split_off_masks
+from anomalens.images.named_groups import add_groups
 
 
 def child(root: Path, *names: str) -> Path | None:

@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 
-from anomalens.datasets.capture_groups import add_groups
 from anomalens.datasets.forms.folders import child, labelled_files
 from anomalens.datasets.masks import read_mask_file
 from anomalens.datasets.splitting import split_normals
@@ -20,6 +19,7 @@ from anomalens.images.files import find_files, folders_in
 from anomalens.images.image_entry import ImageEntry
 from anomalens.images.image_set import ImageSet
 from anomalens.images.labels import ANOMALOUS, GOOD, NORMAL, judged, of_kind
+from anomalens.images.named_groups import add_groups
 
 _TILE_FREE: Final = "MT_Free"
 

@@ -19,6 +19,8 @@ TILE_GAP: Final = 50
 _TILE: Final = re.compile(r"(?:^|/)exp\d+_num_(\d+)(?:_mask)?\.[A-Za-z]+$")
 _PATIENT: Final = re.compile(r"(?:^|/)(C\d+(?:P\d+)?)[A-Za-z]*_?(?:thin|IMG)", re.IGNORECASE)
 
+_VIEW: Final = re.compile(r"(?:^|/)([^/]+_\d+_(?:OK|NG(?:_[A-Z]+)?))_C\d_\d+\.[A-Za-z]+$")
+
 
 def tile_groups(names: Sequence[str]) -> list[str | None]:
     """Groups of magnetic tiles `expE_num_N`: numbers chained by gaps of at most 50 are one tile."""
@@ -38,9 +40,14 @@ def patient_groups(names: Sequence[str]) -> list[str | None]:
     return [found[1].upper() if (found := _PATIENT.search(name)) else None for name in names]
 
 
+def view_groups(names: Sequence[str]) -> list[str | None]:
+    """Groups of parts that five cameras see (Real-IAD): `toy_0001_OK_C3_20231021.jpg` is `toy_0001_OK`."""
+    return [found[1] if (found := _VIEW.search(name)) else None for name in names]
+
+
 def groups_by_name(names: Sequence[str]) -> list[str | None] | None:
     """Groups by whichever convention nearly all names follow; None where they follow none."""
-    for rule, pattern in ((tile_groups, _TILE), (patient_groups, _PATIENT)):
+    for rule, pattern in ((tile_groups, _TILE), (patient_groups, _PATIENT), (view_groups, _VIEW)):
         # a few files of another kind (notes, previews) do not void a convention
         if names and sum(bool(pattern.search(name)) for name in names) >= 0.9 * len(names):
             return rule(names)
