@@ -118,7 +118,7 @@ def classification_figures(
     InputError
         Shapes that do not fit, labels that are no places in `names`, or rows that are no probabilities.
     """
-    truth, shares = _checked_labels(labels, len(names)), _checked_probabilities(probabilities)
+    truth, shares = checked_labels(labels, len(names)), checked_probabilities(probabilities)
     if shares.shape != (len(truth), len(names)):
         raise InputError(
             f"The probabilities have shape {shares.shape}; give [{len(truth)}, {len(names)}], one row for "
@@ -184,7 +184,7 @@ def temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     from scipy.special import logsumexp
 
     z = _checked_matrix(logits, "logits")
-    truth = _checked_labels(labels, z.shape[1])
+    truth = checked_labels(labels, z.shape[1])
     if len(truth) != len(z):
         raise InputError(
             f"There are {len(z)} rows of logits and {len(truth)} labels; give one for each image."
@@ -285,7 +285,8 @@ def _reliability(confidence: Probabilities, right: NDArray[np.bool_]) -> tuple[R
     return tuple(found)
 
 
-def _checked_labels(labels: ArrayLike, n_classes: int) -> Labels:
+def checked_labels(labels: ArrayLike, n_classes: int) -> Labels:
+    """Labels as int64 [n], or an InputError where they are no places among so many classes."""
     array = np.asarray(labels)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
         raise InputError(
@@ -300,7 +301,8 @@ def _checked_labels(labels: ArrayLike, n_classes: int) -> Labels:
     return array.astype(np.int64)
 
 
-def _checked_probabilities(probabilities: ArrayLike) -> Probabilities:
+def checked_probabilities(probabilities: ArrayLike) -> Probabilities:
+    """Probabilities as float64 [n, c], or an InputError where rows do not add up to 1."""
     shares = _checked_matrix(probabilities, "probabilities")
     if shares.min() < 0 or np.abs(shares.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
         raise InputError(
