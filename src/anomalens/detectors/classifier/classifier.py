@@ -36,6 +36,7 @@ from anomalens.detectors.classifier.outputs import OodScore, Outputs
 from anomalens.detectors.classifier.scores import SCORES, load_score
 from anomalens.detectors.classifier.settings import ClassifierSettings
 from anomalens.detectors.contract import Batch, Detector, Scores, Settings, State, TrainingImages
+from anomalens.errors import SettingError
 from anomalens.job import Job
 from anomalens.metrics.classification import temperature
 
@@ -105,6 +106,22 @@ class Classifier(Detector):
         found = self._copy()
         found.told_ = tuple(names)
         return found
+
+    def left_out_scores(self, name: str) -> NDArray[np.float64]:
+        """What images scored that the scoring heads had not seen, float64 [m].
+
+        Raises
+        ------
+        SettingError
+            The score is unknown, was not there when the model was fitted, or nothing could be left out.
+        """
+        load_score(name)
+        if not len(self.left_out_.get(name, ())):
+            raise SettingError(
+                f"The model holds no left-out images' scores of {name!r}, so that it cannot be calibrated; "
+                "fit it again, with more images."
+            )
+        return self.left_out_[name]
 
     def state(self) -> State:
         network = self.network_.state()

@@ -1,8 +1,7 @@
 """From an image to logits and features: the one place that knows which network a classifier is.
 
-`frozen` is a backbone whose features stay as they are, and a head on them; it is learnt here, without
-torch. Heads are cheap, so each image is judged by one that has seen nothing of its group. Whatever else `train`
-names is a network that `anomalens.training.classifier` trains and exports; it judges the images that it held out.
+`frozen` is a backbone whose features stay as they are, and a head on them; it is learnt here, without torch.
+Heads are cheap, so each image is judged by one that has seen nothing of its group.
 """
 
 from __future__ import annotations
