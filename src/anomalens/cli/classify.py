@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from anomalens.evaluation.classify import Evaluated
     from anomalens.inspector import Classifier
 
-_WRONG: Final = 60  # pictures for the report
 _NOT_HERE: Final = ("detector", "tile", "overlap", "keep_thumbnails", "ms")
 
 
@@ -185,6 +184,50 @@ def evaluate(
     return 0
 
 
+@classify.command("doubts")
+@click.argument("dataset", metavar="DATASET")
+@click.option(
+    "--report", required=True, type=click.Path(path_type=Path), metavar="DIR",
+    help="Where the page and the table of all images go.",
+)  # fmt: skip
+@_root
+@click.option("--label", metavar="COLUMN", help="Column of a CSV that says the class.")
+@click.option("--preset", metavar="NAME", help="cifar10, emotions or defects.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the parts that are left out.")
+def doubts(
+    dataset: str, report: Path, root: str | None, label: str | None, preset: str | None, seed: int
+) -> int:
+    """Find labels of DATASET's training part that look wrong.
+
+    Every picture is named by a classifier that has learnt from the others; the page shows those first that
+    it would most surely name otherwise. A person decides; nothing is changed.
+
+    \b
+      anomalens classify doubts photos --report doubts
+    """
+    import numpy as np
+
+    from anomalens.datasets.classes import load_classes
+    from anomalens.errors import ImageSetError
+    from anomalens.inspector import Classifier
+    from anomalens.reports.classify.doubts import write_doubts
+
+    images = load_classes(dataset, root=root, label=label, seed=seed).train
+    fitted = Classifier.fit(images, preset=preset, options=FitOptions(seed=seed), progress=bar)
+    judged = fitted.detector.judged_
+    if judged is None:
+        raise ImageSetError(f"No image of {dataset} can be left out to be judged; give more of each class.")
+    places = {entry.id: row for row, entry in enumerate(images)}
+    asked = images.subset([places[name] for name in judged.ids])
+    labels = np.array([fitted.classes.index(str(entry.class_name)) for entry in asked])
+    page, otherwise = write_doubts(report, asked, labels, judged.shares, fitted.classes)
+    click.echo(f"{otherwise} of {count(len(asked), 'image')} would be named otherwise")
+    if unasked := len(images) - len(asked):
+        click.echo(f"{count(unasked, 'image')} could not be left out, and are not judged", err=True)
+    click.echo(f"page: {page}")
+    return 0
+
+
 def _tell(card: dict[str, Any]) -> None:
     flagged = card["known_flagged"]
     click.echo(
@@ -213,7 +256,7 @@ def _number(value: float | None) -> str:
 def _reported(found: Evaluated, folder: Path) -> Path:
     """The page, with the surest of the wrong answers as pictures."""
     from anomalens.inspector.thumbnails import jpeg
-    from anomalens.reports.classify.numbers import SetScores, WrongPicture
+    from anomalens.reports.classify.numbers import SetScores, WrongPicture, pictures_wanted
     from anomalens.reports.classify.report import write_classify_report
 
     scores = {name: SetScores(known, found.unknown[name]) for name, known in found.known.items()}
@@ -223,8 +266,8 @@ def _reported(found: Evaluated, folder: Path) -> Path:
             one.truth,
             one.predicted,
             one.confidence,
-            jpeg(found.tested.read(one.index).pixels) if i < _WRONG else None,
+            jpeg(found.tested.read(one.index).pixels),
         )
-        for i, one in enumerate(found.wrong)
+        for one in pictures_wanted(found.card, found.wrong)
     ]
     return write_classify_report(found.card, folder, scores=scores, wrong=wrong)

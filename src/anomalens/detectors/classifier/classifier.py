@@ -16,7 +16,7 @@ bounds the largest).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -41,6 +41,17 @@ from anomalens.job import Job
 from anomalens.metrics.classification import temperature
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """What heads say of images that they did not learn from: ids, and probabilities float64 [n, c].
+
+    It is there after a fit, and not in a model file.
+    """
+
+    ids: tuple[str, ...]
+    shares: NDArray[np.float64]
+
+
 class Classifier(Detector):
     """A classifier that knows what it does not know."""
 
@@ -58,6 +69,7 @@ class Classifier(Detector):
     scores_: dict[str, OodScore]
     left_out_: dict[str, NDArray[np.float64]]
     told_: tuple[str, ...] = ()
+    judged_: LeftOut | None = None
     _notes: tuple[str, ...] = ()
 
     def fit(self, images: TrainingImages, job: Job) -> Scores | None:
@@ -74,6 +86,7 @@ class Classifier(Detector):
         for judged in job.progress(learnt.judged, label="calibrating", total=len(learnt.judged)):
             _score_left_out(judged, wanted, held)
         self.left_out_ = {name: values[np.isfinite(values)] for name, values in held.items()}
+        self.judged_ = self._judged(learnt, images.ids)
         return Scores(held[self.score_])
 
     def score(self, batch: Batch) -> Scores:
@@ -166,6 +179,13 @@ class Classifier(Detector):
     @property
     def notes(self) -> tuple[str, ...]:
         return self._notes
+
+    def _judged(self, learnt: Learnt, ids: Sequence[str]) -> LeftOut | None:
+        if not learnt.judged:
+            return None
+        rows = np.concatenate([one.rows for one in learnt.judged])
+        shares = np.concatenate([self._shares(one.left_out) for one in learnt.judged])
+        return LeftOut(tuple(ids[row] for row in rows), shares)
 
     def _copy(self) -> Self:
         found = type(self)(self.settings)
