@@ -13,6 +13,7 @@ from typing import Final
 
 from anomalens.datasets.forms import (
     cifar_binary,
+    cifar_python,
     fer2013_table,
     folders,
     house_numbers,
@@ -210,7 +211,7 @@ DATASETS: Final[dict[str, Dataset]] = {entry.name: entry for entry in (
         "cifar-10", "small colour photographs of ten kinds", _UNSTATED,
         "the CIFAR page of A. Krizhevsky (University of Toronto)",
         "cifar-10-binary.tar.gz (the binary version; it need not be unpacked)",
-        (cifar_binary.CIFAR_10, npz_arrays.NPZ), "one-vs-rest",
+        (cifar_binary.CIFAR_10, cifar_python.CIFAR_10_PYTHON, npz_arrays.NPZ), "one-vs-rest",
         downloads=(Download(
             "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
             "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", 170052171,
@@ -220,13 +221,15 @@ DATASETS: Final[dict[str, Dataset]] = {entry.name: entry for entry in (
         "cifar-100", "small colour photographs, by their 20 coarse classes", _UNSTATED,
         "the CIFAR page of A. Krizhevsky (University of Toronto)",
         "cifar-100-binary.tar.gz (the binary version; it need not be unpacked)",
-        (cifar_binary.CIFAR_100, npz_arrays.NPZ), "one-vs-rest", downloads=(_CIFAR_100,),
+        (cifar_binary.CIFAR_100, cifar_python.CIFAR_100_PYTHON, npz_arrays.NPZ), "one-vs-rest",
+        downloads=(_CIFAR_100,),
     ),
     Dataset(
         "cifar-100-fine", "small colour photographs, by their 100 fine classes", _UNSTATED,
         "the CIFAR page of A. Krizhevsky (University of Toronto)",
         "cifar-100-binary.tar.gz (the binary version; it need not be unpacked)",
-        (cifar_binary.CIFAR_100_FINE,), "one-vs-rest", downloads=(_CIFAR_100,),
+        (cifar_binary.CIFAR_100_FINE, cifar_python.CIFAR_100_FINE_PYTHON), "one-vs-rest",
+        downloads=(_CIFAR_100,),
     ),
     Dataset(
         "svhn", "house numbers, cropped digits, 32 x 32 colour", "non-commercial research",
@@ -305,6 +308,9 @@ SPECIFIC_FORMS: Final = (
     cifar_binary.CIFAR_10,
     cifar_binary.CIFAR_100,
     cifar_binary.CIFAR_100_FINE,
+    cifar_python.CIFAR_10_PYTHON,
+    cifar_python.CIFAR_100_PYTHON,
+    cifar_python.CIFAR_100_FINE_PYTHON,
     textures.TEXTURES,
     places.PLACES,
 )

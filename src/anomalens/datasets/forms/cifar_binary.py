@@ -1,7 +1,6 @@
 """CIFAR-10 and CIFAR-100 in their binary version: records of label bytes and 3 x 32 x 32 pixels.
 
-The files may lie in a folder or still in the published `.tar.gz`, which is read through once. The
-"python version" of the same data is pickles, which can run code: it is never opened.
+The files may lie in a folder or still in the published `.tar.gz`, which is read through once.
 """
 
 from __future__ import annotations
