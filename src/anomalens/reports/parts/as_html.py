@@ -84,7 +84,7 @@ def _mark(part: str | doc.Mark) -> str:
 
 def _table(table: doc.Table) -> str:
     # on a phone each row of a wide table is a list of its own, whose items name their column
-    stacked = len(table.head) > 3 and table.style != "confusion"
+    stacked = len(table.head) > 3 and table.style not in ("confusion", "narrow")
     heads = [f' data-head="{escaped(head)}"' if stacked and head else "" for head in table.head]
     rows = [f"<tr>{''.join(f'<th>{escaped(cell)}</th>' for cell in table.head)}</tr>"]
     for row in table.rows:

@@ -93,9 +93,16 @@ class Half:
 
 
 def score_chart(
-    upper: Half, lower: Half, axis: Axis, threshold: float | None, *, caption: str = "", tinted: bool = False
+    upper: Half,
+    lower: Half,
+    axis: Axis,
+    threshold: float | None,
+    *,
+    caption: str = "",
+    tinted: bool = False,
+    below: str = "raw score (higher: less like the normal images)",
 ) -> Drawing:
-    """The chart; `tinted` marks false alarms above and misses below."""
+    """The chart; `tinted` marks false alarms above and misses below, `below` is the axis' title."""
     middle = TOP + upper.height
     end = middle + 1 + lower.height
     beyond = np.concatenate([half.scores[half.scores > axis.high] for half in (upper, lower)])
@@ -114,8 +121,7 @@ def score_chart(
         f'<line class="axis" x1="0" x2="100%" y1="{middle + 0.5}" y2="{middle + 0.5}"/>',
         "" if threshold is None else _cut(axis, threshold, end),
         _tick_labels(axis, end + 33),
-        f'<text x="50%" y="{end + 50}" text-anchor="middle">raw score (higher: less like the normal images)'
-        "</text>",
+        f'<text x="50%" y="{end + 50}" text-anchor="middle">{escaped(below)}</text>',
     ]
     if len(beyond):
         parts.append(

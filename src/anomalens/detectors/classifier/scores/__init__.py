@@ -10,6 +10,18 @@ from anomalens.errors import unknown_name
 
 SCORES: Final = {
     "msp": "msp:MaxSoftmax",
+    "max-logit": "max_logit:MaxLogit",
+    "energy": "energy:Energy",
+    "odin": "odin:Odin",
+    "gen": "gen:GeneralisedEntropy",
+    "kl-matching": "kl_matching:KlMatching",
+    "react": "react:RectifiedActivations",
+    "mahalanobis": "mahalanobis:Mahalanobis",
+    "relative-mahalanobis": "relative_mahalanobis:RelativeMahalanobis",
+    "knn-ood": "knn_ood:NearestNeighbours",
+    "vim": "vim:VirtualLogit",
+    "nci": "nci:NeuralCollapse",
+    "fdbd": "fdbd:BoundaryDistance",
 }
 
 
