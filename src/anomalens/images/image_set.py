@@ -164,7 +164,7 @@ class ImageSet:
 
     @classmethod
     def from_manifest(cls, csv: str | os.PathLike[str]) -> ImageSet:
-        """Take the images that a CSV file lists; see `anomalens.images.manifest`."""
+        """Take the images that a CSV file lists; see `manifest`."""
         return cls.from_rows(read_manifest(csv), origin=str(csv))
 
     @classmethod
