@@ -42,14 +42,8 @@ class Area:
     polygon: tuple[tuple[float, float], ...]
     model: Path | None = None
 
-    def corners(self, size: tuple[int, int]) -> list[tuple[float, float]]:
-        """The corners in pixels of a frame of this (width, height).
-
-        Raises
-        ------
-        StreamError
-            A corner lies outside the frame, or the area is smaller than 8 px.
-        """
+    def points(self, size: tuple[int, int]) -> list[tuple[float, float]]:
+        """The corners in pixels of a frame of this (width, height); StreamError where one lies outside."""
         width, height = size
         shares = all(0 <= x <= 1 and 0 <= y <= 1 for x, y in self.polygon)
         corners = [(x * width, y * height) if shares else (x, y) for x, y in self.polygon]
@@ -57,6 +51,11 @@ class Area:
             raise StreamError(
                 f"The area {self.name!r} reaches beyond the frame of {width} x {height} px; draw it inside."
             )
+        return corners
+
+    def corners(self, size: tuple[int, int]) -> list[tuple[float, float]]:
+        """The same; StreamError also where the area is smaller than 8 px."""
+        corners = self.points(size)
         x0, y0, x1, y1 = self._box(corners, size)
         if x1 - x0 < _SMALLEST or y1 - y0 < _SMALLEST:
             raise StreamError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
+from anomalens.calibration.regions import Box
 from anomalens.inspector.finding import Finding
 from anomalens.streams.frame import Frame, Moment
 
@@ -43,7 +44,7 @@ class Event:
     number : int
         From 1, in the order of their beginnings.
     area : str or None
-        The area of the picture, where areas are told apart.
+        The area of the picture, or the zone, where these are told apart.
     start, end, peak : Moment
     score : float
         The highest smoothed score.
@@ -51,6 +52,14 @@ class Event:
     over : bool
     finding : Finding or None
         What the inspector says of the frame at the peak.
+    frame : Frame or None
+        That frame.
+    kind : str
+        "unusual", or what happened in a zone.
+    text : str
+        What happened there, in words.
+    box : (x0, y0, x1, y1) or None
+        Where.
     """
 
     number: int
@@ -63,6 +72,9 @@ class Event:
     over: bool = False
     finding: Finding | None = field(default=None, compare=False)
     frame: Frame | None = field(default=None, compare=False, repr=False)
+    kind: str = "unusual"
+    text: str = ""
+    box: Box | None = None
 
     def to_json(self) -> dict[str, Any]:
         """One line of `watch --events`."""
@@ -70,6 +82,7 @@ class Event:
         return {
             "event": self.number,
             "area": self.area,
+            "kind": self.kind,
             "state": "over" if self.over else "began",
             "start": round(self.start.seconds, 3),
             "end": round(self.end.seconds, 3),
@@ -80,10 +93,18 @@ class Event:
             "frames": self.frames,
             "score": self.score,
             "p_value": None if finding is None else finding.p_value,
-            "regions": [] if finding is None else [region.to_json() for region in finding.regions],
+            "regions": self._regions(),
             "label": None if finding is None else finding.label,
-            "evidence": None if finding is None else finding.explanation,
+            "evidence": (self.text or None) if finding is None else finding.explanation,
         }
+
+    def _regions(self) -> list[dict[str, Any]]:
+        if self.finding is not None:
+            return [region.to_json() for region in self.finding.regions]
+        if self.box is None:
+            return []
+        x0, y0, x1, y1 = self.box
+        return [{"box": list(self.box), "area": (x1 - x0) * (y1 - y0), "peak": None}]
 
 
 class EventMaker:

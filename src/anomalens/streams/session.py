@@ -22,7 +22,9 @@ from anomalens.streams.outputs.webhook import Webhook
 from anomalens.streams.rules import rules_for
 from anomalens.streams.waiting import Waiting
 from anomalens.streams.watch_options import WatchOptions
-from anomalens.streams.watching import AreaWatch, Figures, Watched, watch
+from anomalens.streams.watching import AreaWatch, Figures, Watched, ZonesWatch, watch
+from anomalens.streams.zone_events import ZoneEvents
+from anomalens.streams.zones import read_zones, write_learnt
 
 _FPS = 25.0  # of an annotated video, where the stream says nothing
 
@@ -67,8 +69,16 @@ class WatchSession:
         """
         self.options = options or WatchOptions()
         self.figures = Figures()
-        looks, said = _looks(inspector, areas, self.options)
-        self.looks, self.said = looks, tuple(dict.fromkeys(said))
+        numbers = count(1)
+        zones = None if self.options.zones is None else read_zones(self.options.zones)
+        wanted = inspector is not None or areas is not None or zones is None
+        looks, said = _looks(inspector, areas, self.options, numbers) if wanted else ([], [])
+        self.areas, self.said = looks, tuple(dict.fromkeys(said))
+        self._zones = None
+        if zones is not None:
+            self._zones = ZonesWatch(ZoneEvents(zones, pause=self.options.pause, numbers=numbers))
+        if self.options.learn_zones is not None and zones is None:
+            raise SettingError("Zones are to be learnt and there are none; add --zones FILE.")
         self.stream = _opened(source, self.options)
         self._stack = ExitStack()
         try:
@@ -87,9 +97,10 @@ class WatchSession:
             timer.daemon = True
             timer.start()
             self._stack.callback(timer.cancel)
-        steps = watch(
-            self.waiting, self.looks, every=options.every, changed=options.changed, figures=self.figures
-        )
+        looks: list[AreaWatch | ZonesWatch] = list(self.areas)
+        if self._zones is not None:
+            looks.append(self._zones)
+        steps = watch(self.waiting, looks, every=options.every, changed=options.changed, figures=self.figures)
         for step in steps:
             for output in self._outputs:
                 if isinstance(step, Gap):
@@ -99,6 +110,8 @@ class WatchSession:
             if not isinstance(step, Gap):
                 self.stream.done(step[0].frame)
             yield step
+        if self._zones is not None and options.zones is not None and options.learn_zones is not None:
+            write_learnt(options.zones, options.learn_zones, self._zones.events.watches)
 
     def close(self) -> None:
         """Stop reading, and close what was written."""
@@ -117,7 +130,7 @@ class WatchSession:
 
     def _made(self, write: Callable[[str], None] | None) -> Iterator[Output]:
         options = self.options
-        whole = self.looks[0].inspector if len(self.looks) == 1 else None
+        whole = self.areas[0].inspector if len(self.areas) == 1 else None
         scale = None if whole is None else ColourScale.of(whole.calibration)
         if options.events is not None:
             yield EventLines.to_file(options.events)
@@ -134,7 +147,7 @@ class WatchSession:
                 raise SettingError("A webhook needs a place where events wait; add --spool DIR.")
             yield Webhook(options.webhook, options.spool)
         if options.page is not None:
-            limit = max(look.maker.rules.high for look in self.looks)
+            limit = max((area.maker.rules.high for area in self.areas), default=0.0)
             yield LivePage(options.page, self.stream.name, self.figures, limit, scale)
 
 
@@ -143,11 +156,10 @@ def _opened(source: str | FrameStream, options: WatchOptions) -> FrameStream:
 
 
 def _looks(
-    inspector: Inspector | None, areas: Path | None, options: WatchOptions
+    inspector: Inspector | None, areas: Path | None, options: WatchOptions, numbers: Iterator[int]
 ) -> tuple[list[AreaWatch], list[str]]:
     listed: Sequence[Area | None] = (None,) if areas is None else read_areas(areas)
     looks, said = [], []
-    numbers = count(1)
     for area in listed:
         judge = inspector
         if area is not None and area.model is not None:

@@ -35,6 +35,20 @@ class WatchOptions:
     )
     at_least: float = option(0.2, "Seconds that an event lasts at least.", limits=(0, 3600))
     pause: float = option(1.0, "Seconds of calm that end an event.", limits=(0, 3600))
+    zones: Path | None = option(
+        None,
+        'JSON of zones and what may not happen there: {"zones": [{"name": …, "kind": "loitering", '
+        '"polygon": [[x, y], …], "limit": 30}]}; kinds are forbidden, loitering, left-behind, crowd, empty and '
+        "wrong-way (with a line).",
+        metavar="FILE",
+        role="place",
+    )
+    learn_zones: Path | None = option(
+        None,
+        "SOURCE is normal: write the zones with limits that it stays below, where none is given.",
+        metavar="FILE",
+        role="place",
+    )
     events: Path | None = option(
         None,
         "Append events to a file, as JSON lines. [default: standard output]",

@@ -16,6 +16,7 @@ from anomalens.inspector.finding import Finding
 from anomalens.streams.areas import Area
 from anomalens.streams.events import Event, EventMaker, Rules
 from anomalens.streams.frame import Frame, Gap
+from anomalens.streams.zone_events import ZoneEvents
 
 _LATENCIES: int = 1000  # of the last frames
 
@@ -101,10 +102,37 @@ class AreaWatch:
         self._before.clear()
         self.maker.interrupted()
 
+    def finish(self, frame: Frame) -> Iterator[Watched]:
+        """The event that is under way when the stream ends with this frame."""
+        for event in self.maker.finish():
+            assert event.finding is not None
+            yield Watched(frame, self.area, event.finding, None, (event,), False)
+
+
+class ZonesWatch:
+    """All zones of the picture: what moves is followed."""
+
+    def __init__(self, events: ZoneEvents) -> None:
+        self.events = events
+
+    def look(self, frame: Frame) -> Watched:
+        """What happens in the zones."""
+        told = tuple(self.events.look(frame))
+        return Watched(frame, None, Finding(image=frame.name), None, told, self.events.under_way)
+
+    def interrupted(self) -> None:
+        """Frames are missing: what is followed is lost by itself."""
+        return
+
+    def finish(self, frame: Frame) -> Iterator[Watched]:
+        """What is under way when the stream ends with this frame."""
+        for event in self.events.finish():
+            yield Watched(frame, None, Finding(image=frame.name), None, (event,), False)
+
 
 def watch(
     items: Iterable[Frame | Gap],
-    areas: Sequence[AreaWatch],
+    areas: Sequence[AreaWatch | ZonesWatch],
     *,
     every: int = 1,
     changed: float = 0.0,
@@ -142,14 +170,14 @@ def watch(
             last = small
         found = [area.look(item) for area in areas]
         figures.frames += 1
-        figures.failed += any(one.smooth is None for one in found)
+        figures.failed += any(one.finding.error is not None for one in found)
         figures.events += sum(not event.over for one in found for event in one.events)
         figures.latencies.append(time.monotonic() - item.arrived)
         yield found
-    for area in areas:
-        for event in area.maker.finish():
-            assert frame is not None and event.finding is not None
-            yield [Watched(frame, area.area, event.finding, None, (event,), False)]
+    if frame is not None:
+        for area in areas:
+            for one in area.finish(frame):
+                yield [one]
 
 
 def _moved(finding: Finding, corner: tuple[int, int]) -> Finding:

@@ -134,7 +134,7 @@ def _entry(event: Event, file: str | None) -> doc.Entry:
     area = "" if event.area is None else f" in {event.area}"
     photos = () if file is None else (doc.Photo(file, "The frame at the peak", f"peak at {event.peak}"),)
     figures = (("score ", doc.Mark(f"{event.score:.3g}")), ("frames ", doc.Mark(str(event.frames))))
-    said = event.finding.explanation if event.finding is not None else None
+    said = event.finding.explanation if event.finding is not None else event.text
     return doc.Entry(
         "over" if event.over else "under way",
         f"{event.start} to {event.end}{area}",

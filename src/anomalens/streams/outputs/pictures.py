@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from anomalens.calibration.regions import Box
 from anomalens.packages import opencv
 from anomalens.reports import ColourScale, render_overlay
 from anomalens.streams.events import Event
@@ -47,15 +48,22 @@ def name_of(event: Event) -> str:
 
 def picture_of(event: Event, one: Watched, scale: ColourScale | None) -> Image.Image | None:
     """The frame at the event's peak, or what was seen of it."""
-    if event.frame is None or event.finding is None:
+    if event.frame is None:
         return None
+    if event.finding is None:  # of a zone
+        return drawn(event.frame.pixels, [], event=True, text=event.text[:80], boxes=[event.box])
     if one.area is None:
         return render_overlay(event.frame.pixels, event.finding, scale)
     return drawn(event.frame.pixels, [(one, event.finding.regions)], event=True)
 
 
 def drawn(
-    pixels: np.ndarray, seen: Sequence[tuple[Watched, Sequence[Any]]], *, event: bool, text: str = ""
+    pixels: np.ndarray,
+    seen: Sequence[tuple[Watched, Sequence[Any]]],
+    *,
+    event: bool,
+    text: str = "",
+    boxes: Sequence[Box | None] = (),
 ) -> Image.Image:
     """The frame with areas, regions and a text; a red border while an event is under way."""
     picture = Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
@@ -67,6 +75,9 @@ def drawn(
             draw.line([*corners, corners[0]], fill=_WHITE, width=wide)
         for region in regions:
             draw.rectangle(region.box, outline=_RED, width=wide)
+    for box in boxes:
+        if box is not None:
+            draw.rectangle(box, outline=_RED, width=wide)
     if event:
         draw.rectangle((0, 0, picture.width - 1, picture.height - 1), outline=_RED, width=3 * wide)
     if text:
