@@ -40,7 +40,10 @@ def reference() -> str:
     for name in COMMANDS:
         command = cli.get_command(top, name)
         assert command is not None
-        parts.append(f"## anomalens {name}\n\n{_block(_context(command, name, top))}")
+        context = _context(command, name, top)
+        parts.append(f"## anomalens {name}\n\n{_block(context)}")
+        for below, sub in command.commands.items() if isinstance(command, click.Group) else ():
+            parts.append(f"### anomalens {name} {below}\n\n{_block(_context(sub, below, context))}")
     return "\n".join(parts)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anomalens.detectors.spec import DetectorSpec
     from anomalens.errors import AnomalensError, AnomalensWarning, InputError
     from anomalens.images import Augmentation, ImageSet, Preprocessing
-    from anomalens.inspector import Finding, Inspector
+    from anomalens.inspector import Classifier, Finding, Inspector
 
 __all__ = [
     "AnomalensError",
@@ -28,6 +28,7 @@ __all__ = [
     "Augmentation",
     "Batch",
     "Calibration",
+    "Classifier",
     "Detector",
     "DetectorSpec",
     "Finding",
@@ -55,7 +56,7 @@ __getattr__ = on_demand(
         "detectors.spec": "DetectorSpec",
         "errors": "AnomalensError AnomalensWarning InputError",
         "images": "Augmentation ImageSet Preprocessing",
-        "inspector": "Finding Inspector",
+        "inspector": "Classifier Finding Inspector",
     },
 )
 

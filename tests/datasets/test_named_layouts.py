@@ -336,3 +336,72 @@ def test_ped2_as_published(draw, tmp_path, script):
     odd = [entry.label == "defect" for entry in task.test]
     assert odd == [False, False, True, True, script, False, True, True]
     assert mask_of(task, 2).sum() == 24 and mask_of(task, 0) is None
+
+
+def test_cifar_100_by_its_fine_classes(tmp_path):
+    records = np.zeros((6, 2 + 3072), np.uint8)
+    records[:, 0], records[:, 1] = 0, np.arange(6) % 3
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.bin").write_bytes(records.tobytes())
+    (tmp_path / "coarse_label_names.txt").write_text("fish\nflowers\n")
+    (tmp_path / "fine_label_names.txt").write_text("ray\nshark\ntrout\n")
+    tasks = load_tasks("cifar-100-fine", root=tmp_path)
+    assert [task.normal_class for task in tasks] == ["ray", "shark", "trout"]
+    assert len(tasks[0].train) == 2 and labels(tasks[1].test) == {"good": 2, "ray": 2, "trout": 2}
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("name", ["dtd", "textures"])
+def test_textures_as_published(draw, tmp_path, name, listed):
+    for kind in ("banded", "zigzagged"):
+        for i in range(4):
+            draw(f"dtd/images/{kind}/{kind}_{i:04d}.png")
+    if listed:
+        (tmp_path / "dtd/labels").mkdir()
+        for part, i in (("train1", 0), ("val1", 1), ("test1", 2), ("train2", 3)):
+            lines = (f"{kind}/{kind}_{i:04d}.png\n" for kind in ("banded", "zigzagged"))
+            (tmp_path / f"dtd/labels/{part}.txt").write_text("".join(lines))
+    tasks = load_tasks(name, root=tmp_path)
+    assert [task.normal_class for task in tasks] == ["banded", "zigzagged"]
+    assert (len(tasks[0].train), len(tasks[0].test)) == ((2, 2) if listed else (3, 2))
+    assert load_tasks(tmp_path / "dtd")[1].train[0].id == tasks[1].train[0].id
+    if listed:
+        assert "first of the ten published splits" in tasks[0].notes[0]
+        (tmp_path / "dtd/images/banded/banded_0002.png").unlink()
+        with pytest.raises(ImageSetError, match=r"1 images that test1.txt list are not there.*banded_0002"):
+            load_tasks(name, root=tmp_path)
+
+
+def places(draw, tmp_path, *, listed):
+    for name in listed:
+        draw(f"places/val_256/{name}")
+    root = tmp_path / "places"
+    (root / "categories_places365.txt").write_text("/a/airfield 0\n/a/arena/rodeo 1\n/b/barn 2\n")
+    lines = "".join(f"Places365_val_0000000{i}.jpg {i % 3}\n" for i in range(1, 6))
+    (root / "places365_val.txt").write_text(lines)
+    return root
+
+
+def test_places_as_pictures_of_none_of_the_known_classes(draw, tmp_path):
+    root = places(draw, tmp_path, listed=[f"Places365_val_0000000{i}.jpg" for i in range(1, 5)])
+    for kind in ("3", "5"):
+        for part in ("train", "test"):
+            draw(f"digits/{part}/{kind}/0.png")
+    (task,) = load_tasks(tmp_path / "digits", against="places365", root=tmp_path)
+    strange = [entry for entry in task.test if entry.verdict == "anomalous"]
+    assert (len(task.train), len(task.test), len(strange)) == (2, 6, 4)
+    assert task.test.read(5).pixels.shape == (20, 24, 3)
+    (root / "places365_val.txt").write_text("a.jpg 7\n")
+    with pytest.raises(ImageSetError, match=r"'a\.jpg 7' is no file name and number of a class"):
+        load_tasks(tmp_path / "digits", against="places365", root=tmp_path)
+    (root / "categories_places365.txt").write_text("/a/airfield 1\n")
+    with pytest.raises(ImageSetError, match="is not a category with number 0"):
+        load_tasks(tmp_path / "digits", against=root)
+
+
+def test_places_in_its_easy_form(draw, tmp_path):
+    for part in ("train", "val"):
+        for kind in ("airfield", "barn"):
+            draw(f"places365_standard/{part}/{kind}/00000001.jpg")
+    tasks = load_tasks("places365", root=tmp_path)
+    assert [task.normal_class for task in tasks] == ["airfield", "barn"]

@@ -1,7 +1,9 @@
 """What README.md and docs/*.md show does run.
 
 Python blocks, and console lines that begin with `$ anomalens `, are executed in order, page by page, in
-a folder with `photos/normal` and `photos/new`. In a fence marked `no-run` commands are only parsed.
+a folder with `photos/normal` and `photos/new`, and for classifiers `kinds` (train/<class>, test/<class>),
+`strange`, `parts` (good, scratch) and `kinds.csv` with two columns of labels. In a fence marked `no-run`
+commands are only parsed.
 """
 
 from __future__ import annotations
@@ -78,8 +80,33 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if folder == "new" and index % 16 == 3:
             ImageDraw.Draw(tile).line((10, 20, 110, 100), fill="white", width=12)
         tile.save(tmp_path / "photos" / folder / f"{index:03d}.png")
+    of_classes(tmp_path, Path(data.__file__).parent)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def of_classes(folder: Path, pictures: Path) -> None:
+    """Tiles of three photographs as classes, of a fourth as strangers, and bricks with and without a line."""
+    places = [(x, y) for y in range(0, 449, 64) for x in range(0, 449, 64)]
+    lines = ["path,surface,grown,split"]
+    for name in ("brick", "grass", "gravel", "ihc"):
+        whole = Image.open(pictures / f"{name}.png").convert("RGB")
+        for index, (x, y) in enumerate(places[:32]):
+            part = "test" if index >= 24 else "train"
+            place = Path("strange") if name == "ihc" else Path("kinds") / part / name
+            (folder / place).mkdir(parents=True, exist_ok=True)
+            tile = whole.crop((x, y, x + 64, y + 64))
+            tile.save(folder / place / f"{index:03d}.png")
+            if name != "ihc":
+                grown = "yes" if name == "grass" else "no"
+                lines.append(f"{place.as_posix()}/{index:03d}.png,{name},{grown},{part}")
+            if name == "brick":
+                kind = "scratch" if index % 4 == 0 else "good"
+                if kind == "scratch":
+                    ImageDraw.Draw(tile).line((5, 10, 55, 50), fill="white", width=6)
+                (folder / "parts" / kind).mkdir(parents=True, exist_ok=True)
+                tile.save(folder / "parts" / kind / f"{index:03d}.png")
+    (folder / "kinds.csv").write_text("\n".join(lines))
 
 
 def test_the_pages_and_their_blocks_are_found():

@@ -15,8 +15,9 @@ from anomalens.reports.classify.doubts import write_doubts
 def test_most_doubted_first_with_pictures_and_a_table(tmp_path):
     images = ImageSet.from_arrays(np.zeros((4, 8, 8, 3), np.uint8))
     shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.01, 0.99], [0.3, 0.7]])
-    page = write_doubts(tmp_path, images, np.array([0, 0, 0, 1]), shares, ("<cat>", "dog"))
+    page, otherwise = write_doubts(tmp_path, images, np.array([0, 0, 0, 1]), shares, ("<cat>", "dog"))
     text = page.read_text()
+    assert otherwise == 2
     assert "would name 2 of 4 pictures otherwise" in text and text.count("<img") == 2
     assert text.index("(99 %)") < text.index("(80 %)")
     assert "<cat>" not in text and "<b>&lt;cat&gt;</b> or dog" in text

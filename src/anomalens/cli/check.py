@@ -201,6 +201,11 @@ def _line(finding: Finding) -> str:
     if finding.regions:
         where = f"  {count(len(finding.regions), 'region')}, "
         where += f"strongest {list(finding.regions[0].box)}"
+    said = ""
+    if finding.label is not None and finding.confidence is not None:
+        from anomalens.inspector.finding import class_in_words
+
+        said = f"  {class_in_words(finding.label, finding.confidence, known=not finding.anomalous)}"
     notes = "".join(f"  {note}" for note in finding.notes)
     shown = coloured(f"{word:<6}", colour)
-    return f"{shown} score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{where}{notes}"
+    return f"{shown} score {finding.score:9.4f}  p {finding.p_value:.4f}  {finding.image}{said}{where}{notes}"

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "fit": "fit:fit",
     "check": "check:check",
     "watch": "watch:watch",
+    "classify": "classify:classify",
     "calibrate": "calibrate:calibrate",
     "inspect": "inspect:inspect",
     "preprocess": "preprocess:preprocess",

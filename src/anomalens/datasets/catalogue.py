@@ -18,9 +18,11 @@ from anomalens.datasets.forms import (
     house_numbers,
     idx_files,
     npz_arrays,
+    places,
     products,
     surfaces,
     tar_archives,
+    textures,
     walkway_clips,
 )
 from anomalens.datasets.task import Form
@@ -93,6 +95,13 @@ _UNSTATED: Final = "none stated; ask the authors before any but research use"
 
 def _mnist(part: str, size: int, sha256: str) -> Download:
     return Download(f"https://storage.googleapis.com/cvdf-datasets/mnist/{part}-ubyte.gz", sha256, size)
+
+
+_CIFAR_100 = Download(
+    "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+    "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+    168513733,
+)
 
 
 # fmt: off
@@ -211,11 +220,13 @@ DATASETS: Final[dict[str, Dataset]] = {entry.name: entry for entry in (
         "cifar-100", "small colour photographs, by their 20 coarse classes", _UNSTATED,
         "the CIFAR page of A. Krizhevsky (University of Toronto)",
         "cifar-100-binary.tar.gz (the binary version; it need not be unpacked)",
-        (cifar_binary.CIFAR_100, npz_arrays.NPZ), "one-vs-rest",
-        downloads=(Download(
-            "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
-            "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec", 168513733,
-        ),),
+        (cifar_binary.CIFAR_100, npz_arrays.NPZ), "one-vs-rest", downloads=(_CIFAR_100,),
+    ),
+    Dataset(
+        "cifar-100-fine", "small colour photographs, by their 100 fine classes", _UNSTATED,
+        "the CIFAR page of A. Krizhevsky (University of Toronto)",
+        "cifar-100-binary.tar.gz (the binary version; it need not be unpacked)",
+        (cifar_binary.CIFAR_100_FINE,), "one-vs-rest", downloads=(_CIFAR_100,),
     ),
     Dataset(
         "svhn", "house numbers, cropped digits, 32 x 32 colour", "non-commercial research",
@@ -227,6 +238,19 @@ DATASETS: Final[dict[str, Dataset]] = {entry.name: entry for entry in (
             Download("http://ufldl.stanford.edu/housenumbers/test_32x32.mat",
                      "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b", 64275384),
         ),
+    ),
+    Dataset(
+        "dtd", "describable textures of 47 kinds", "research use",
+        "the Describable Textures page of the Visual Geometry Group (University of Oxford)",
+        "dtd-r1.0.1.tar.gz, unpacked (folders images and labels)", (textures.TEXTURES, npz_arrays.NPZ),
+        "one-vs-rest",
+    ),
+    Dataset(
+        "places365", "photographs of 365 kinds of places", "research and education, as its page says",
+        "the Places page of the MIT Computer Science and Artificial Intelligence Laboratory",
+        "val_256.tar unpacked, with places365_val.txt and categories_places365.txt beside it; or the easy "
+        "directory structure (train/<class>, val/<class>)",
+        (places.PLACES, folders.CLASS_PARTS), "one-vs-rest",
     ),
     Dataset(
         "fer2013", "faces of seven expressions, 48 x 48 grey", "as stated on its page",
@@ -256,6 +280,9 @@ ALIASES: Final = {
     "fashionmnist": "fashion-mnist",
     "cifar10": "cifar-10",
     "cifar100": "cifar-100",
+    "textures": "dtd",
+    "places": "places365",
+    "places-365": "places365",
     "fer-2013": "fer2013",
     "ped2": "ucsd-ped2",
 }
@@ -277,6 +304,9 @@ SPECIFIC_FORMS: Final = (
     tar_archives.CLIP_TARS,
     cifar_binary.CIFAR_10,
     cifar_binary.CIFAR_100,
+    cifar_binary.CIFAR_100_FINE,
+    textures.TEXTURES,
+    places.PLACES,
 )
 """Layouts that only one dataset has, so that its folder is recognised whatever it is called."""
 

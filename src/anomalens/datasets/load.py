@@ -187,6 +187,11 @@ def missing(dataset: Dataset, root: Path | None) -> ImageSetError:
     )
 
 
+def read_contents(text: str, root: str | None, seed: int) -> Contents:
+    """What a name or a path holds, before any protocol; errors as of `load_tasks`."""
+    return _read(text, root, seed)[1]
+
+
 def _read(text: str, root: str | None, seed: int) -> tuple[str, Contents]:
     known = canonical(text)
     path = Path(text)

@@ -13,6 +13,7 @@ from anomalens.images.image_set import ImageSet
 from anomalens.images.labels import NORMAL
 
 TRAIN_SHARE: Final = 0.75
+UNSPLIT: Final = "published without a split"
 
 
 def split_normals(images: ImageSet, *more: str, seed: int, share: float = TRAIN_SHARE) -> tuple[Split, ...]:
@@ -27,7 +28,7 @@ def split_normals(images: ImageSet, *more: str, seed: int, share: float = TRAIN_
     rest = [i for i in range(len(images)) if i not in learnt]
     tested = [i for i in rest if images[i].group not in groups]
     notes = [
-        f"published without a split: {len(learnt)} of {len(normal)} normal images were drawn to learn from "
+        f"{UNSPLIT}: {len(learnt)} of {len(normal)} normal images were drawn to learn from "
         f"(seed {seed}{', whole groups' if groups else ''})."
     ]
     if len(tested) < len(rest):
@@ -44,8 +45,8 @@ def split_classes(images: ImageSet, *, seed: int) -> tuple[ImageSet, ImageSet]:
     for index, entry in enumerate(images):
         by_class[entry.class_name].append(index)
     learnt: set[int] = set()
-    for indices in by_class.values():
-        learnt |= _draw(images, indices, seed=seed, share=TRAIN_SHARE)
+    for name, indices in by_class.items():
+        learnt |= _draw(images, indices, seed=seed, share=TRAIN_SHARE, what=f"image(s) of the class {name!r}")
     # a group that spans classes goes where its first class drew it
     groups = {images[i].group for i in learnt} - {None}
     train = [i for i, entry in enumerate(images) if i in learnt or entry.group in groups]
@@ -64,14 +65,16 @@ def draw_shots(train: ImageSet, shots: int, *, seed: int) -> ImageSet:
     return train.subset(sorted(int(i) for i in drawn))
 
 
-def _draw(images: ImageSet, candidates: list[int], *, seed: int, share: float) -> set[int]:
+def _draw(
+    images: ImageSet, candidates: list[int], *, seed: int, share: float, what: str = "normal image(s)"
+) -> set[int]:
     members: dict[str, list[int]] = defaultdict(list)
     for index in candidates:
         entry = images[index]
         members[f"group {entry.group}" if entry.group is not None else f"image {entry.id}"].append(index)
     if len(members) < 2:
         raise ImageSetError(
-            f"{images.origin} has {len(candidates)} normal image(s) of {len(members)} group(s), too few to "
+            f"{images.origin} has {len(candidates)} {what} in {len(members)} group(s), too few to "
             "leave some for testing; give at least two that show different things."
         )
     names = sorted(members)

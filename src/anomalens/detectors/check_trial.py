@@ -28,6 +28,11 @@ class TexturedImages:
     pixels: tuple[Pixels, ...]
     groups: NDArray[np.int64]
     references: tuple[Pixels, ...] | None = None
+    classes: tuple[str | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            object.__setattr__(self, "classes", (None,) * len(self.pixels))
 
     @classmethod
     def make(cls, count: int, size: tuple[int, int], *, seed: int) -> TexturedImages:
@@ -38,10 +43,6 @@ class TexturedImages:
     @property
     def ids(self) -> Sequence[str]:
         return [f"image-{i}" for i in range(len(self.pixels))]
-
-    @property
-    def classes(self) -> Sequence[str | None]:
-        return [None] * len(self.pixels)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,6 +78,12 @@ def _textured(size: tuple[int, int], seed: int, index: int) -> Pixels:
     noise = rng.normal(0, 4, size)
     grey = (120 + stripes + slow + noise)[:, :, None] * np.array([1.0, 0.9, 0.8])
     return np.asarray(np.clip(np.rint(grey), 0, 255), np.uint8)
+
+
+def _of_two_classes(images: TexturedImages) -> TexturedImages:
+    """Groups by turns of two classes."""
+    classes = tuple("even" if group % 2 == 0 else "odd" for group in images.groups)
+    return replace(images, classes=classes)
 
 
 class BrokenRule(Exception):
@@ -120,6 +127,8 @@ class Trial:
     def fit(self, detector: Detector, images: TexturedImages, *, seed: int = 0) -> Scores | None:
         if self.unfitted.uses_references:
             images = replace(images, references=tuple(self.reference_of(image) for image in images))
+        if self.unfitted.needs_classes:
+            images = _of_two_classes(images)
         with one_blas_thread():  # as the inspector does
             return detector.fit(images, Job(self.runtime, seed))
 

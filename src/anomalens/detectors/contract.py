@@ -61,12 +61,18 @@ class Scores:
     explain : callable of int to Reasons, or None
         Why the image at this place scores as it does, from what scoring it found out already: nothing is
         computed for images that nobody asks about. None from methods that have nothing to say beyond a map.
+    labels : sequence of str
+        Of classifiers: the most likely class of each image, whether it is of one of them or not.
+    confidence : float64 [n] or None
+        Of classifiers: the probability of that class, if the image is of one of them.
     """
 
     image: NDArray[np.float64]
     maps: NDArray[np.float32] | None = None
     parts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     explain: Callable[[int], Reasons] | None = None
+    labels: Sequence[str] = ()
+    confidence: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -264,6 +270,11 @@ class Detector(ABC):
     def earlier(self) -> int:
         """How many frames before an image, in its clip, its reference is; 0 where references are others."""
         return 0
+
+    @property
+    def needs_classes(self) -> bool:
+        """Whether it learns from `TrainingImages.classes`, of which each image then has one."""
+        return False
 
     @property
     def made_of(self) -> Sequence[Detector]:

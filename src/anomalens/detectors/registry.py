@@ -42,6 +42,7 @@ OURS: Final = {
     "vae": "anomalens.detectors.reconstruction.vae:Vae",
     "vae-gan": "anomalens.detectors.reconstruction.vae_gan:VaeGan",
     "f-anogan": "anomalens.detectors.reconstruction.f_anogan:FAnoGan",
+    "classifier": "anomalens.detectors.classifier.classifier:Classifier",
     "ganomaly": "anomalens.detectors.reconstruction.ganomaly:Ganomaly",
 }
 

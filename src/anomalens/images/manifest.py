@@ -46,8 +46,14 @@ class ManifestRow:
     capture: str | None = None
 
 
-def read_manifest(file: str | os.PathLike[str]) -> list[ManifestRow]:
+def read_manifest(file: str | os.PathLike[str], *, class_column: str | None = None) -> list[ManifestRow]:
     """Read a manifest; image files are not opened, so a missing one is reported when it is read.
+
+    Parameters
+    ----------
+    class_column : str, optional
+        The column that says what is shown, instead of `label` and `class`; other columns may then stand
+        beside it.
 
     Raises
     ------
@@ -63,10 +69,19 @@ def read_manifest(file: str | os.PathLike[str]) -> list[ManifestRow]:
     except csv.Error as error:
         raise ImageSetError(f"The manifest {manifest} is no CSV file: {error}.") from None
     columns = [name.strip().lower() for name in lines[0][1]]
-    _check_columns(manifest, columns)
+    own = None if class_column is None else class_column.strip().lower()
+    if own is not None and own not in columns:
+        raise ImageSetError(
+            f"The manifest {manifest} has no column {class_column!r:.40}; it has "
+            f"{', '.join(filter(None, columns))}."
+        )
+    _check_columns(manifest, columns, others=own is not None)
     if len(lines) == 1:
         raise ImageSetError(f"The manifest {manifest} lists no image; add a line for each image.")
-    lines_by_column = [_cells(manifest, columns, number, line) for number, line in lines[1:]]
+    kept = COLUMNS if own is None else (*COLUMNS, own)
+    lines_by_column = [_cells(manifest, columns, number, line, kept) for number, line in lines[1:]]
+    if own is not None:
+        lines_by_column = [{**cells, "label": "", "class": cells.get(own, "")} for cells in lines_by_column]
     labels = read_labels([cells.get("label") for cells in lines_by_column])  # a column is read as a whole
     return [
         _row(manifest, number, cells, known)
@@ -99,7 +114,7 @@ def _text(manifest: Path) -> tuple[str, str]:
     return text, max(",;\t", key=first.count)
 
 
-def _check_columns(manifest: Path, columns: list[str]) -> None:
+def _check_columns(manifest: Path, columns: list[str], *, others: bool) -> None:
     if "path" not in columns:
         raise ImageSetError(
             f"The manifest {manifest} has no column 'path' (its first line reads "
@@ -108,7 +123,7 @@ def _check_columns(manifest: Path, columns: list[str]) -> None:
     for place, name in enumerate(columns):
         if _NAMELESS.fullmatch(name):
             continue
-        if name not in COLUMNS:
+        if name not in COLUMNS and not others:
             raise ImageSetError(
                 f"The manifest {manifest} has an unknown column {name!r}; use only {', '.join(COLUMNS)}."
             )
@@ -116,14 +131,16 @@ def _check_columns(manifest: Path, columns: list[str]) -> None:
             raise ImageSetError(f"The manifest {manifest} has two columns {name!r}; keep one.")
 
 
-def _cells(manifest: Path, columns: list[str], number: int, line: list[str]) -> dict[str, str]:
+def _cells(
+    manifest: Path, columns: list[str], number: int, line: list[str], kept: tuple[str, ...]
+) -> dict[str, str]:
     if len(line) > len(columns):
         raise ImageSetError(
             f"Line {number} of the manifest {manifest} has {len(line)} fields for "
             f"{len(columns)} columns; quote fields that hold the separator."
         )
     cells = ("" if cell.strip().lower() in _EMPTY else cell.strip() for cell in line)
-    return {name: cell for name, cell in zip(columns, cells, strict=False) if name in COLUMNS}
+    return {name: cell for name, cell in zip(columns, cells, strict=False) if name in kept}
 
 
 def _row(manifest: Path, number: int, cells: dict[str, str], known: Known) -> ManifestRow:

@@ -14,7 +14,7 @@ from anomalens.errors import ImageError, InputError
 from anomalens.images.facts import Facts
 from anomalens.images.geometry import Affine
 from anomalens.images.image_entry import ImageEntry
-from anomalens.inspector.finding import Finding, calibration_summary, explain
+from anomalens.inspector.finding import Finding, calibration_summary, class_in_words, explain
 from anomalens.inspector.kind import notes_of
 from anomalens.inspector.model import Model
 from anomalens.inspector.pairs import Pair
@@ -49,6 +49,10 @@ def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Exp
         level = min(threshold, 0.9 * float(anomaly_map.max()))
         to_original = box_mapper(prepared.to_original, prepared.original_size)
         regions = find_regions(anomaly_map, level, to_original, low=calibration.region_floor)
+    label, confidence, said = None, None, []
+    if scores.labels and scores.confidence is not None:
+        label, confidence = scores.labels[0], float(scores.confidence[0])
+        said = [f"{class_in_words(label, confidence, known=not anomalous)}."]
     facts = Facts.of(prepared)
     notes = notes_of(facts, model.kind)
     asked = why == "all" or (why == "flagged" and anomalous)
@@ -63,7 +67,9 @@ def answer(model: Model, entry: ImageEntry, pair: Pair | ImageError, *, why: Exp
         threshold=calibration.threshold.value,
         calibration=calibration_summary(calibration, None if of_all else entry.class_name),
         regions=regions,
-        explanation=" ".join([explain(calibration, score, regions, reasons), *notes]),
+        label=label,
+        confidence=confidence,
+        explanation=" ".join([*said, explain(calibration, score, regions, reasons), *notes]),
         notes=notes,
         facts=facts,
         reasons=reasons,

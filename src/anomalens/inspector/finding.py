@@ -74,7 +74,8 @@ class Finding:
     picture : Picture or None
         The decoded picture, where it was asked for.
     label, confidence : str, float or None
-        For classifiers.
+        From classifiers: the most likely class, and its probability if the image is of one of the known
+        classes; a flagged image is of none of them.
     """
 
     image: str
@@ -145,6 +146,12 @@ def calibration_summary(calibration: Calibration, class_name: str | None = None)
         "supported": calibration.threshold.supported,
         "note": calibration.threshold.note or None,
     }
+
+
+def class_in_words(label: str, confidence: float, *, known: bool) -> str:
+    """What a classifier says: `cat, 93 % sure`, or that it is none of its classes."""
+    said = f"{label}, {100 * confidence:.0f} % sure"
+    return said if known else f"none of the known classes (nearest: {said})"
 
 
 def explain(

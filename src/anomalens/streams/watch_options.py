@@ -38,8 +38,8 @@ class WatchOptions:
     zones: Path | None = option(
         None,
         'JSON of zones and what may not happen there: {"zones": [{"name": …, "kind": "loitering", '
-        '"polygon": [[x, y], …], "limit": 30}]}; kinds are forbidden, loitering, left-behind, crowd, empty and '
-        "wrong-way (with a line).",
+        '"polygon": [[x, y], …], "limit": 30}]}; kinds are forbidden, loitering, left-behind, crowd, empty '
+        "and wrong-way (with a line).",
         metavar="FILE",
         role="place",
     )

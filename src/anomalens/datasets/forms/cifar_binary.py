@@ -60,6 +60,9 @@ _TEN: Final = Cifar(
 _HUNDRED: Final = Cifar(
     ("train.bin",), ("test.bin",), "coarse_label_names.txt", 2, 0, "cifar-100-binary.tar.gz"
 )
+_HUNDRED_FINE: Final = Cifar(
+    ("train.bin",), ("test.bin",), "fine_label_names.txt", 2, 1, "cifar-100-binary.tar.gz"
+)
 
 
 def cifar_form(kind: Cifar) -> Form:
@@ -135,3 +138,4 @@ def _check_size(path: Path, name: str, size: int, kind: Cifar) -> None:
 
 CIFAR_10: Final = cifar_form(_TEN)
 CIFAR_100: Final = cifar_form(_HUNDRED)
+CIFAR_100_FINE: Final = cifar_form(_HUNDRED_FINE)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from anomalens.datasets.labelled_arrays import normal_by_name
-from anomalens.datasets.splitting import split_classes, split_normals
+from anomalens.datasets.splitting import UNSPLIT, split_classes, split_normals
 from anomalens.datasets.task import Classes, Form, Split
 from anomalens.errors import ImageSetError
 from anomalens.images.dataset_folder import labelled_images, normal_images
@@ -151,7 +151,7 @@ def unsplit_classes(images: ImageSet, *, seed: int) -> Classes | tuple[Split, ..
     judged_already = any(entry.verdict is not None for entry in images)
     if normal is None and not judged_already:
         train, test = split_classes(images, seed=seed)
-        note = f"published without a split: three quarters of each class to learn from (seed {seed})."
+        note = f"{UNSPLIT}: three quarters of each class to learn from (seed {seed})."
         return Classes(names, train, test, None, (note,))
     if not judged_already:
         entries = (replace(entry, verdict=judged(entry.class_name != normal)) for entry in images)

@@ -31,7 +31,7 @@ def write_doubts(
     labels: NDArray[np.int64],
     probabilities: NDArray[np.float64],
     names: Sequence[str],
-) -> Path:
+) -> tuple[Path, int]:
     """Write index.html, the most doubted labels with pictures, and doubts.csv, all of them in order.
 
     Parameters
@@ -47,7 +47,7 @@ def write_doubts(
 
     Returns
     -------
-    Path of index.html
+    Path of index.html, and how many images would be named otherwise.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def write_doubts(
     beside = ("Beside it: ", doc.Mark("doubts.csv", "link"), ", all pictures in this order.")
     folder.write("index.html", html_page(title, blocks, beside=beside, images="data:"))
     folder.finish()
-    return folder.out / "index.html"
+    return folder.out / "index.html", otherwise
 
 
 def _picture(images: ImageSet, row: int) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from anomalens.errors import InputError
 from anomalens.metrics.verdicts import Rate, clopper_pearson
 
 Scores = NDArray[np.float64]
+PAIRS: Final = 8  # confusions that are told
+PER_PAIR: Final = 4  # pictures of each
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,19 @@ class WrongPicture:
     jpeg: bytes | None
 
 
+class Answered(Protocol):
+    """An image, what it shows and what was said."""
+
+    @property
+    def truth(self) -> str: ...
+
+    @property
+    def predicted(self) -> str: ...
+
+
+Wrong = TypeVar("Wrong", bound=Answered)
+
+
 @dataclass(frozen=True)
 class OodRow:
     """One row of the card's `ood`; the last three are at the verdict, None where it was another score's."""
@@ -47,6 +63,17 @@ class OodRow:
     precision: float | None
     recall: float | None
     f1: float | None
+
+
+def pictures_wanted(card: Mapping[str, Any], wrong: Iterable[Wrong]) -> Iterator[Wrong]:
+    """Of wrong answers, the surest first, those that the page shows: a few of each common confusion."""
+    common = {(truth, said) for truth, said, _, _ in ClassifierNumbers.of(card).pairs(PAIRS)}
+    seen: Counter[tuple[str, str]] = Counter()
+    for one in wrong:
+        pair = one.truth, one.predicted
+        seen[pair] += 1
+        if pair in common and seen[pair] <= PER_PAIR:
+            yield one
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from anomalens.reports.classify.drawings import (
     reliability_drawing,
     roc_drawing,
 )
-from anomalens.reports.classify.numbers import ClassifierNumbers, SetScores, WrongPicture
+from anomalens.reports.classify.numbers import PAIRS, PER_PAIR, ClassifierNumbers, SetScores, WrongPicture
 from anomalens.reports.classify.remarks import remarks_on
 from anomalens.reports.evaluation.curves import training_curves
 from anomalens.reports.parts import document as doc
@@ -25,7 +25,6 @@ _ABOUT_FIGURES: Final = (
     "that are flagged where 95 % of the strange ones are. Conventions of OpenOOD 1.5."
 )
 _SETS: Final = 4  # with more, the curves of a second score could not be told apart
-_PAIRS: Final = 8
 _ABOUT_SCORES: Final = (
     "Pictures of other sets belong to no class, and a score should be higher for them than for known ones. "
     "AUROC is how often it is, for a picture of each; guessing has 0.5."
@@ -130,7 +129,7 @@ def _classes(numbers: ClassifierNumbers, wrong: Sequence[WrongPicture]) -> Itera
     beside: list[doc.Block] = []
     if len(numbers.names) <= MAX_DRAWN:
         beside.append(confusion_drawing(numbers.names, numbers.confusion))
-    pairs = numbers.pairs(_PAIRS)
+    pairs = numbers.pairs(PAIRS)
     if pairs:
         rows = tuple((truth, said, str(n), per_cent(share)) for truth, said, n, share in pairs)
         beside.append(doc.Table(("shows", "taken for", "pictures", "of the class"), rows, "narrow"))
@@ -161,7 +160,7 @@ def _pictures(
     pairs: Sequence[tuple[str, str, int, float]], wrong: Sequence[WrongPicture]
 ) -> Iterator[doc.Block]:
     for truth, said, n, _ in pairs:
-        shown = [one for one in wrong if (one.truth, one.predicted) == (truth, said)]
+        shown = [one for one in wrong if (one.truth, one.predicted) == (truth, said)][:PER_PAIR]
         if shown:
             head = doc.Heading(3, f"“{truth}” taken for “{said}”")
             of = f"the surest {len(shown)} of {n}" if len(shown) < n else counted(n, "picture")

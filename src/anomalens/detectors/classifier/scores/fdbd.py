@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -24,11 +25,16 @@ class BoundaryDistance(OodScore):
     def learn(cls, outputs: Outputs, labels: NDArray[np.int64], last: LastLayer) -> Self:
         return cls(last, {"mean": outputs.features.mean(axis=0, dtype=np.float64)})
 
+    @cached_property
+    def _apart(self) -> NDArray[np.float64]:
+        """‖w_k − w_j‖ [c, c], row by row: a thousand classes have no room for all differences at once."""
+        weight = self.last.weight.astype(np.float64)
+        return np.maximum([np.linalg.norm(weight - row, axis=1) for row in weight], 1e-12)
+
     def score(self, outputs: Outputs) -> NDArray[np.float64]:
-        logits, weight = outputs.logits.astype(np.float64), self.last.weight.astype(np.float64)
+        logits = outputs.logits.astype(np.float64)
         predicted, n = logits.argmax(axis=1), logits.shape[1]
-        apart = np.maximum(np.linalg.norm(weight[:, None] - weight, axis=2), 1e-12)
-        boundaries = (logits.max(axis=1, keepdims=True) - logits) / apart[predicted]
+        boundaries = (logits.max(axis=1, keepdims=True) - logits) / self._apart[predicted]
         centred = np.linalg.norm(outputs.features - self.arrays["mean"], axis=1)
         score: NDArray[np.float64] = -boundaries.sum(axis=1) / max(n - 1, 1) / np.maximum(centred, 1e-12)
         return score

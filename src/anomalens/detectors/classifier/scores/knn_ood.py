@@ -12,6 +12,7 @@ from anomalens.detectors.classifier.outputs import LastLayer, OodScore, Outputs
 
 MAX_BANK: Final = 10_000  # images; 50 MB of 1280 features
 _SHARE: Final = 1e-3  # k = 50 of CIFAR-10's 50,000 images, 1000 of ImageNet's 1.3 million
+_SPARE: Final = 16  # more than k candidates in float32, so that the k-th in float64 is among them
 _BLOCK: Final = 256  # images whose distances to the bank are held at once
 
 
@@ -32,15 +33,18 @@ class NearestNeighbours(OodScore):
         return cls(last, {"bank": bank, "k": np.array([k], np.int64)})
 
     def score(self, outputs: Outputs) -> NDArray[np.float64]:
-        bank: NDArray[np.float64] = self.arrays["bank"].astype(np.float64)
-        place = int(self.arrays["k"][0]) - 1
-        squares, found = (bank**2).sum(axis=1), np.empty(len(outputs.features))
+        bank: NDArray[np.float32] = self.arrays["bank"]
+        k = int(self.arrays["k"][0])
+        close = min(k + _SPARE, len(bank))
+        found = np.empty(len(outputs.features))
         for start in range(0, len(found), _BLOCK):
             u = on_sphere(outputs.features[start : start + _BLOCK])
-            far = (u**2).sum(axis=1)[:, None] + squares - 2 * (u @ bank.T)
-            found[start : start + _BLOCK] = np.partition(far, place, axis=1)[:, place]
-        score: NDArray[np.float64] = np.sqrt(np.maximum(found, 0))
-        return score
+            cosines = u.astype(np.float32) @ bank.T
+            nearest = np.argpartition(-cosines, close - 1, axis=1)[:, :close]
+            for i, rows in enumerate(nearest):
+                squares = ((bank[rows] - u[i]) ** 2).sum(axis=1)
+                found[start + i] = np.sqrt(np.partition(squares, k - 1)[k - 1])
+        return found
 
 
 def on_sphere(features: NDArray[np.float32]) -> NDArray[np.float64]:

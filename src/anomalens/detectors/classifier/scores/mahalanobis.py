@@ -7,6 +7,7 @@ Ledoit and Wolf (2004), so that fewer images than features, or one image of a cl
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -28,13 +29,27 @@ class Mahalanobis(OodScore):
     def learn(cls, outputs: Outputs, labels: NDArray[np.int64], last: LastLayer) -> Self:
         return cls(last, within_classes(outputs, labels))
 
+    @cached_property
+    def _whitening(self) -> NDArray[np.float64]:
+        wide: NDArray[np.float64] = self.arrays["whitening"].astype(np.float64)
+        return wide
+
+    @cached_property
+    def _means(self) -> NDArray[np.float64]:
+        whitened: NDArray[np.float64] = self.arrays["means"] @ self._whitening
+        return whitened
+
     def score(self, outputs: Outputs) -> NDArray[np.float64]:
-        whitening = self.arrays["whitening"].astype(np.float64)
-        white = (outputs.features.astype(np.float64) - self.arrays["center"]) @ whitening
-        least = np.full(len(white), np.inf)
-        for mean in self.arrays["means"] @ whitening:
-            least = np.minimum(least, ((white - mean) ** 2).sum(axis=1))
-        return least
+        white = (outputs.features.astype(np.float64) - self.arrays["center"]) @ self._whitening
+        return nearest_squared(white, self._means)
+
+
+def nearest_squared(points: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Squared distances [n] of points [n, d] to the nearest of some means [k, d]."""
+    least = np.full(len(points), np.inf)
+    for mean in means:  # differences first: squares of large numbers would lose what differs
+        least = np.minimum(least, ((points - mean) ** 2).sum(axis=1))
+    return least
 
 
 def within_classes(outputs: Outputs, labels: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

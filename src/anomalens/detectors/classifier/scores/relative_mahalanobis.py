@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.detectors.classifier.outputs import LastLayer, OodScore, Outputs
-from anomalens.detectors.classifier.scores.mahalanobis import within_classes
+from anomalens.detectors.classifier.scores.mahalanobis import nearest_squared, within_classes
 
 
 class RelativeMahalanobis(OodScore):
@@ -41,8 +41,6 @@ class RelativeMahalanobis(OodScore):
 
     def score(self, outputs: Outputs) -> NDArray[np.float64]:
         z = (outputs.features.astype(np.float64) - self.arrays["center"]) @ self.arrays["axes"]
-        nearest = np.full(len(z), np.inf)
-        for mean in self.arrays["means"]:
-            nearest = np.minimum(nearest, ((z - mean) ** 2).sum(axis=1))
+        nearest = nearest_squared(z, self.arrays["means"])
         score: NDArray[np.float64] = nearest - (z**2 / (1 + self.arrays["between"])).sum(axis=1)
         return score

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -36,9 +37,14 @@ class VirtualLogit(OodScore):
         alpha = evidence / length if length > 0 else 0.0
         return cls(last, {"origin": origin, "residual": rest, "alpha": np.array([alpha])})
 
+    @cached_property
+    def _residual(self) -> NDArray[np.float64]:
+        wide: NDArray[np.float64] = self.arrays["residual"].astype(np.float64)
+        return wide
+
     def score(self, outputs: Outputs) -> NDArray[np.float64]:
         moved = outputs.features.astype(np.float64) - self.arrays["origin"]
-        length = np.linalg.norm(moved @ self.arrays["residual"].astype(np.float64), axis=1)
+        length = np.linalg.norm(moved @ self._residual, axis=1)
         score: NDArray[np.float64] = self.arrays["alpha"][0] * length - logsumexp(
             outputs.logits.astype(np.float64), axis=1
         )
