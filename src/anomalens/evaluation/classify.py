@@ -131,7 +131,7 @@ def evaluate_classifier(
         for name in names:
             found[name][title] = _scores(answers, name)
             rows_of_card.append(_ood_row(title, name, known[name], found[name][title], calibrations[name]))
-    used = names[0]
+    used = classifier.detector.score_ if classifier.detector.score_ in names else names[0]
     flagged = int((known[used] > calibrations[used].threshold.value).sum())
     rate = clopper_pearson(flagged, len(findings))
     card = {
