@@ -110,6 +110,7 @@ def evaluate_classifier(
         for name in names:
             found[name][title] = _scores(answers, name)
             rows_of_card.append(_ood_row(title, name, known[name], found[name][title], calibrations[name]))
+    used = classifier.detector.score_ if classifier.detector.score_ in names else names[0]
     card = {
         "anomalens": __version__,
         "dataset": dataset,
@@ -117,7 +118,7 @@ def evaluate_classifier(
         "approach": _approach(classifier),
         "settings": dict(classifier.inspector.card["detector"]["settings"]),
         **asdict(figures),
-        **_verdicts(names[0], known[names[0]], calibrations[names[0]]),
+        **_verdicts(used, known[used], calibrations[used]),
         "ood": rows_of_card,
         "curves": {name: list(values) for name, values in classifier.detector.curves.items()},
         "notes": list(dict.fromkeys(told)),
