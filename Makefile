@@ -31,7 +31,7 @@ $(VENV)/core.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/dev.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),) -c constraints.txt torch==2.13.0
-	$(PIP) install -c constraints.txt -e '.[fast,train,backbones,dev]'
+	$(PIP) install -c constraints.txt -e '.[fast,train,video,backbones,dev]'
 	@touch $@ $(VENV)/core.installed
 
 demo: $(VENV)/core.installed

@@ -15,7 +15,7 @@ from typing import Any
 from real_sets import DATA
 
 from anomalens import Classifier
-from anomalens.datasets.classes import load_classes, strangers, to_test, without_classes
+from anomalens.datasets.classes import load_classes, strangers, to_test
 from anomalens.detectors.classifier.scores import SCORES
 from anomalens.errors import AnomalensWarning
 from anomalens.evaluation.classify import evaluate_classifier
@@ -85,7 +85,6 @@ def chosen_on() -> None:
         left = names[1::every]
         classifier, _ = fitted(name, leave_out=left)
         card = tested(classifier, name, scores=tuple(SCORES))
-        assert len(without_classes(load_classes(name, root=DATA), left).class_names) == len(classifier.classes)
         for row in card["ood"]:
             rows[row["score"]].append(row["auroc"])
     for score, values in sorted(rows.items(), key=lambda item: -sum(item[1])):

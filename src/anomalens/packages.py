@@ -1,4 +1,4 @@
-"""Packages that may be installed, found without running anything of them."""
+"""Packages that may be installed: found without running anything of them, or loaded when they are needed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+from anomalens.errors import MissingExtraError
 
 
 def package_folder(name: str, search: Sequence[str] | None = None) -> Path | None:
@@ -20,3 +23,12 @@ def package_folder(name: str, search: Sequence[str] | None = None) -> Path | Non
     spec = find_spec(name) if search is None else PathFinder.find_spec(name, search)
     places = list(spec.submodule_search_locations or ()) if spec else []
     return Path(places[0]) if places else None
+
+
+def opencv() -> Any:
+    """OpenCV's module; MissingExtraError where it is not installed."""
+    try:
+        import cv2
+    except ImportError:
+        raise MissingExtraError("Video and motion", "video") from None
+    return cv2

@@ -1,8 +1,9 @@
 """What README.md and docs/*.md show does run.
 
 Python blocks, and console lines that begin with `$ anomalens `, are executed in order, page by page, in
-a folder with `photos/normal` and `photos/new`, and for classifiers `kinds` (train/<class>, test/<class>), `strange`,
-`parts` (good, scratch) and `kinds.csv` with two columns of labels. In a fence marked `no-run` commands are only parsed.
+a folder with `photos/normal` and `photos/new`, and for classifiers `kinds` (train/<class>, test/<class>),
+`strange`, `parts` (good, scratch) and `kinds.csv` with two columns of labels. In a fence marked `no-run`
+commands are only parsed.
 """
 
 from __future__ import annotations

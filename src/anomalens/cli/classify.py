@@ -97,6 +97,7 @@ def fit(
         classifier.save(file)
         _told(classifier, file)
     where = f" --root {shlex.quote(root)}" if root else ""
+    where += f" --label {shlex.quote(label)}" if label else ""
     click.echo(
         f"next: anomalens classify evaluate {shlex.quote(str(file))} --data {shlex.quote(dataset)}{where}"
     )

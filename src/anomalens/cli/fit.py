@@ -40,14 +40,34 @@ if TYPE_CHECKING:
     "are named and kept, left out, or asked about one by one; what is left out needs a second fit.",
 )
 @reference_option
+@click.option(
+    "--area",
+    metavar="FILE:NAME",
+    help="Of videos, learn one area alone, which a JSON file of `anomalens watch --areas` names.",
+)
+@click.option(
+    "--fps",
+    type=click.FloatRange(0.01, 1000),
+    default=25.0,
+    show_default=True,
+    help="Frames a second of folders of frames, which `anomalens watch --per-hour` rests on.",
+)
 @fit_options(leave_out=("feature_cache",))
-def fit(normal: tuple[str, ...], out: Path, doubtful: str, reference: str | None, options: FitOptions) -> int:
+def fit(
+    normal: tuple[str, ...],
+    out: Path,
+    doubtful: str,
+    reference: str | None,
+    area: str | None,
+    fps: float,
+    options: FitOptions,
+) -> int:
     """Learn from NORMAL pictures and save one file.
 
     NORMAL is a folder, a glob in quotes, a CSV manifest (columns path, label, class, mask, group,
-    reference) or image files. Of a folder laid out as a dataset (train/good, test/…) only train/good is
-    learnt from; one that may hold defects, masks or a test part in no known layout is refused, and you name
-    the normal part.
+    capture, reference), image files or videos. Of a folder laid out as a dataset (train/good,
+    test/…) only train/good is learnt from; one that may hold defects, masks or a test part in no
+    known layout is refused, and you name the normal part.
 
     \b
       anomalens fit photos/normal --out part.anomalens
@@ -57,23 +77,44 @@ def fit(normal: tuple[str, ...], out: Path, doubtful: str, reference: str | None
       anomalens fit photos/normal --out part.anomalens -p coreset_ratio=0.05
       anomalens fit scans/normal --out scan.anomalens --tile 256
       anomalens fit boards/good --reference boards/templates --out boards.anomalens
+      anomalens fit walkway.mp4 --detector motion --out walkway.anomalens
     """
     from anomalens.inspector import Inspector
+    from anomalens.streams.learning import with_normal_blocks
+    from anomalens.streams.video_file import are_videos
 
     require_place(out, "--out")
     if doubtful == "ask" and not sys.stdin.isatty():
         raise SettingError("--doubtful ask needs a terminal to ask on; write keep or drop.")
+    if (videos := are_videos(normal)) or area is not None:
+        return _fit_videos(normal if videos else (), out, area, options)
     images = image_set(normal, normal=True)
     inspector = Inspector.fit_with(options, images, references=reference, progress=bar)
     if dropped := _dropped(inspector, doubtful):
         kept = [i for i, entry in enumerate(images) if entry.id not in dropped]
         inspector = Inspector.fit_with(options, images.subset(kept), references=reference, progress=bar)
+    if inspector.detector.earlier:  # frames, in the order of their names
+        inspector = with_normal_blocks(inspector, fps=fps)
     inspector.save(out)
     for line in _told(inspector, out):
         click.echo(line)
     if layout := dataset_layout(normal):
         click.echo(layout)
     click.echo(f"next: anomalens check {shlex.quote(str(out))} NEW_PICTURES --out report")
+    return 0
+
+
+def _fit_videos(videos: tuple[str, ...], out: Path, area: str | None, options: FitOptions) -> int:
+    from anomalens.inspector import Inspector
+    from anomalens.streams.learning import fit_videos
+
+    if not videos:
+        raise SettingError("An area was given for pictures; give videos, of which it is a part.")
+    inspector = fit_videos(Inspector, [Path(video) for video in videos], options, area=area, progress=bar)
+    inspector.save(out)
+    for line in _told(inspector, out):
+        click.echo(line)
+    click.echo(f"next: anomalens watch SOURCE --model {shlex.quote(str(out))}")
     return 0
 
 

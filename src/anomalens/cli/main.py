@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "demo": "demo:demo",
     "fit": "fit:fit",
     "check": "check:check",
+    "watch": "watch:watch",
     "classify": "classify:classify",
     "calibrate": "calibrate:calibrate",
     "inspect": "inspect:inspect",

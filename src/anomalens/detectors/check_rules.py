@@ -17,7 +17,7 @@ from anomalens.detectors.contract import Detector, Scores, Settings, State
 from anomalens.errors import SettingError
 
 FAMILIES: Final = (
-    "density", "one-class", "reconstruction", "self-supervised", "patches", "classifier",
+    "density", "one-class", "reconstruction", "self-supervised", "patches", "motion", "classifier",
 )  # fmt: skip
 _THREADS: Final = 4
 _ROUNDS: Final = 3

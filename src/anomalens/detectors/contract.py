@@ -95,16 +95,13 @@ class Neighbour:
 class Reasons:
     """Why an image scores as it does.
 
-    Attributes
-    ----------
-    parts : tuple of Part
-        The largest contribution first; in the detector's own units, which sum to no total.
-    nearest : tuple of Neighbour
-        The most similar normal images, nearest first.
+    `parts` have the largest contribution first, in the detector's own units, which sum to no total; `nearest`
+    are the most similar normal images, nearest first; `said` is anything else, in words.
     """
 
     parts: tuple[Part, ...] = ()
     nearest: tuple[Neighbour, ...] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -246,7 +243,8 @@ class Detector(ABC):
     @property
     @abstractmethod
     def family(self) -> str:
-        """One of "density", "one-class", "reconstruction", "self-supervised", "patches", "classifier"."""
+        """One of "density", "one-class", "reconstruction", "self-supervised", "patches", "motion" and
+        "classifier"."""
 
     @property
     @abstractmethod
@@ -267,6 +265,11 @@ class Detector(ABC):
     def uses_references(self) -> bool:
         """Whether it compares each image with its own template, `Batch.references`."""
         return False
+
+    @property
+    def earlier(self) -> int:
+        """How many frames before an image, in its clip, its reference is; 0 where references are others."""
+        return 0
 
     @property
     def needs_classes(self) -> bool:

@@ -36,6 +36,7 @@ OURS: Final = {
     "deep-svdd": "anomalens.detectors.oneclass.deep_svdd:DeepSvdd",
     "rotnet": "anomalens.detectors.selfsupervised.rotnet:RotNet",
     "cutpaste": "anomalens.detectors.selfsupervised.cutpaste:CutPaste",
+    "motion": "anomalens.detectors.motion.motion:Motion",
     "cae": "anomalens.detectors.reconstruction.cae:Cae",
     "cae-kde": "anomalens.detectors.reconstruction.cae_kde:CaeKde",
     "vae": "anomalens.detectors.reconstruction.vae:Vae",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from anomalens.inspector.model_card import short_hash
 from anomalens.metrics.classification import classification_figures, ood_figures
 from anomalens.metrics.verdicts import clopper_pearson
 from anomalens.progress import Progress, silent
+
+_NAMED: Final = 5  # classes in a sentence
 
 
 @dataclass(frozen=True)
@@ -95,31 +97,8 @@ def evaluate_classifier(
     names = tuple(dict.fromkeys(scores)) or (classifier.detector.score_,)
     telling, calibrations = classifier.telling(names)
     told = [*notes]
-    fresh = _unseen(classifier, images, told)
-    bare = [entry.id for entry in fresh if not entry.class_name]
-    if bare:
-        raise ImageSetError(
-            f"{len(bare)} of {len(fresh)} images of {dataset} have no class, such as {bare[0]}; give their "
-            "classes, or name the set with --ood."
-        )
-    known_rows = [i for i, entry in enumerate(fresh) if entry.class_name in classifier.classes]
-    if not known_rows:
-        raise ImageSetError(
-            f"No image of {dataset} is left to test with that is of a class the model knows "
-            f"({', '.join(classifier.classes[:5])}{' …' * (len(classifier.classes) > 5)}) and that it has "
-            "not learnt from."
-        )
-    tested = fresh.subset(known_rows)
-    sets = dict(strangers or {})
-    if len(tested) < len(fresh):
-        rows = set(range(len(fresh))) - set(known_rows)
-        other = fresh.subset(sorted(rows))
-        unknown = sorted({str(entry.class_name) for entry in other})
-        told.append(
-            f"{len(other)} images of {len(unknown)} classes that the model does not know "
-            f"({', '.join(unknown[:5])}{' …' * (len(unknown) > 5)}) count as strangers."
-        )
-        sets = {"other classes": other, **sets}
+    tested, others = _known_and_others(classifier, dataset, _unseen(classifier, images, told), told)
+    sets = {**others, **(strangers or {})}
     entries, findings = _answers(telling, tested, dataset, told, progress)
     labels = np.array([classifier.classes.index(str(tested[i].class_name)) for i in entries])
     figures = classification_figures(labels, _shares(findings, classifier.classes), classifier.classes)
@@ -132,8 +111,6 @@ def evaluate_classifier(
             found[name][title] = _scores(answers, name)
             rows_of_card.append(_ood_row(title, name, known[name], found[name][title], calibrations[name]))
     used = classifier.detector.score_ if classifier.detector.score_ in names else names[0]
-    flagged = int((known[used] > calibrations[used].threshold.value).sum())
-    rate = clopper_pearson(flagged, len(findings))
     card = {
         "anomalens": __version__,
         "dataset": dataset,
@@ -141,16 +118,43 @@ def evaluate_classifier(
         "approach": _approach(classifier),
         "settings": dict(classifier.inspector.card["detector"]["settings"]),
         **asdict(figures),
-        "score": used,
-        "threshold": calibrations[used].threshold.value,
-        "asked": calibrations[used].policy.value
-        if calibrations[used].policy.kind == "false-alarm-rate"
-        else None,
-        "known_flagged": {"count": flagged, "total": len(findings), "low": rate.low, "high": rate.high},
+        **_verdicts(used, known[used], calibrations[used]),
         "ood": rows_of_card,
+        "curves": {name: list(values) for name, values in classifier.detector.curves.items()},
         "notes": list(dict.fromkeys(told)),
     }
     return Evaluated(card, known, found, tested, _wrong(tested, entries, findings))
+
+
+def _known_and_others(
+    classifier: Classifier, dataset: str, fresh: ImageSet, told: list[str]
+) -> tuple[ImageSet, dict[str, ImageSet]]:
+    """The images of known classes, and those of other classes as a set of strangers."""
+    bare = [entry.id for entry in fresh if not entry.class_name]
+    if bare:
+        raise ImageSetError(
+            f"{len(bare)} of {len(fresh)} images of {dataset} have no class, such as {bare[0]}; give their "
+            "classes, or name the set with --ood."
+        )
+    known = [i for i, entry in enumerate(fresh) if entry.class_name in classifier.classes]
+    if not known:
+        raise ImageSetError(
+            f"No image of {dataset} is left to test with that is of a class the model knows "
+            f"({_first(classifier.classes)}) and that it has not learnt from."
+        )
+    if len(known) == len(fresh):
+        return fresh, {}
+    others = fresh.subset([i for i, e in enumerate(fresh) if e.class_name not in classifier.classes])
+    unknown = sorted({str(entry.class_name) for entry in others})
+    told.append(
+        f"{len(others)} images of {len(unknown)} classes that the model does not know ({_first(unknown)}) "
+        "count as strangers."
+    )
+    return fresh.subset(known), {"other classes": others}
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + " …" * (len(names) > _NAMED)
 
 
 def _unseen(classifier: Classifier, images: ImageSet, told: list[str]) -> ImageSet:
@@ -211,6 +215,19 @@ def _ood_row(
         "precision": found / (found + false) if found + false else None,
         "recall": found / len(unknown),
         "f1": 2 * found / (found + false + len(unknown)),
+    }
+
+
+def _verdicts(score: str, known: NDArray[np.float64], calibration: Calibration) -> dict[str, Any]:
+    """How many images of known classes are called none of them."""
+    flagged = int((known > calibration.threshold.value).sum())
+    rate = clopper_pearson(flagged, len(known))
+    policy = calibration.policy
+    return {
+        "score": score,
+        "threshold": calibration.threshold.value,
+        "asked": policy.value if policy.kind == "false-alarm-rate" else None,
+        "known_flagged": {"count": flagged, "total": len(known), "low": rate.low, "high": rate.high},
     }
 
 

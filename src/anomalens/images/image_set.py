@@ -24,7 +24,7 @@ from anomalens.images.image_entry import ImageEntry, file_entries, unique_ids
 from anomalens.images.labels import read_labels
 from anomalens.images.manifest import ManifestRow, read_manifest
 from anomalens.images.mask_files import split_off_masks
-from anomalens.images.references import references_by_name
+from anomalens.images.references import earlier_in_clip, references_by_name
 
 _GLOB_CHARACTERS = frozenset("*?[")
 
@@ -164,7 +164,7 @@ class ImageSet:
 
     @classmethod
     def from_manifest(cls, csv: str | os.PathLike[str]) -> ImageSet:
-        """Take the images that a CSV file lists; see `anomalens.images.manifest`."""
+        """Take the images that a CSV file lists; see `manifest`."""
         return cls.from_rows(read_manifest(csv), origin=str(csv))
 
     @classmethod
@@ -293,6 +293,10 @@ class ImageSet:
         """The references of those images that have one, in their order."""
         found = tuple(entry.reference for entry in self.entries if entry.reference is not None)
         return ImageSet(found, f"the references of {self.origin}")
+
+    def with_earlier(self, frames: int) -> ImageSet:
+        """The same images, each with the one so many before it in its clip as its reference."""
+        return replace(self, entries=earlier_in_clip(self.entries, frames))
 
     def with_references(self, source: object) -> ImageSet:
         """The same images, each with its reference where there is one, else with the one that it had.

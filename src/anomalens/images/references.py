@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from anomalens.errors import ImageSetError
@@ -75,3 +76,14 @@ def _stem(entry: ImageEntry) -> str:
 
 def _shared_stem(entry: ImageEntry) -> str:
     return _ENDING.sub("", _stem(entry)).lower()
+
+
+def earlier_in_clip(entries: Iterable[ImageEntry], frames: int) -> tuple[ImageEntry, ...]:
+    """The same images, each with the one so many before it in its clip (a group, or else a folder)."""
+    clips: dict[str, list[ImageEntry]] = {}
+    paired = []
+    for entry in entries:
+        clip = clips.setdefault(entry.group or str(PurePosixPath(entry.id).parent), [])
+        clip.append(entry)
+        paired.append(replace(entry, reference=clip[max(0, len(clip) - 1 - frames)]))
+    return tuple(paired)

@@ -193,6 +193,8 @@ def _reasons_text(reasons: Reasons) -> str:
     text = ""
     if told := shares(reasons)[:_PARTS_TOLD]:
         text += " Adds most to the score: " + ", ".join(f"{p.name} {100 * s:.0f} %" for p, s in told) + "."
+    if reasons.said:
+        text += f" {reasons.said[0].upper()}{reasons.said[1:]}."
     if reasons.nearest:
         text += " Most similar normal images: " + ", ".join(n.image for n in reasons.nearest) + "."
     return text

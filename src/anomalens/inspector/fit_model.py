@@ -43,6 +43,8 @@ def fit_model(images: ImageSet, options: FitOptions, *, progress: Progress = sil
         raise unknown_name("kind of p-values", options.p_values, ("pooled", "class"))
     images = images.in_order()
     spec, detector = _unfitted(images, options)
+    if detector.earlier and not len(images.references):
+        images = images.with_earlier(detector.earlier)
     augmentation, policy = _augmentation(options), _policy(options)
     job = Job(
         choose(options.runtime, precision=options.precision, threads=options.threads),

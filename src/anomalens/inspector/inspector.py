@@ -237,6 +237,8 @@ class Inspector(Model):
         needed = self.detector.uses_references
         if references is not None and needed:
             images = images.with_references(references)
+        if self.detector.earlier and not any(entry.reference is not None for entry in images):
+            images = images.with_earlier(self.detector.earlier)
         if needed and len(images) and not any(entry.reference is not None for entry in images):
             raise SettingError(
                 f"The model {self.name} compares each image with its own reference, and none was given; add "

@@ -11,8 +11,8 @@ from anomalens.inspector.fit_options import FitOptions
 CLASSIFIER: Final = "classifier"
 
 PRESETS: Final[dict[str, FitOptions]] = {
-    "cifar10": FitOptions(detector=CLASSIFIER, parameters={"mirror": True}, size=224),
-    "emotions": FitOptions(detector=CLASSIFIER, parameters={"mirror": True, "balance": True}, size=128),
+    "cifar10": FitOptions(detector=CLASSIFIER, parameters={"mirror": True}),
+    "emotions": FitOptions(detector=CLASSIFIER, parameters={"mirror": True, "balance": True}),
     "defects": FitOptions(detector=CLASSIFIER, parameters={"balance": True}),
 }
 
@@ -28,6 +28,5 @@ def with_preset(name: str | None, options: FitOptions, chosen: dict[str, Any]) -
     if name is not None and name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)
     base = FitOptions(detector=CLASSIFIER) if name is None else PRESETS[name]
-    size = base.size if options.size is None and options.quality is None else options.size
     parameters = {**base.parameters, **options.parameters, **chosen}
-    return replace(options, detector=CLASSIFIER, parameters=parameters, size=size)
+    return replace(options, detector=CLASSIFIER, parameters=parameters)

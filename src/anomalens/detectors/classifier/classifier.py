@@ -15,8 +15,9 @@ bounds the largest).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,17 +25,11 @@ from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.classifier.labels import numbered
-from anomalens.detectors.classifier.network import (
-    Judged,
-    Learnt,
-    Network,
-    asked_about,
-    learn_network,
-    network_from_state,
-)
+from anomalens.detectors.classifier.learnt import Judged, Learnt, Network
+from anomalens.detectors.classifier.network import asked_about, learn_network, network_from_state
 from anomalens.detectors.classifier.outputs import OodScore, Outputs
 from anomalens.detectors.classifier.scores import SCORES, load_score
-from anomalens.detectors.classifier.settings import ClassifierSettings
+from anomalens.detectors.classifier.settings import FROZEN, ClassifierSettings
 from anomalens.detectors.contract import Batch, Detector, Scores, Settings, State, TrainingImages
 from anomalens.errors import SettingError
 from anomalens.job import Job
@@ -71,11 +66,13 @@ class Classifier(Detector):
     told_: tuple[str, ...] = ()
     judged_: LeftOut | None = None
     _notes: tuple[str, ...] = ()
+    _curves: Mapping[str, Sequence[float]] = MappingProxyType({})
 
     def fit(self, images: TrainingImages, job: Job) -> Scores | None:
         self.classes_, labels = numbered(images.classes, images.ids)
-        learnt = learn_network(self.settings, images, labels, job)
-        self.network_, self._notes, self.score_ = learnt.network, learnt.notes, self.settings.score
+        learnt = learn_network(self.settings, images, labels, self.classes_, job)
+        self.network_, self.score_ = learnt.network, self.settings.score
+        self._notes, self._curves = learnt.notes, learnt.curves
         self.temperature_ = self.settings.temperature or _temperature(learnt, labels)
         self.scores_ = {
             name: load_score(name).learn(learnt.outputs, learnt.labels, learnt.network.last)
@@ -186,6 +183,14 @@ class Classifier(Detector):
         rows = np.concatenate([one.rows for one in learnt.judged])
         shares = np.concatenate([self._shares(one.left_out) for one in learnt.judged])
         return LeftOut(tuple(ids[row] for row in rows), shares)
+
+    @property
+    def holds_out(self) -> bool:
+        return self.settings.train != FROZEN or self.settings.head == "mlp"
+
+    @property
+    def curves(self) -> Mapping[str, Sequence[float]]:
+        return self._curves
 
     def _copy(self) -> Self:
         found = type(self)(self.settings)

@@ -1,22 +1,26 @@
 """From an image to logits and features: the one place that knows which network a classifier is.
 
 `frozen` is a backbone whose features stay as they are, and a head on them; it is learnt here, without torch.
-Heads are cheap, so each image is judged by one that has seen nothing of its group.
+Linear heads are cheap, so each image is judged by one that has seen nothing of its group. A hidden layer has
+features of its own, of which those of another one say nothing: it judges images that it was kept from. All
+else that `train` names is trained by `trained.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalens.backbones.runtimes import Runtime
 from anomalens.detectors.classifier.heads import Floats, Head, Labels, learn_head
+from anomalens.detectors.classifier.learnt import Judged, Learnt, Network
 from anomalens.detectors.classifier.outputs import LastLayer, Outputs
 from anomalens.detectors.classifier.settings import FROZEN, STRENGTHS, ClassifierSettings
+from anomalens.detectors.classifier.trained import GRAPH, GraphNetwork, trained_network
 from anomalens.detectors.contract import State, TrainingImages
 from anomalens.detectors.features.cache import FeatureCache
 from anomalens.detectors.features.extractor import Extractor
@@ -29,50 +33,6 @@ from anomalens.job import Job
 from anomalens.metrics.classification import temperature
 
 _USUAL: Final = 0.01  # strength of a hidden layer's penalty, whose search would take minutes
-
-
-class Network(Protocol):
-    """Prepared image → logits and features, one image at a time."""
-
-    @property
-    def last(self) -> LastLayer: ...
-
-    def __call__(self, image: Pixels) -> Outputs:
-        """Of one image: [1, c] and [1, d]."""
-
-    def state(self) -> State: ...
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Outputs of some images, of a network that has not learnt from them, and of those it did learn from.
-
-    Attributes
-    ----------
-    rows : int64 [m]
-        Which images were left out.
-    left_out, learnt : Outputs
-    labels : int64
-        Of the learnt ones.
-    last : LastLayer
-    """
-
-    rows: NDArray[np.int64]
-    left_out: Outputs
-    learnt: Outputs
-    labels: Labels
-    last: LastLayer
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """A network, what it says of the images it learnt from, and what such ones say of images left out."""
-
-    network: Network
-    outputs: Outputs
-    labels: Labels
-    judged: tuple[Judged, ...]
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +62,8 @@ class FrozenNetwork:
 def network_from_state(state: State, *, size: tuple[int, int], runtime: Runtime) -> Network:
     """Rebuild what a network's `state` described."""
     kind = state.numbers["network"]
+    if kind == GRAPH:
+        return GraphNetwork.from_state(state, size=size, runtime=runtime)
     if kind != FROZEN:
         raise ValueError(f"a network of the unknown kind {kind!r:.40}")
     extractor = extractor_from_state(state, size=size, runtime=runtime)
@@ -111,7 +73,13 @@ def network_from_state(state: State, *, size: tuple[int, int], runtime: Runtime)
     return found
 
 
-def learn_network(settings: ClassifierSettings, images: TrainingImages, labels: Labels, job: Job) -> Learnt:
+def learn_network(
+    settings: ClassifierSettings,
+    images: TrainingImages,
+    labels: Labels,
+    names: Sequence[str],
+    job: Job,
+) -> Learnt:
     """The network that the settings ask for, and what it says of images that it did not learn from.
 
     Raises
@@ -120,10 +88,7 @@ def learn_network(settings: ClassifierSettings, images: TrainingImages, labels: 
         The training is unknown, or the features learn from images.
     """
     if settings.train != FROZEN:
-        raise SettingError(
-            f"The training {settings.train!r:.40} is not there; write train={FROZEN}, which trains a "
-            "head only."
-        )
+        return trained_network(settings, images, labels, names, job)
     extractor, unseen = learn_extractor(settings, images, job)
     if len(unseen) < len(images):
         raise SettingError(
@@ -135,6 +100,8 @@ def learn_network(settings: ClassifierSettings, images: TrainingImages, labels: 
     steps = job.progress(images, label="reading features", total=len(images))
     x = np.stack([extractor(image) for image in steps])
     groups = np.asarray(images.groups)
+    if settings.head == "mlp":
+        return _held_out(extractor, x, labels, groups, settings, job)
     strength, judged = _left_out(x, labels, groups, settings, job)
     space, head = _fitted(x, labels, settings, strength, job.seed)
     notes = (f"the head's strength is {strength:g}",) if not settings.strength else ()
@@ -152,12 +119,29 @@ def _fitted(
     return space, learn_head(space.apply(x), labels, settings, strength=strength, seed=seed)
 
 
+def _held_out(
+    extractor: Extractor,
+    x: Floats,
+    labels: Labels,
+    groups: NDArray[np.int64],
+    settings: ClassifierSettings,
+    job: Job,
+) -> Learnt:
+    """A head that a fifth of the images is kept from, by whole groups."""
+    held = next(_folds(labels, groups, job.seed), np.zeros(len(labels), bool))
+    space, head = _fitted(x[~held], labels[~held], settings, settings.strength or _USUAL, job.seed)
+    learnt, left_out = (head.outputs(space.apply(x[rows])) for rows in (~held, held))
+    judged = Judged(np.flatnonzero(held), left_out, learnt, labels[~held], head.last)
+    return Learnt(
+        FrozenNetwork(extractor, space, head), learnt, labels[~held], (judged,) if held.any() else ()
+    )
+
+
 def _left_out(
     x: Floats, labels: Labels, groups: NDArray[np.int64], settings: ClassifierSettings, job: Job
 ) -> tuple[float, tuple[Judged, ...]]:
     """The strength that names left-out images most surely, and what heads of it say of those."""
-    given = settings.strength or (_USUAL if settings.head == "mlp" else 0.0)
-    tried = (given,) if given else STRENGTHS
+    tried = (settings.strength,) if settings.strength else STRENGTHS
     found: dict[float, tuple[Judged, ...]] = {}
     for strength in job.progress(tried, label="leaving images out", total=len(tried)):
         folds = _folds(labels, groups, job.seed)

@@ -1,0 +1,1 @@
+"""Where what was seen in a stream goes: lines, scores, pictures, a video, a web address, a page."""
