@@ -1,9 +1,9 @@
 """What the classifier is worth: `python benchmarks/classifier.py`, in about ten minutes on two cores.
 
 Heads on frozen features of the packaged backbone. CIFAR-10 with strangers from other sets, FER2013 at the
-preset of the seed project, and the splits on which the default score was chosen, none of which is among the
-reported ones: three classes left out of each of CIFAR-10 and FER2013, twelve out of the groceries. Prints the
-tables of classifier.md.
+preset of the seed project, and splits that speak for or against the default score, which was set after
+its figures on CIFAR-10 had been seen: three classes left out of each of CIFAR-10 and FER2013, twelve out
+of the groceries. Prints the tables of classifier.md.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ It judges images that it held out: the network that was calibrated is the one th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any, Final, Protocol
 
@@ -24,6 +24,7 @@ from anomalens.detectors.network import FeatureNetwork
 from anomalens.errors import SettingError
 from anomalens.images.arrays import Pixels
 from anomalens.job import Job
+from anomalens.training.recipe import Recipe
 
 GRAPH: Final = "graph"
 _TRAINING: Final = "anomalens.training.classifier"
@@ -37,7 +38,8 @@ class TrainedClassifier(Protocol):
     ----------
     graph : bytes
         ONNX, from float32 [1, 3, h, w], 0–1, to `logits` [1, c] and `features` [1, d].
-    last : LastLayer
+    weight, bias : float32 [c, d], [c]
+        Of the last layer.
     held_out : int64 [m]
         Rows that it did not learn from.
     notes : sequence of str
@@ -45,7 +47,8 @@ class TrainedClassifier(Protocol):
     """
 
     graph: bytes
-    last: LastLayer
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
     held_out: NDArray[np.int64]
     notes: Sequence[str]
     curves: Any
@@ -59,7 +62,7 @@ class Train(Protocol):
         images: TrainingImages,
         labels: Labels,
         names: Sequence[str],
-        settings: ClassifierSettings,
+        settings: Recipe,
         job: Job,
     ) -> TrainedClassifier: ...
 
@@ -108,7 +111,8 @@ def trained_network(
     SettingError
         The training is unknown.
     """
-    trained = (train or _loaded(settings.train))(images, labels, names, settings, job)
+    recipe = Recipe(**{f.name: getattr(settings, f.name) for f in fields(Recipe)})
+    trained = (train or _loaded(settings.train))(images, labels, names, recipe, job)
     network = GraphNetwork(
         FeatureNetwork(
             trained.graph,
@@ -118,7 +122,7 @@ def trained_network(
             runtime=job.runtime,
             backbone={"name": settings.train, "trained": "here"},
         ),
-        trained.last,
+        LastLayer(trained.weight, trained.bias),
     )
     steps = job.progress(images, label="asking the network", total=len(images))
     each = [network(image) for image in steps]
