@@ -53,7 +53,10 @@ _root = click.option("--root", metavar="DIR", help="Where named datasets are.")
     "--preset", metavar="NAME", help="cifar10, emotions or defects; what else is given goes before it."
 )
 @click.option(
-    "--train", metavar="NAME", help="What is trained. [default: frozen, a head on a backbone's features]"
+    "--train",
+    metavar="NAME",
+    help="frozen: a head on a backbone's features; or a network, with the extra `train`: cnn, residual, tune "
+    "or tune-all. [default: frozen]",
 )
 @click.option("--head", metavar="NAME", help="linear or mlp. [default: linear]")
 @click.option("--score", metavar="NAME", help="What finds pictures of no known class. [default: vim]")
