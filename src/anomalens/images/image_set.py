@@ -89,8 +89,7 @@ class ImageSet:
     def from_folder(cls, folder: str | os.PathLike[str], *, recursive: bool = True) -> ImageSet:
         """Take the images below a folder, in the natural order of their names (2 before 10).
 
-        Hidden files and what operating systems leave behind are skipped; other files that are not
-        images are listed in `ignored`, and masks in `left_out`.
+        Hidden files are skipped; files that are no images are listed in `ignored`, and masks in `left_out`.
         """
         root = Path(folder)
         if not root.is_dir():
@@ -269,12 +268,12 @@ class ImageSet:
         )
 
     def in_order(self) -> ImageSet:
-        """The same images in the natural order of their ids, so that the order of naming them is nothing."""
+        """The same images in the natural order of their ids."""
         order = sorted(range(len(self)), key=lambda i: natural_key(Path(self[i].id)))
         return self if order == list(range(len(self))) else self.subset(order)
 
     def subset(self, indices: Iterable[int]) -> ImageSet:
-        """Take the entries at these places, in this order; `origin` and `ignored` stay."""
+        """The entries at these places, in this order; `origin` and `ignored` stay."""
         return replace(self, entries=tuple(self.entries[int(i)] for i in indices))
 
     @property
