@@ -121,8 +121,7 @@ class ImageSet:
                 break
             fixed.append(part)
         root = Path(*fixed)
-        # Not Path.glob: it takes no absolute pattern.
-        names = glob.glob(pattern, recursive=True)  # noqa: PTH207
+        names = glob.glob(pattern, recursive=True)  # noqa: PTH207  (Path's takes no absolute pattern)
         found = sorted(map(Path, names), key=natural_key)
         files = [path for path in found if path.is_file()]
         images = [path for path in files if path.suffix.lower() in SUFFIXES]
@@ -329,7 +328,7 @@ class ImageSet:
         return replace(self, entries=tuple(replace(a, reference=b or a.reference) for a, b in pairs))
 
     def read(self, index: int, *, reduce_to: int | None = None) -> Picture:
-        """Decode one image; see `ImageEntry.read`."""
+        """Decode one image."""
         return self.entries[index].read(reduce_to=reduce_to)
 
     def sha256(self, index: int) -> str:
