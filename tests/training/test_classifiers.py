@@ -157,6 +157,20 @@ def test_changes_keep_shape_and_range_and_mixing_says_its_share() -> None:
     assert read_changes(" flip, mixup ") == ("flip", "mixup")
 
 
+def test_changes_stay_where_the_images_are() -> None:
+    """On a GPU they are; torch's device without memory tells as well."""
+    images = torch.rand(4, 3, 16, 16, device="meta")
+    for word in PIXEL[:-1]:
+        assert changed(images, (word,)).device.type == "meta"
+
+
+def test_quarter_turns_of_wide_images_are_told_too() -> None:
+    options = FitOptions(size=(48, 32), runtime="onnxruntime", threads=1)
+    more = {"width": 8, "epochs": 2, "batch_size": 8, "augment": ""}
+    classifier = Classifier.fit(stripes(120, 0), options=options, train="cnn", recipe="rotpred", **more)
+    assert classifier.classes == ("across", "down", "plain")
+
+
 def test_fractals_are_pictures_and_not_all_alike() -> None:
     made = fractals(6, (32, 32), 0)
     assert made.shape == (6, 3, 32, 32) and made.min() >= 0 and made.max() <= 1

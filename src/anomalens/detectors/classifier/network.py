@@ -9,7 +9,7 @@ else that `train` names is trained by `trained.py`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -116,7 +116,21 @@ def _fitted(
     # what scores from now on is what the state rebuilds, memory layout and all: equal bit for bit
     plain = {name: np.ascontiguousarray(array) for name, array in space.arrays().items()}
     space = FeatureSpace.from_arrays(plain)
-    return space, learn_head(space.apply(x), labels, settings, strength=strength, seed=seed)
+    head = learn_head(space.apply(x), labels, settings, strength=strength, seed=seed)
+    return (space, head) if head.hidden is not None else _unscaled(space, head)
+
+
+def _unscaled(space: FeatureSpace, head: Head) -> tuple[FeatureSpace, Head]:
+    """The same linear head on features as the network gives them, its scaling folded into the last layer.
+
+    Scaled features are as wide where nothing is told as where much is: neighbours among them are chance.
+    """
+    if space.axes is not None or space.white is not None:
+        return space, head
+    weight = head.last.weight / space.scale
+    bias = head.last.bias - weight @ space.origin
+    bare = replace(space, origin=np.zeros_like(space.origin), scale=np.ones_like(space.scale))
+    return bare, Head(LastLayer(np.ascontiguousarray(weight, np.float32), bias.astype(np.float32)))
 
 
 def _held_out(

@@ -46,7 +46,7 @@ def changed(images: Tensor, words: Sequence[str]) -> Tensor:
 
 
 def _flip(images: Tensor) -> Tensor:
-    turned = torch.rand(len(images)) < 0.5
+    turned = torch.rand(len(images), device=images.device) < 0.5
     return torch.where(turned[:, None, None, None], images.flip(3), images)
 
 
@@ -60,27 +60,31 @@ def _affine(images: Tensor, angle: Tensor, shear: Tensor, shift: Tensor) -> Tens
 
 
 def _none(images: Tensor) -> Tensor:
-    return torch.zeros(len(images))
+    return torch.zeros(len(images), device=images.device)
+
+
+def _drawn(images: Tensor, *shape: int) -> Tensor:
+    """Numbers from −1 to 1 for each image, where the images are."""
+    return 2 * torch.rand(len(images), *shape, device=images.device) - 1
 
 
 def _crop(images: Tensor) -> Tensor:
-    shift = 2 * _CROP * (2 * torch.rand(len(images), 2) - 1)
+    shift = 2 * _CROP * _drawn(images, 2)
     return _affine(images, _none(images), _none(images), shift)
 
 
 def _rotate(images: Tensor) -> Tensor:
-    angle = np.deg2rad(_DEGREES) * (2 * torch.rand(len(images)) - 1)
-    return _affine(images, angle, _none(images), torch.zeros(len(images), 2))
+    angle = float(np.deg2rad(_DEGREES)) * _drawn(images)
+    return _affine(images, angle, _none(images), 0 * _drawn(images, 2))
 
 
 def _shear(images: Tensor) -> Tensor:
-    shear = _SHEAR * (2 * torch.rand(len(images)) - 1)
-    return _affine(images, _none(images), shear, torch.zeros(len(images), 2))
+    shear = _SHEAR * _drawn(images)
+    return _affine(images, _none(images), shear, 0 * _drawn(images, 2))
 
 
 def _colour(images: Tensor) -> Tensor:
-    gain = 0.8 + 0.4 * torch.rand(len(images), 1, 1, 1)
-    lift = 0.1 * (2 * torch.rand(len(images), 1, 1, 1) - 1)
+    gain, lift = 1 + 0.2 * _drawn(images, 1, 1, 1), 0.1 * _drawn(images, 1, 1, 1)
     return (images * gain + lift).clamp(0, 1)
 
 
@@ -92,7 +96,7 @@ _CHANGES: Final[dict[str, Callable[[Tensor], Tensor]]] = {
 def mixed(images: Tensor, words: Sequence[str]) -> tuple[Tensor, Tensor, float]:
     """Images mixed with others of their batch: images, places of the others, and the share that is left."""
     chosen = [word for word in words if word in MIXING]
-    order = torch.randperm(len(images))
+    order = torch.randperm(len(images), device=images.device)
     if not chosen:
         return images, order, 1.0
     word = chosen[int(torch.randint(len(chosen), ()))]
@@ -122,7 +126,7 @@ class PixMix:
             if torch.rand(()) < 0.5:
                 other = changed(images, ("rand",))
             else:
-                other = self._fractals[torch.randint(len(self._fractals), (len(images),))]
+                other = self._fractals[torch.randint(len(self._fractals), (len(images),))].to(images.device)
             weights = torch.distributions.Beta(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 3.0])).sample()
             a, b = 0.5 + 0.5 * float(weights[0]), float(weights[1])
             if torch.rand(()) < 0.5:

@@ -37,6 +37,19 @@ class GraphModule(nn.Module):
                 f"This backbone has {', '.join(unknown)}, which cannot be tuned here; use train=frozen, or a "
                 "packaged backbone."
             )
+        odd = [
+            node.op_type
+            for node in model.graph.node
+            for a in node.attribute
+            if "Pool" in node.op_type
+            and a.name in ("ceil_mode", "auto_pad", "count_include_pad", "dilations")
+        ]
+        odd += [n.op_type for n in model.graph.node if n.op_type == "AveragePool" and _padded(n)]
+        if odd:
+            raise BackboneError(
+                f"This backbone pools ({odd[0]}) in a way that cannot be tuned here; use train=frozen, or a "
+                "packaged backbone."
+            )
         self.nodes = [
             (
                 node.op_type,
@@ -73,6 +86,10 @@ class GraphModule(nn.Module):
         if name in self.keys:
             return self.weights[self.keys[name]]
         return self.constants.get(name)
+
+
+def _padded(node: Any) -> bool:
+    return any(a.name == "pads" and any(a.ints) for a in node.attribute)
 
 
 def _padding(attributes: dict[str, Any], x: Tensor, weight: Tensor, stride: list[int]) -> list[int]:

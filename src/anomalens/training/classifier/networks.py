@@ -39,7 +39,7 @@ class ClassNetwork(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """[n, d]"""
-        if self.side and self.side != images.shape[-1]:
+        if self.side and tuple(images.shape[2:]) != (self.side, self.side):
             images = F.interpolate(images, size=(self.side, self.side), mode="bilinear", align_corners=False)
         found: Tensor = self.body(images)
         return found

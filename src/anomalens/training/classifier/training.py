@@ -122,7 +122,12 @@ def train(
         network = network_for(settings, len(names))
         own = LabelledImages(run.images, labels, settings.balance)
         learner = _learner(
-            network, settings, words, np.bincount(labels, minlength=len(names)), images.size, job
+            network,
+            settings,
+            words,
+            np.bincount(labels[run.split.train], minlength=len(names)),
+            images.size,
+            job,
         )
         _trained(run, learner, own)
         graph = run.exported(network, ("logits", "features"))
@@ -171,7 +176,7 @@ def _learner(
         logits: Tensor = network.last(network.dropout(features))
         if "logitnorm" in recipe:  # Wei et al. 2022 (arXiv:2205.09310), eq. 3
             logits = logits / (logits.norm(dim=1, keepdim=True) + 1e-7) / _TEMPERATURE
-        if settings.loss == "adjusted":  # Menon et al. 2021 (arXiv:2007.07314)
+        if settings.loss == "adjusted" and not settings.balance:  # Menon et al. 2021 (arXiv:2007.07314)
             logits = logits + usual.to(logits.device)
         return logits
 
@@ -207,6 +212,9 @@ def _learner(
 
 
 def _turns(network: ClassNetwork, images: Tensor) -> Tensor:
+    side = min(images.shape[2:])
+    if images.shape[2] != images.shape[3]:  # a quarter turn of others would have another shape
+        images = F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
     turns = torch.randint(4, (len(images),))
     turned = torch.stack([torch.rot90(image, int(k), (1, 2)) for image, k in zip(images, turns, strict=True)])
-    return F.cross_entropy(network.turn(network.features(turned)), turns)
+    return F.cross_entropy(network.turn(network.features(turned)), turns.to(images.device))
