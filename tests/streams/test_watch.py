@@ -136,6 +136,29 @@ def test_only_what_changes_is_scored(work: Path, normal_frames: Any, folder: Any
         assert len(list(session)) == 5
 
 
+def scored(work: Path, frames: Any, numbers: list[int], every: int = 1) -> list[Any]:
+    """Findings of some frames of a clip, the others being dropped."""
+    from anomalens.streams.frame import Frame, Moment
+    from anomalens.streams.watching import AreaWatch, watch
+
+    inspector = Inspector.load(work / "m.anomalens")
+    looks = [AreaWatch(inspector, rules_for(inspector)[0])]
+    shown = (Frame(frames[n], Moment(n, n / 20), f"f{n}") for n in numbers)
+    return [step[0].finding for step in watch(shown, looks, every=every) if isinstance(step, list)]
+
+
+def test_speeds_are_those_of_the_gap_that_was_learnt(work: Path, odd_frames: Any) -> None:
+    """Scoring fewer frames makes nothing faster, and dropped ones are not jumped over."""
+    every = {f.image: f.score for f in scored(work, odd_frames, list(range(60)))}
+    third = scored(work, odd_frames, list(range(60)), every=3)
+    assert all(f.score == every[f.image] for f in third) and len(third) == 20
+    dropped = scored(work, odd_frames, [n for n in range(60) if n % 20 < 10])
+    missing = [f.image for f in dropped if f.error]
+    assert missing and all(int(name[1:]) % 20 < 3 for name in missing)
+    most = max(score for score in every.values())
+    assert max(f.score for f in dropped if f.score is not None) <= 1.5 * most
+
+
 def test_a_budget_needs_normal_video(work: Path, normal_frames: Any) -> None:
     inspector = Inspector.fit(np.array(normal_frames[::8]), detector="gaussian", size=64)
     with pytest.raises(SettingError, match="has seen no normal video"):

@@ -79,23 +79,47 @@ class AreaWatch:
     ) -> None:
         self.inspector, self.area = inspector, area
         self.maker = EventMaker(rules, None if area is None else area.name, numbers=numbers)
-        self._before: deque[Pixels] = deque(maxlen=max(1, inspector.detector.earlier))
+        self._before: deque[Frame] = deque(maxlen=2 * inspector.detector.earlier + 1)
+
+    def saw(self, frame: Frame) -> None:
+        """A frame that came by, whether or not it is scored: others may be compared with it."""
+        if self.inspector.detector.earlier:
+            if self._before and self._before[-1].pixels.shape != frame.pixels.shape:
+                self._before.clear()
+            self._before.append(frame)
 
     def look(self, frame: Frame) -> Watched:
         """Score a frame and say what it means."""
-        pixels, corner = (frame.pixels, (0, 0)) if self.area is None else self.area.cut(frame.pixels)
+        pixels, corner = self._part(frame)
         reference = None
         if self.inspector.detector.earlier:
-            if self._before and self._before[0].shape != pixels.shape:
-                self._before.clear()
-            reference = self._before[0] if self._before else pixels
-            self._before.append(pixels)
+            before = self._earlier(frame)
+            if before is None:
+                missing = Finding(image=frame.name, error="the frame to compare it with was dropped")
+                return Watched(frame, self.area, missing, None, (), self.maker.under_way)
+            reference = self._part(before)[0]
         finding = self.inspector.answer(pixels, frame.name, reference=reference, explain="flagged")
         if finding.score is None:
             return Watched(frame, self.area, finding, None, (), self.maker.under_way)
         finding = _moved(finding, corner)
         smooth, events = self.maker.add(frame, finding)
         return Watched(frame, self.area, finding, smooth, tuple(events), self.maker.under_way)
+
+    def _part(self, frame: Frame) -> tuple[Pixels, tuple[int, int]]:
+        return (frame.pixels, (0, 0)) if self.area is None else self.area.cut(frame.pixels)
+
+    def _earlier(self, frame: Frame) -> Frame | None:
+        """The frame so many before, or one beside it; a stream's first ones are compared with its very first.
+
+        Speeds are those of the gap that was learnt, so that nothing else will do.
+        """
+        wanted = frame.moment.frame - self.inspector.detector.earlier
+        near = [one for one in self._before if abs(one.moment.frame - wanted) <= 1]
+        if near:
+            return min(near, key=lambda one: abs(one.moment.frame - wanted))
+        first = self._before[0] if self._before else frame
+        begins = frame.moment.frame - first.moment.frame < self.inspector.detector.earlier
+        return first if begins and len(self._before) <= self.inspector.detector.earlier else None
 
     def interrupted(self) -> None:
         """Frames are missing: nothing is compared or averaged across."""
@@ -111,6 +135,10 @@ class AreaWatch:
 
 class ZonesWatch:
     """All zones of the picture: what moves is followed."""
+
+    def saw(self, frame: Frame) -> None:
+        """A frame that came by; those that are not looked at say nothing."""
+        return
 
     def __init__(self, events: ZoneEvents) -> None:
         self.events = events
@@ -160,6 +188,8 @@ def watch(
                     area.interrupted()
             yield item
             continue
+        for area in areas:
+            area.saw(item)
         if item.moment.frame % every:
             continue
         frame = item
