@@ -122,13 +122,29 @@ def test_a_crowd_and_an_empty_place_last_a_second() -> None:
 
 
 def test_the_wrong_way_across_a_line() -> None:
-    line = zone(
-        "wrong-way", place=[[0.5, 0.0], [0.5, 1.0]]
-    )  # downward: from its right to its left is eastward
+    """A line downward has the west on its right: from there to its left one walks eastward."""
+    line = zone("wrong-way", place=[[0.5, 0.0], [0.5, 1.0]])
+    assert told(scene(8, after(2, walks(180, -25))), line) == []
     east = told(scene(8, after(2, walks(20, 25))), line)
-    west = told(scene(8, after(2, walks(180, -25))), line)
-    assert {len(east), len(west)} == {0, 2}
-    assert next(iter(east or west)).text.endswith("the wrong way")
+    assert len(east) == 2 and east[0].text.endswith("the wrong way")
+
+
+def test_who_goes_and_comes_back_has_not_stayed() -> None:
+    def to_and_fro(t: float) -> tuple[float, float]:
+        return (70 if t % 6 < 2 else 150), 90
+
+    slow = scene(16, after(2, lambda t: (80 + 40 * np.sin(t * 0.9), 90)))
+    assert told(slow, zone("loitering", 6)) == []
+    assert told(scene(16, after(2, to_and_fro)), zone("loitering", 6)) == []
+
+
+def test_few_is_learnt_from_the_time_when_there_was_a_background() -> None:
+    events = ZoneEvents([zone("empty")])
+    people = [lambda t, k=k: (20 + 20 * k + 6 * np.sin(t + k), 90) for k in range(4)]
+    for frame in scene(12, *people):
+        events.look(frame)
+    counts = events.watches[0].counts
+    assert counts and len(counts) < 12 * FPS  # not from the first frame on
 
 
 def test_limits_are_learnt_from_what_is_normal(tmp_path: Path) -> None:

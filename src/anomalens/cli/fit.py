@@ -86,8 +86,12 @@ def fit(
     require_place(out, "--out")
     if doubtful == "ask" and not sys.stdin.isatty():
         raise SettingError("--doubtful ask needs a terminal to ask on; write keep or drop.")
-    if (videos := are_videos(normal)) or area is not None:
-        return _fit_videos(normal if videos else (), out, area, options)
+    if are_videos(normal):
+        if reference is not None or doubtful != "keep":
+            raise SettingError("Of videos neither --reference nor --doubtful is known; leave them out.")
+        return _fit_videos(normal, out, area, options)
+    if area is not None:
+        raise SettingError("An area was given for pictures; give videos, of which it is a part.")
     images = image_set(normal, normal=True)
     inspector = Inspector.fit_with(options, images, references=reference, progress=bar)
     if dropped := _dropped(inspector, doubtful):
@@ -108,8 +112,6 @@ def _fit_videos(videos: tuple[str, ...], out: Path, area: str | None, options: F
     from anomalens.inspector import Inspector
     from anomalens.streams.learning import fit_videos
 
-    if not videos:
-        raise SettingError("An area was given for pictures; give videos, of which it is a part.")
     inspector = fit_videos(Inspector, [Path(video) for video in videos], options, area=area, progress=bar)
     inspector.save(out)
     for line in _told(inspector, out):

@@ -89,25 +89,34 @@ def read_areas(file: Path) -> tuple[Area, ...]:
     StreamError
         It cannot be read, or is no list of areas with names of their own and three corners or more.
     """
+    return tuple(_area(file, place, item) for place, item in enumerate(listed_in(file, "areas"), 1))
+
+
+def listed_in(file: Path, key: str) -> list[Any]:
+    """The list under a key of a JSON file, whose items have names of their own.
+
+    Raises
+    ------
+    StreamError
+        It cannot be read, is longer than a hundred, or two items have one name.
+    """
     try:
         if file.stat().st_size > _MOST_BYTES:
-            raise StreamError(f"The file {file} is larger than 1 MB; areas need far less.")
+            raise StreamError(f"The file {file} is larger than 1 MB; {key} need far less.")
         data = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise StreamError(f"The areas {file} cannot be read ({error.strerror}); check the path.") from None
+        raise StreamError(f"The {key} {file} cannot be read ({error.strerror}); check the path.") from None
     except ValueError as error:
-        raise StreamError(f"The areas {file} are no JSON ({error}).") from None
-    listed = data.get("areas") if isinstance(data, dict) else data
+        raise StreamError(f"The {key} {file} are no JSON ({error}).") from None
+    listed = data.get(key) if isinstance(data, dict) else data
     if not isinstance(listed, list) or not 1 <= len(listed) <= _MOST_AREAS:
-        raise StreamError(
-            f'{file} lists no areas; write {{"areas": [{{"name": …, "polygon": [[x, y], …]}}]}}.'
-        )
-    areas = tuple(_area(file, place, item) for place, item in enumerate(listed, 1))
-    names = [area.name for area in areas]
+        example = f'{{"{key}": [{{"name": …, "polygon": [[x, y], …]}}]}}'
+        raise StreamError(f"{file} lists no {key}; write {example}.")
+    names = [item.get("name") for item in listed if isinstance(item, dict)]
     for name in names:
         if names.count(name) > 1:
-            raise StreamError(f"{file} has two areas named {name!r}; give each a name of its own.")
-    return areas
+            raise StreamError(f"{file} has two {key} named {name!r}; give each a name of its own.")
+    return listed
 
 
 def _area(file: Path, place: int, item: Any) -> Area:

@@ -16,6 +16,7 @@ import numpy as np
 
 from anomalens.calibration.predictive_tail import PredictiveTail
 from anomalens.errors import ModelFileError, SettingError
+from anomalens.streams.smoothing import PastAverage
 
 BLOCK: Final = 2.0  # seconds; see docs/watch.md for how fast scores forget
 _FEWEST: Final = 8  # blocks
@@ -40,19 +41,14 @@ class NormalBlocks:
         """From (seconds, score) of frames in order, clip by clip; a clip's last, shorter block counts too."""
         maxima: list[float] = []
         for clip in clips:
-            average, last, highest, until = None, 0.0, None, None
+            average, highest, until = PastAverage(smoothing), None, None
             for seconds, score in clip:
-                if average is None or smoothing <= 0:
-                    average = score
-                else:
-                    passed = max(0.0, seconds - last)
-                    average += passed / (smoothing + passed) * (score - average)
-                last = seconds
+                smooth = average.add(score, seconds)
                 if until is None or seconds >= until:
                     if highest is not None:
                         maxima.append(highest)
-                    highest, until = average, seconds + BLOCK
-                highest = average if highest is None else max(highest, average)
+                    highest, until = smooth, seconds + BLOCK
+                highest = smooth if highest is None else max(highest, smooth)
             if highest is not None:
                 maxima.append(highest)
         return cls(tuple(maxima), smoothing)

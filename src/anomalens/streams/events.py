@@ -10,6 +10,7 @@ from typing import Any
 from anomalens.calibration.regions import Box
 from anomalens.inspector.finding import Finding
 from anomalens.streams.frame import Frame, Moment
+from anomalens.streams.smoothing import PastAverage
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,7 @@ class EventMaker:
         self, rules: Rules, area: str | None = None, *, numbers: Iterator[int] | None = None
     ) -> None:
         self.rules, self._area, self._numbers = rules, area, count(1) if numbers is None else numbers
-        self._average: float | None = None
-        self._last: Moment | None = None
+        self._average = PastAverage(rules.smoothing)
         self._event: Event | None = None
         self._told = False
 
@@ -132,7 +132,7 @@ class EventMaker:
         """The smoothed score after this frame, and events that begin or end with it."""
         assert finding.score is not None
         moment, events = frame.moment, []
-        smooth = self._smoothed(finding.score, moment)
+        smooth = self._average.add(finding.score, moment.seconds)
         event = self._event
         if event is not None and moment.seconds - event.end.seconds > self.rules.pause:
             events += self._over()
@@ -157,19 +157,9 @@ class EventMaker:
 
     def interrupted(self) -> None:
         """The stream was lost: what comes next is not averaged with what was before."""
-        self._average = self._last = None
+        self._average = PastAverage(self.rules.smoothing)
 
     def _over(self) -> list[Event]:
         event, told = self._event, self._told
         self._event, self._told = None, False
         return [replace(event, over=True)] if event is not None and told else []
-
-    def _smoothed(self, score: float, moment: Moment) -> float:
-        if self._average is None or self._last is None or self.rules.smoothing <= 0:
-            self._average = score
-        else:
-            passed = max(0.0, moment.seconds - self._last.seconds)
-            share = passed / (self.rules.smoothing + passed)
-            self._average += share * (score - self._average)
-        self._last = moment
-        return self._average

@@ -22,11 +22,11 @@ from anomalens.inspector.fit_options import DETECTOR, FitOptions
 from anomalens.progress import Progress, silent
 from anomalens.streams.areas import Area, read_areas
 from anomalens.streams.budget import BLOCK, NormalBlocks
+from anomalens.streams.change import differs, small_picture
 from anomalens.streams.folders import FPS
 from anomalens.streams.frame import Frame, FrameStream, StreamError
 from anomalens.streams.rules import SMOOTHING
 from anomalens.streams.video_file import VideoFile
-from anomalens.streams.watching import _differs, _small
 
 MOST: Final = 1000  # pictures to learn from
 _ALIKE: Final = 1.0  # grey levels; a frame that differs by less from the last one kept says nothing new
@@ -83,8 +83,8 @@ def _kept(stream: FrameStream, folder: Path, most: int, earlier: int, area: Area
         reference = before[0] if before else pixels
         before.append(pixels)
         if not earlier:
-            small = _small(pixels)
-            if last is not None and _differs(small, last) < _ALIKE:
+            small = small_picture(pixels)
+            if last is not None and differs(small, last) < _ALIKE:
                 continue
             last = small
         if number % step == 0:

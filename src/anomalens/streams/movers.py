@@ -48,6 +48,11 @@ class Movers:
         self._first: list[NDArray[np.float32]] = []
         self._frames = 0
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is a background to stand out from."""
+        return self._background is not None
+
     def look(self, pixels: Pixels) -> list[Mover]:
         """What stands out in the next frame; nothing in the first few, which make the background."""
         grey = np.clip(np.rint(luma(pixels)), 0, 255).astype(np.uint8)

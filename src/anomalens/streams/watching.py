@@ -14,6 +14,7 @@ from anomalens.images.arrays import Pixels
 from anomalens.inspector import Inspector
 from anomalens.inspector.finding import Finding
 from anomalens.streams.areas import Area
+from anomalens.streams.change import differs, small_picture
 from anomalens.streams.events import Event, EventMaker, Rules
 from anomalens.streams.frame import Frame, Gap
 from anomalens.streams.zone_events import ZoneEvents
@@ -194,8 +195,8 @@ def watch(
             continue
         frame = item
         if changed > 0:
-            small = _small(item.pixels)
-            if last is not None and _differs(small, last) < changed:
+            small = small_picture(item.pixels)
+            if last is not None and differs(small, last) < changed:
                 continue
             last = small
         found = [area.look(item) for area in areas]
@@ -221,20 +222,3 @@ def _moved(finding: Finding, corner: tuple[int, int]) -> Finding:
 def _shifted(region: Region, x: int, y: int) -> Region:
     x0, y0, x1, y1 = region.box
     return replace(region, box=(x0 + x, y0 + y, x1 + x, y1 + y))
-
-
-def _small(pixels: Pixels) -> np.ndarray:
-    """Grey means of some 32 x 32 blocks, float32."""
-    down, right = max(1, pixels.shape[0] // 32), max(1, pixels.shape[1] // 32)
-    grey = pixels[::2, ::2].mean(axis=2, dtype=np.float32) if min(down, right) > 2 else pixels.mean(2)
-    step = max(1, grey.shape[0] // 32), max(1, grey.shape[1] // 32)
-    height, width = grey.shape[0] // step[0] * step[0], grey.shape[1] // step[1] * step[1]
-    blocks = grey[:height, :width].reshape(height // step[0], step[0], width // step[1], step[1])
-    means: np.ndarray = blocks.mean((1, 3))
-    return means
-
-
-def _differs(one: np.ndarray, other: np.ndarray) -> float:
-    if one.shape != other.shape:
-        return 255.0
-    return float(np.quantile(np.abs(one - other), 0.9))

@@ -39,7 +39,10 @@ class ZoneEvents:
 
     def look(self, frame: Frame) -> list[Event]:
         """Events that begin or end with this frame."""
-        self.tracks = self._followed.follow(self._movers.look(frame.pixels), frame.moment)
+        movers = self._movers.look(frame.pixels)
+        if not self._movers.ready:
+            return []
+        self.tracks = self._followed.follow(movers, frame.moment)
         size = frame.pixels.shape[1], frame.pixels.shape[0]
         events = [
             told

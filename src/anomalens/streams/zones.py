@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from anomalens.streams.areas import Area
+from anomalens.streams.areas import Area, listed_in
 from anomalens.streams.frame import Moment, StreamError
 from anomalens.streams.tracks import Track
 
@@ -34,9 +34,9 @@ KINDS: Final = ("forbidden", "loitering", "left-behind", "crowd", "empty", "wron
 _SECONDS: Final = {"forbidden": 0.2, "loitering": 30.0, "left-behind": 30.0}  # where nothing was learnt
 _INERTIA: Final = 3  # frames, before a thing counts as inside
 _STILL: Final = 0.03  # of the picture's width, within which a thing has not moved
+_AWAY: Final = 1.0  # seconds outside, after which a thing has left
 _STEADY: Final = 1.0  # seconds for which a number of things is taken
 _MORE: Final = 1.25  # than the longest stay, or the largest crowd, of normal video
-_MOST_BYTES: Final = 2**20
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ZoneWatch:
     zone: Zone
     longest: float = 0.0
     counts: deque[int] = field(default_factory=lambda: deque(maxlen=1_000_000))
-    _inside: dict[int, tuple[int, float]] = field(default_factory=dict)
+    _inside: dict[int, tuple[int, float, float]] = field(default_factory=dict)
     _side: dict[int, float] = field(default_factory=dict)
     _lately: deque[tuple[float, int]] = field(default_factory=deque)
 
@@ -93,7 +93,7 @@ class ZoneWatch:
             return
         limit = _SECONDS[self.zone.kind] if self.zone.limit is None else self.zone.limit
         for track in here:
-            frames, since = self._inside[track.number]
+            frames, since, _ = self._inside[track.number]
             stay = now - since
             if self.zone.kind == "left-behind":
                 stay = min(stay, track.still_for(_STILL * size[0]))
@@ -107,26 +107,23 @@ class ZoneWatch:
         return f"thing {track.number} {verb[self.zone.kind]} {self.zone.name} for {stay:.1f} s"
 
     def _remember(self, here: Sequence[Track], now: float) -> None:
-        known = {track.number for track in here}
-        for number in [number for number in self._inside if number not in known]:
-            frames, since = self._inside[number]
-            if now - since > 3600 or frames < _INERTIA:
-                del self._inside[number]
+        for number in [number for number, (_, _, last) in self._inside.items() if now - last > _AWAY]:
+            del self._inside[number]
         for track in here:
-            frames, since = self._inside.get(track.number, (0, now))
-            self._inside[track.number] = frames + 1, since
-        if len(self._inside) > 10_000:
-            self._inside = dict(list(self._inside.items())[-1000:])
+            frames, since, _ = self._inside.get(track.number, (0, now, now))
+            self._inside[track.number] = frames + 1, since, now
 
     def _number(self, here: Sequence[Track], now: float) -> Iterator[Breach]:
         inside = tuple(track for track in here if self._inside[track.number][0] >= _INERTIA)
         self._lately.append((now, len(inside)))
+        whole = now - self._lately[0][0] >= 0.8 * _STEADY
         while self._lately and now - self._lately[0][0] > _STEADY:
             self._lately.popleft()
         steady = int(np.median([count for _, count in self._lately]))
-        self.counts.append(steady)
+        if whole:
+            self.counts.append(steady)
         limit, since = self.zone.limit, self._lately[0][0]
-        if limit is None or now - since < 0.8 * _STEADY:
+        if limit is None or not whole:
             return
         many, few = steady > limit, steady < limit
         if (self.zone.kind == "crowd" and many) or (self.zone.kind == "empty" and few):
@@ -169,38 +166,21 @@ def read_zones(file: Path) -> tuple[Zone, ...]:
     StreamError
         It cannot be read, or a zone is none.
     """
-    return tuple(zone for zone in (_zone(file, i, item) for i, item in _items(file)) if zone is not None)
+    return tuple(
+        zone
+        for zone in (_zone(file, i, item) for i, item in enumerate(listed_in(file, "zones"), 1))
+        if zone is not None
+    )
 
 
 def write_learnt(file: Path, out: Path, watches: Sequence[ZoneWatch]) -> None:
     """The same file with the limits that normal video taught."""
     limits = {one.zone.name: one.learnt().limit for one in watches}
-    items = [dict(item) for _, item in _items(file)]
+    items = [dict(item) for item in listed_in(file, "zones")]
     for item in items:
         if item.get("limit") is None and limits.get(item["name"]) is not None:
             item["limit"] = round(float(limits[item["name"]] or 0), 2)
     out.write_text(json.dumps({"zones": items}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _items(file: Path) -> list[tuple[int, Any]]:
-    try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise StreamError(f"The file {file} is larger than 1 MB; zones need far less.")
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StreamError(f"The zones {file} cannot be read ({error.strerror}); check the path.") from None
-    except ValueError as error:
-        raise StreamError(f"The zones {file} are no JSON ({error}).") from None
-    listed = data.get("zones") if isinstance(data, dict) else None
-    if not isinstance(listed, list) or not 1 <= len(listed) <= 100:
-        raise StreamError(
-            f'{file} lists no zones; write {{"zones": [{{"name": …, "kind": …, "polygon": …}}]}}.'
-        )
-    names = [item.get("name") if isinstance(item, dict) else None for item in listed]
-    for name in names:
-        if names.count(name) > 1:
-            raise StreamError(f"{file} has two zones named {name!r}; give each a name of its own.")
-    return list(enumerate(listed, 1))
 
 
 def _zone(file: Path, place: int, item: Any) -> Zone | None:
