@@ -140,11 +140,11 @@ def test_who_goes_and_comes_back_has_not_stayed() -> None:
 
 def test_few_is_learnt_from_the_time_when_there_was_a_background() -> None:
     events = ZoneEvents([zone("empty")])
-    people = [lambda t, k=k: (20 + 20 * k + 6 * np.sin(t + k), 90) for k in range(4)]
+    people = [after(1.6, stands(x)) for x in (20, 50, 80)]  # a moment after the background is there
     for frame in scene(12, *people):
         events.look(frame)
-    counts = events.watches[0].counts
-    assert counts and len(counts) < 12 * FPS  # not from the first frame on
+    assert set(events.watches[0].counts) == {3}
+    assert events.watches[0].learnt().limit == 2
 
 
 def test_limits_are_learnt_from_what_is_normal(tmp_path: Path) -> None:
