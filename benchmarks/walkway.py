@@ -61,6 +61,17 @@ def _events(task: object, names: list[str]) -> None:
     inspector = with_normal_blocks(Inspector.fit(task.train, detector="motion", threads=1), fps=FPS)
     rules, said = rules_for(inspector, per_hour=60)
     print(said)
+    clips: dict[str, list[float]] = {}
+    for name, score in inspector.left_out.items():
+        clips.setdefault(name.rpartition("/")[0], []).append(score)
+    own = {name: [score - np.mean(clip) for score in clip] for name, clip in clips.items()}
+    for seconds in (0.1, 0.5, 1.0, 2.0):
+        lag = round(seconds * FPS)
+        found = []
+        for kept in (clips, own):
+            pairs = [pair for clip in kept.values() for pair in zip(clip[:-lag], clip[lag:], strict=True)]
+            found.append(np.corrcoef(np.array(pairs).T)[0, 1])
+        print(f"normal scores {seconds:g} s apart: correlation {found[0]:.2f}, within a clip {found[1]:.2f}")
     for name in names:
         entries = [entry for entry in task.test if entry.group == name]
         first = next(i for i, entry in enumerate(entries) if entry.verdict != "normal")
